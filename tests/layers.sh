@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# layers.sh - proves who may include whom, with grep.
+#
+#   main.c -> commands.h                 capture, replay, analysis, deploy -> themselves, traces
+#   traces -> traces                     traces/base -> traces/base
+#   nothing -> tests, deploy             third-party headers: only in the files listed here
+set -u
+cd "$(dirname "$0")/.."
+bad=0
+complain() { echo "layers: $1" >&2; bad=1; }
+
+ours() { # files... -> "file included-path" for every quoted include
+    grep -HoE '^ *# *include +"[^"]+"' "$@" /dev/null | sed -E 's/^([^:]+):.*"([^"]+)"/\1 \2/'
+}
+sources() { find "$@" -name '*.[ch]' 2>/dev/null; }
+
+while read -r file header; do
+    case $file in
+    main.c) allowed='commands.h' ;;
+    commands.h | traces/base/*) allowed='traces/base/*' ;;
+    traces/cmd_*) allowed='traces/* commands.h' ;;
+    traces/*) allowed='traces/*' ;;
+    capture/* | replay/* | analysis/* | deploy/*)
+        allowed="${file%%/*}/* traces/* commands.h"
+        case $file in */cmd_*) ;; *) allowed="${file%%/*}/* traces/*" ;; esac ;;
+    *) allowed='' ;;
+    esac
+    ok=0
+    for pattern in $allowed; do
+        # shellcheck disable=SC2053  # the pattern is meant as one
+        [[ $header == $pattern ]] && ok=1
+    done
+    [ $ok = 1 ] || complain "$file must not include \"$header\""
+    [ -f "$header" ] || complain "$file includes \"$header\", which is not a path from the root"
+done < <(ours main.c commands.h $(sources traces capture replay analysis deploy))
+
+# Which files may use which library.
+while read -r header files; do
+    while read -r user; do
+        ok=0
+        for pattern in $files; do
+            # shellcheck disable=SC2053
+            [[ $user == $pattern ]] && ok=1
+        done
+        [ $ok = 1 ] || complain "$user must not include <$header>"
+        case $user in *.h) complain "$user is a header and must not include <$header>" ;; esac
+    done < <(grep -lE "^ *# *include +<$header" $(sources traces capture replay analysis deploy) main.c commands.h 2>/dev/null)
+done <<'TABLE'
+zstd.h traces/container/*
+xxhash.h traces/container/* traces/op.c
+jansson.h traces/* analysis/* deploy/* replay/plan*
+nghttp2/nghttp2.h replay/engine/grpc*.c deploy/standin/*
+protobuf-c/protobuf-c.h traces/payload/v2_proto.c
+pcap traces/none
+curl/curl.h replay/engine/curl*.c
+librdkafka/rdkafka.h replay/engine/kafka*.c capture/*kafka*.c
+openssl/ replay/engine/*
+TABLE
+
+# File names are unique in the tree.
+sources traces capture replay analysis deploy | grep -v '^traces/gen/' | sed 's,.*/,,' | sort | uniq -d |
+    while read -r name; do echo "layers: more than one file is called $name" >&2; exit 1; done || bad=1
+exit $bad

@@ -1,0 +1,59 @@
+/*
+ * span.h - borrowed bytes, and a cursor that reads them without ever running past the end.
+ *
+ * A span never owns. A zeroed span is the empty one. A cursor is sticky: after the first
+ * read that does not fit it is `bad`, every later read gives zero or an empty span, and the
+ * caller checks once at the end of a structure. Values are little-endian unless named _be.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef TRACES_BASE_SPAN_H
+#define TRACES_BASE_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct span {
+    const uint8_t *p;
+    size_t n;
+};
+
+#define SPAN_ARG(s)      (int)(s).n, (const char *)(s).p /* for printf's "%.*s" */
+#define SPAN_LIT(string) ((struct span){(const uint8_t *)(string), sizeof(string) - 1})
+
+struct span span_of(const void *p, size_t n);
+struct span span_str(const char *text); /* NULL gives the empty span */
+bool span_eq(struct span a, struct span b);
+bool span_eq_str(struct span a, const char *text);
+bool span_eq_nocase(struct span a, const char *text); /* ASCII */
+bool span_starts(struct span s, const char *prefix);
+bool span_ends(struct span s, const char *suffix);
+/* Index of the first c at or after from; s.n if there is none. */
+size_t span_find(struct span s, uint8_t c, size_t from);
+/* The part from (inclusive) to (exclusive); both are cut to the span. */
+struct span span_sub(struct span s, size_t from, size_t to);
+struct span span_trim(struct span s); /* without ASCII blanks at both ends */
+/* A decimal number that fills the whole span; false when it is not one or overflows. */
+bool span_u64(struct span s, uint64_t *value);
+
+struct cursor {
+    const uint8_t *p, *end;
+    const uint8_t *start;
+    bool bad;
+};
+
+struct cursor cursor_of(struct span s);
+size_t cursor_left(const struct cursor *c);
+size_t cursor_offset(const struct cursor *c); /* bytes read so far */
+uint8_t cursor_u8(struct cursor *c);
+uint16_t cursor_u16(struct cursor *c);
+uint32_t cursor_u32(struct cursor *c);
+uint64_t cursor_u64(struct cursor *c);
+uint16_t cursor_u16_be(struct cursor *c);
+uint32_t cursor_u32_be(struct cursor *c);
+uint64_t cursor_varint(struct cursor *c); /* LEB128, at most 10 bytes and 64 bits */
+int64_t cursor_zigzag(struct cursor *c);  /* a varint that folds the sign into bit 0 */
+struct span cursor_take(struct cursor *c, size_t n);
+
+#endif
