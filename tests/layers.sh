@@ -4,7 +4,7 @@
 #   main.c -> commands.h                 capture, replay, analysis, deploy -> themselves, traces
 #   traces -> traces                     traces/base -> traces/base
 #   nothing -> tests, deploy             third-party headers: only in the files listed here
-set -u
+set -uf # -f: the patterns below are matched, never expanded
 cd "$(dirname "$0")/.."
 bad=0
 complain() { echo "layers: $1" >&2; bad=1; }
