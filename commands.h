@@ -2,8 +2,8 @@
  * commands.h - the subcommands, and nothing else: main.c's only view of the folders.
  *
  * A command takes argv from its own name on, prints its own errors, and returns an exit
- * status of the one table in traces/base/err.h. Its opt_cmd is what `reprise help` and the
- * man pages are made from.
+ * status of the one table in traces/base/err.h. Its opt_cmd is what `reprise help` and
+ * the man pages are made from.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,8 +25,13 @@ cmd_fn rep_cmd_replay, rep_cmd_campaign;
 cmd_fn ana_cmd_report, ana_cmd_compare;
 cmd_fn dep_cmd_standin;
 
-extern const struct opt_cmd *const trc_synth_docs[], *const trc_import_docs[],
-    *const trc_trace_docs[], *const rep_replay_docs[], *const rep_campaign_docs[],
-    *const ana_report_docs[], *const ana_compare_docs[], *const dep_standin_docs[];
+extern const struct opt_cmd *const trc_synth_docs[];
+extern const struct opt_cmd *const trc_import_docs[];
+extern const struct opt_cmd *const trc_trace_docs[];
+extern const struct opt_cmd *const rep_replay_docs[];
+extern const struct opt_cmd *const rep_campaign_docs[];
+extern const struct opt_cmd *const ana_report_docs[];
+extern const struct opt_cmd *const ana_compare_docs[];
+extern const struct opt_cmd *const dep_standin_docs[];
 
 #endif

@@ -1,11 +1,12 @@
 /*
  * op.h - the data model of a trace: what should happen, and when.
  *
- * A trace is a sequence of operations in order of arrival. What operations have in common
- * (protocol, tier, resource, path, headers) stands once in an op_stream; an operation adds
- * its time, its body and its identity. These structs are what container/ writes and reads
- * (FORMAT.md gives the bytes), what synth, import and capture produce, and what replay
- * consumes. They borrow: spans stay valid as long as the block they came from.
+ * A trace is a sequence of operations in order of arrival. What operations have in
+ * common (protocol, tier, resource, path, headers) stands once in an op_stream; an
+ * operation adds its time, its body and its identity. These structs are what container/
+ * writes and reads (FORMAT.md gives the bytes), what synth, import and capture produce,
+ * and what replay consumes. They borrow: spans stay valid as long as the block they
+ * came from.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -31,7 +32,8 @@ enum op_tier {
 
 enum op_resource { OP_MODEL, OP_PIPELINE, OP_EXPERIMENT, OP_RESOURCE_COUNT };
 
-/* Names as they stand in options, in files and in JSON; NULL-terminated, in enum order. */
+/* Names as they stand in options, in files and in JSON; NULL-terminated, in enum order.
+ */
 extern const char *const op_protocol_names[]; /* "rest" "grpc" "kafka" "control" */
 extern const char *const op_tier_names[];     /* "any" "envoy" "rproxy" … */
 extern const char *const op_resource_names[]; /* "model" "pipeline" "experiment" */
@@ -40,14 +42,15 @@ struct op_header {
     struct span name, value; /* name in lower case */
 };
 
-/* Invariants: name is not empty and has no suffix (".pipeline" is resource); path is what
- * the client sent (REST: path and query; gRPC: "/package.Service/Method"; Kafka: topic), or
- * empty where it follows from the tier; headers hold the allowed subset in wire order. */
+/* Invariants: name is not empty and has no suffix (".pipeline" is resource); path is
+ * what the client sent (REST: path and query; gRPC: "/package.Service/Method"; Kafka:
+ * topic), or empty where it follows from the tier; headers hold the allowed subset in
+ * wire order. */
 struct op_stream {
     enum op_protocol protocol;
     enum op_tier tier;
     enum op_resource resource;
-    struct span name;       /* model, pipeline or experiment, as a client calls it: "iris1" */
+    struct span name; /* model, pipeline or experiment, as a client calls it: "iris1" */
     struct span model_type; /* "iris"; empty when not known */
     struct span method;     /* REST verb; empty otherwise */
     struct span path;
@@ -58,48 +61,51 @@ struct op_stream {
 
 enum op_body_state {
     OP_BODY_NONE,   /* the operation has no body */
-    OP_BODY_KEPT,   /* data is the body, byte for byte (gRPC: the message without its prefix) */
+    OP_BODY_KEPT,   /* data is the body, byte for byte (gRPC: the message without its
+                       prefix) */
     OP_BODY_ELIDED, /* only length and hash are known */
 };
 
 struct op_body {
     enum op_body_state state;
-    struct span data;  /* KEPT only */
-    uint64_t bytes;    /* length of the whole body, kept or not */
-    uint64_t hash[2];  /* XXH3-128 of the whole body, low half first; 0 when NONE */
+    struct span data; /* KEPT only */
+    uint64_t bytes;   /* length of the whole body, kept or not */
+    uint64_t hash[2]; /* XXH3-128 of the whole body, low half first; 0 when NONE */
 };
 
 /* Bits of op.flags, as stored. */
 enum op_flag {
-    OP_FLAG_TRUNCATED = 1u << 0,   /* the body was cut by the capture */
-    OP_FLAG_REDACTED = 1u << 1,    /* something was taken out on purpose */
-    OP_FLAG_INFERRED = 1u << 2,    /* method and name were inferred from the body */
-    OP_FLAG_OPAQUE = 1u << 3,      /* headers could not be read */
-    OP_FLAG_GAP = 1u << 4,         /* bytes are missing near this operation */
-    OP_FLAG_SAMPLED = 1u << 5,     /* stands for more operations than itself: weight */
-    OP_FLAG_DEQUANTIZED = 1u << 6, /* its time was spread within a grid cell by a stated rule */
-    OP_FLAG_SYNTHETIC = 1u << 7,   /* made, not recorded */
-    OP_FLAG_K6 = 1u << 8,          /* body as SCv2's k6 tests build it, defects included */
+    OP_FLAG_TRUNCATED = 1u << 0, /* the body was cut by the capture */
+    OP_FLAG_REDACTED = 1u << 1,  /* something was taken out on purpose */
+    OP_FLAG_INFERRED = 1u << 2,  /* method and name were inferred from the body */
+    OP_FLAG_OPAQUE = 1u << 3,    /* headers could not be read */
+    OP_FLAG_GAP = 1u << 4,       /* bytes are missing near this operation */
+    OP_FLAG_SAMPLED = 1u << 5,   /* stands for more operations than itself: weight */
+    OP_FLAG_DEQUANTIZED =
+        1u << 6, /* its time was spread within a grid cell by a stated rule */
+    OP_FLAG_SYNTHETIC = 1u << 7, /* made, not recorded */
+    OP_FLAG_K6 = 1u << 8, /* body as SCv2's k6 tests build it, defects included */
 };
 
 #define OP_NONE      UINT32_MAX /* an ordinal that is not known */
 #define OP_TIME_NONE INT64_MIN  /* a time that did not come */
 
 struct op {
-    uint64_t index;      /* position in its trace, from 0 */
-    int64_t arrival_ns;  /* since the trace's epoch: first byte of the request; >= 0 */
+    uint64_t index;     /* position in its trace, from 0 */
+    int64_t arrival_ns; /* since the trace's epoch: first byte of the request; >= 0 */
     const struct op_stream *stream;
     uint32_t stream_index; /* of *stream in its block's table */
     uint32_t flags;
     struct op_body request;
-    struct span id;        /* request id as recorded; empty: none */
-    uint32_t connection;   /* ordinal of the client connection, or OP_NONE */
-    uint32_t conn_stream;  /* ordinal of the stream or request on it, or OP_NONE */
-    uint32_t client;       /* ordinal of the client, or OP_NONE */
+    struct span id;       /* request id as recorded; empty: none */
+    uint32_t connection;  /* ordinal of the client connection, or OP_NONE */
+    uint32_t conn_stream; /* ordinal of the stream or request on it, or OP_NONE */
+    uint32_t client;      /* ordinal of the client, or OP_NONE */
     uint32_t tokens_in, tokens_out; /* of LLM traces, or OP_NONE */
-    float weight;          /* 1 unless sampled */
+    float weight;                   /* 1 unless sampled */
 
-    /* What was answered when this was recorded; first_ns is OP_TIME_NONE if nothing was. */
+    /* What was answered when this was recorded; first_ns is OP_TIME_NONE if nothing
+     * was. */
     int64_t first_ns, last_ns; /* first and last byte of the answer, since arrival */
     uint16_t status;           /* HTTP status; 0: none */
     int16_t grpc_status;       /* gRPC code; -1: none */

@@ -1,15 +1,16 @@
 /*
  * outcome.h - the data model of a run: what did happen to each operation of a trace.
  *
- * One outcome per operation that was due, without exception: sent + dropped + refused = due.
- * All times are nanoseconds of one monotonic clock since the start of the replay, or
- * OP_TIME_NONE when that moment never came. Where they came, in an open-loop run:
+ * One outcome per operation that was due, without exception: sent + dropped + refused =
+ * due. All times are nanoseconds of one monotonic clock since the start of the replay,
+ * or OP_TIME_NONE when that moment never came. Where they came, in an open-loop run:
  *     due <= sent <= first <= done,   due <= ready <= sent.
- *   response time = done - due        service time = done - sent      ttfb = first - sent
- *   lateness = sent - due = back-pressure (ready - due) + generator (sent - ready)
+ *   response time = done - due        service time = done - sent      ttfb = first -
+ * sent lateness = sent - due = back-pressure (ready - due) + generator (sent - ready)
  * `ready` is due itself when a connection or stream was free at that moment, else the
- * moment at which one became free: waiting for it is the target's doing, the rest is ours.
- * In a closed loop due = ready = the moment at which the virtual user was free to send.
+ * moment at which one became free: waiting for it is the target's doing, the rest is
+ * ours. In a closed loop due = ready = the moment at which the virtual user was free to
+ * send.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,17 +20,18 @@
 #include "traces/op.h"
 
 enum out_cause {
-    OUT_OK,          /* HTTP 2xx; gRPC OK */
-    OUT_STATUS,      /* answered with an error status (status, grpc_status) */
-    OUT_CONNECT,     /* no connection could be made */
-    OUT_RESET,       /* connection or stream reset after sending began */
-    OUT_CLOSED,      /* closed before the answer was complete */
-    OUT_GARBAGE,     /* the answer breaks its protocol */
-    OUT_TOO_BIG,     /* the answer is beyond our limit */
-    OUT_DEADLINE,    /* no complete answer before the deadline */
-    OUT_DROPPED,     /* never sent: too late by the back-pressure policy */
-    OUT_REFUSED,     /* never sent: over the in-flight cap, or not expressible at this tier */
-    OUT_STOPPED,     /* in flight or not yet sent when the run was interrupted */
+    OUT_OK,       /* HTTP 2xx; gRPC OK */
+    OUT_STATUS,   /* answered with an error status (status, grpc_status) */
+    OUT_CONNECT,  /* no connection could be made */
+    OUT_RESET,    /* connection or stream reset after sending began */
+    OUT_CLOSED,   /* closed before the answer was complete */
+    OUT_GARBAGE,  /* the answer breaks its protocol */
+    OUT_TOO_BIG,  /* the answer is beyond our limit */
+    OUT_DEADLINE, /* no complete answer before the deadline */
+    OUT_DROPPED,  /* never sent: too late by the back-pressure policy */
+    OUT_REFUSED,  /* never sent: over the in-flight cap, or not expressible at this tier
+                   */
+    OUT_STOPPED,  /* in flight or not yet sent when the run was interrupted */
     OUT_CAUSE_COUNT
 };
 extern const char *const out_cause_names[]; /* "ok" "status" "connect" … */
@@ -48,11 +50,11 @@ struct outcome {
     enum out_cause cause;
     enum out_check check;
     int64_t due_ns, ready_ns, sent_ns, first_ns, done_ns;
-    uint16_t status;      /* HTTP status; 0: none */
-    int16_t grpc_status;  /* -1: none */
-    uint8_t attempts;     /* times its bytes were put on a wire; 0: never */
+    uint16_t status;     /* HTTP status; 0: none */
+    int16_t grpc_status; /* -1: none */
+    uint8_t attempts;    /* times its bytes were put on a wire; 0: never */
     uint16_t worker;
-    uint32_t connection;  /* ordinal within the worker, or OP_NONE */
+    uint32_t connection;          /* ordinal within the worker, or OP_NONE */
     uint64_t bytes_out, bytes_in; /* body bytes */
     uint64_t answer_hash;         /* XXH3-64 of the answer's body; 0: none */
 };

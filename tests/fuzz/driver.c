@@ -1,8 +1,8 @@
 /*
  * driver.c - feeds files, or all files of folders, to a fuzz target, once each.
  *
- * With libFuzzer this file is left out; with any compiler it turns a target into a test of
- * its corpus, which `make check` runs.
+ * With libFuzzer this file is left out; with any compiler it turns a target into a test
+ * of its corpus, which `make check` runs.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-void check_int_at(int64_t a, const char *op, int64_t b, const char *what, const char *file,
-                  int line)
+void check_int_at(int64_t a, const char *op, int64_t b, const char *what,
+                  const char *file, int line)
 {
     bool holds = strcmp(op, "==") == 0   ? a == b
                  : strcmp(op, "!=") == 0 ? a != b
@@ -36,7 +36,8 @@ void check_span_at(struct span s, const char *text, const char *file, int line)
     }
 }
 
-void check_ok_at(int rc, const struct err *e, const char *what, const char *file, int line)
+void check_ok_at(int rc, const struct err *e, const char *what, const char *file,
+                 int line)
 {
     if (rc < 0) {
         print_error("%s failed (%d): %s\n", what, rc, e ? e->text : "");

@@ -1,9 +1,10 @@
 /*
  * buf.h - owned, growing bytes.
  *
- * A zeroed buf is a valid empty one. Appending never fails at once: running out of memory
- * or of BUF_MAX sets `failed`, later appends do nothing, and the caller asks buf_check once
- * when the whole thing is built. The bytes move when the buf grows: borrow late.
+ * A zeroed buf is a valid empty one. Appending never fails at once: running out of
+ * memory or of BUF_MAX sets `failed`, later appends do nothing, and the caller asks
+ * buf_check once when the whole thing is built. The bytes move when the buf grows:
+ * borrow late.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -24,7 +25,7 @@ struct buf {
 void buf_done(struct buf *b);  /* frees; b is zeroed */
 void buf_reset(struct buf *b); /* empties, keeps memory, clears failed */
 void buf_reserve(struct buf *b, size_t more);
-uint8_t *buf_grow(struct buf *b, size_t n); /* n uninitialized bytes at the end, or NULL */
+uint8_t *buf_grow(struct buf *b, size_t n); /* n raw bytes at the end, or NULL */
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_span(struct buf *b, struct span s);
 void buf_str(struct buf *b, const char *text);
@@ -46,7 +47,8 @@ const char *buf_text(struct buf *b);
 /* 0, or ERR_NOMEM described in *e. */
 int buf_check(const struct buf *b, struct err *e) MUST_USE;
 
-/* The whole of a file ("-": standard input), appended to b. ERR_IO; ERR_LIMIT above max. */
+/* The whole of a file ("-": standard input), appended to b. ERR_IO; ERR_LIMIT above
+ * max. */
 int buf_read_file(struct buf *b, const char *path, size_t max, struct err *e) MUST_USE;
 
 #endif

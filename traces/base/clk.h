@@ -3,8 +3,8 @@
  *
  * clk_mono is CLOCK_MONOTONIC in nanoseconds: all latencies and schedules. clk_wall is
  * CLOCK_REALTIME in nanoseconds since 1970 UTC: only where a trace meets the calendar.
- * Differences are plain int64_t nanoseconds. Reading a clock is thread-safe; a hand-driven
- * one belongs to the test that turns it.
+ * Differences are plain int64_t nanoseconds. Reading a clock is thread-safe; a
+ * hand-driven one belongs to the test that turns it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -40,10 +40,11 @@ static inline int64_t clk_mono_diff(struct clk_mono later, struct clk_mono earli
     return later.ns - earlier.ns;
 }
 
-/* A clock that stands still until told. new gives NULL when out of memory; free takes NULL. */
+/* A clock that stands still until told. new gives NULL when out of memory; free takes
+ * NULL. */
 struct clk_hand *clk_hand_new(struct clk_mono mono, struct clk_wall wall);
 void clk_hand_free(struct clk_hand *h);
-const struct clk *clk_hand_clk(struct clk_hand *h); /* borrowed from h */
+const struct clk *clk_hand_clk(struct clk_hand *h);    /* borrowed from h */
 void clk_hand_advance(struct clk_hand *h, int64_t ns); /* both times */
 void clk_hand_step_wall(struct clk_hand *h, int64_t ns);
 

@@ -1,10 +1,11 @@
 /*
  * err.h - what went wrong, where, and whether trying again can help.
  *
- * A zeroed struct err means "no error". Every fallible function returns an int (negative:
- * a code of enum err_code; 0 or a count: success) and takes a struct err * last, which may
- * be NULL. The first cause wins: err_set and err_sys write only into an empty err, and
- * err_note puts context in front of it. Not thread-safe; an err belongs to one caller.
+ * A zeroed struct err means "no error". Every fallible function returns an int
+ * (negative: a code of enum err_code; 0 or a count: success) and takes a struct err *
+ * last, which may be NULL. The first cause wins: err_set and err_sys write only into an
+ * empty err, and err_note puts context in front of it. Not thread-safe; an err belongs
+ * to one caller.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MUST_USE       __attribute__((warn_unused_result))
+#define MUST_USE          __attribute__((warn_unused_result))
 #define PRINTF_LIKE(a, b) __attribute__((format(printf, a, b)))
 
 enum err_code {
@@ -35,7 +36,7 @@ enum exit_status {
     EXIT_DONE = 0,
     EXIT_REGRESSED = 1,
     EXIT_INCONCLUSIVE = 2,
-    EXIT_INVALID = 3, /* a measurement that must not be believed, or data repaired with loss */
+    EXIT_INVALID = 3, /* a measurement not to be believed, or data repaired with loss */
     EXIT_USAGE = 64,
     EXIT_DATA = 65,
     EXIT_UNAVAILABLE = 69,
@@ -59,11 +60,13 @@ int err_set(struct err *e, enum err_code code, const char *format, ...)
 int err_at(struct err *e, enum err_code code, uint64_t at, const char *format, ...)
     PRINTF_LIKE(4, 5);
 
-/* As err_set with ERR_IO (ERR_NOMEM for ENOMEM); the text of errno value `sys` goes last. */
+/* As err_set with ERR_IO (ERR_NOMEM for ENOMEM); the text of errno value `sys` goes
+ * last. */
 int err_sys(struct err *e, int sys, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* Puts "context: " in front of the text. An overlong text loses its middle, never the cause
- * at its end. Returns e's code (ERR_FORMAT if e is NULL), so `return err_note(e, …)` works. */
+/* Puts "context: " in front of the text. An overlong text loses its middle, never the
+ * cause at its end. Returns e's code (ERR_FORMAT if e is NULL), so `return err_note(e,
+ * …)` works. */
 int err_note(struct err *e, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Makes e empty again. */

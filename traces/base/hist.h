@@ -1,10 +1,11 @@
 /*
- * hist.h - log-linear histogram of non-negative nanoseconds, for live views and planning.
+ * hist.h - log-linear histogram of non-negative nanoseconds, for live views and
+ * planning.
  *
- * 128 buckets per octave (relative width below 0.8 %), from 0 to `limit`; what lies above
- * is counted as beyond it, never clamped, and a quantile that falls there is HIST_BEYOND.
- * Exact quantiles come from the outcomes, not from here. Each thread has its own; merge
- * after joining. A zeroed hist must be given to hist_init first.
+ * 128 buckets per octave (relative width below 0.8 %), from 0 to `limit`; what lies
+ * above is counted as beyond it, never clamped, and a quantile that falls there is
+ * HIST_BEYOND. Exact quantiles come from the outcomes, not from here. Each thread has
+ * its own; merge after joining. A zeroed hist must be given to hist_init first.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,8 +20,8 @@ struct hist {
     uint64_t *counts;
     uint32_t bucket_count;
     int64_t limit_ns;
-    uint64_t total;  /* all values, those beyond included */
-    uint64_t beyond; /* values above limit_ns */
+    uint64_t total;         /* all values, those beyond included */
+    uint64_t beyond;        /* values above limit_ns */
     int64_t min_ns, max_ns; /* exact, beyond included; 0 when empty */
     double sum_ns;
 };
@@ -28,9 +29,10 @@ struct hist {
 int hist_init(struct hist *h, int64_t limit_ns, struct err *e) MUST_USE; /* ERR_NOMEM */
 void hist_done(struct hist *h);
 void hist_reset(struct hist *h);
-void hist_add(struct hist *h, int64_t ns); /* negative counts as 0 */
+void hist_add(struct hist *h, int64_t ns);                   /* negative counts as 0 */
 void hist_merge(struct hist *into, const struct hist *from); /* same limit */
-/* Upper edge of the bucket that holds rank ceil(p * total), p in (0, 1]; 0 when empty. */
+/* Upper edge of the bucket that holds rank ceil(p * total), p in (0, 1]; 0 when empty.
+ */
 int64_t hist_quantile(const struct hist *h, double p);
 double hist_mean(const struct hist *h);
 

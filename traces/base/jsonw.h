@@ -1,10 +1,11 @@
 /*
  * jsonw.h - JSON written in one pass, keys in the order of the calls.
  *
- * Commas and nesting are kept by the writer; a misuse (value without key inside an object,
- * too deep) is an assertion. Strings are escaped and invalid UTF-8 becomes U+FFFD. Doubles
- * print with the fewest digits that read back equal; NaN prints null, infinities print as
- * the strings "inf" and "-inf". Zeroed with .out set is a valid start. One thread at a time.
+ * Commas and nesting are kept by the writer; a misuse (value without key inside an
+ * object, too deep) is an assertion. Strings are escaped and invalid UTF-8 becomes
+ * U+FFFD. Doubles print with the fewest digits that read back equal; NaN prints null,
+ * infinities print as the strings "inf" and "-inf". Zeroed with .out set is a valid
+ * start. One thread at a time.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

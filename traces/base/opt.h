@@ -1,10 +1,12 @@
 /*
- * opt.h - option tables, from which parsing, --help, the man pages and the reference come.
+ * opt.h - option tables, from which parsing, --help, the man pages and the reference
+ * come.
  *
  * A command describes itself once in a struct opt_cmd; its options are rows that name a
  * field of the command's plain config struct by offset and type. Order of precedence:
- * command line, then the environment variable of the row (the names that SCv2's k6 tests
- * use), then the default text of the row. Not thread-safe; used once, at the start.
+ * command line, then the environment variable of the row (the names that SCv2's k6
+ * tests use), then the default text of the row. Not thread-safe; used once, at the
+ * start.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -37,32 +39,34 @@ struct opt {
     const char *name; /* long name without dashes; NULL ends the table */
     char letter;      /* short name, or 0 */
     enum opt_type type;
-    size_t at;                  /* offsetof the field in the config struct */
-    const char *arg;            /* placeholder in the help: "FILE"; NULL for flags */
-    const char *def;            /* default as text, parsed like a value; NULL: field stays 0 */
-    const char *help;           /* a sentence or two, no full stop at the end */
+    size_t at;        /* offsetof the field in the config struct */
+    const char *arg;  /* placeholder in the help: "FILE"; NULL for flags */
+    const char *def;  /* default as text, parsed like a value; NULL: field stays 0 */
+    const char *help; /* a sentence or two, no full stop at the end */
     const char *const *choices; /* OPT_CHOICE: NULL-terminated */
     const char *env;            /* environment variable, or NULL */
 };
 
 struct opt_cmd {
-    const char *name;     /* "replay", "trace info" */
-    const char *summary;  /* one line, lower case */
-    const char *synopsis; /* "TRACE --tier TIER -o RUN [OPTION]..." without "reprise NAME" */
-    const char *about;    /* paragraphs, separated by blank lines */
+    const char *name;    /* "replay", "trace info" */
+    const char *summary; /* one line, lower case */
+    const char
+        *synopsis; /* "TRACE --tier TIER -o RUN [OPTION]..." without "reprise NAME" */
+    const char *about; /* paragraphs, separated by blank lines */
     const struct opt *opts;
-    const char *examples; /* lines: "# what it does" and commands, ready to copy */
+    const char *examples;   /* lines: "# what it does" and commands, ready to copy */
     int min_args, max_args; /* operands; max -1: any number */
 };
 
-/* Fills *config (already zeroed) from defaults, environment and argv[1..]. Operands are left
- * in argv[1..*operands]. 0: go on. 1: --help was asked for and printed to stdout; exit 0.
- * ERR_USAGE: unknown option, bad value, missing or surplus operands; the text names it. */
+/* Fills *config (already zeroed) from defaults, environment and argv[1..]. Operands are
+ * left in argv[1..*operands]. 0: go on. 1: --help was asked for and printed to stdout;
+ * exit 0. ERR_USAGE: unknown option, bad value, missing or surplus operands; the text
+ * names it. */
 int opt_parse(const struct opt_cmd *cmd, int argc, char **argv, void *config,
               int *operands, struct err *e) MUST_USE;
 
-/* True when row `name` of the command was given on the command line or by environment. Valid
- * after opt_parse of that command. */
+/* True when row `name` of the command was given on the command line or by environment.
+ * Valid after opt_parse of that command. */
 bool opt_given(const struct opt_cmd *cmd, const char *name);
 
 void opt_strv_done(struct opt_strv *v);

@@ -1,9 +1,11 @@
 /*
- * span.h - borrowed bytes, and a cursor that reads them without ever running past the end.
+ * span.h - borrowed bytes, and a cursor that reads them without ever running past the
+ * end.
  *
- * A span never owns. A zeroed span is the empty one. A cursor is sticky: after the first
- * read that does not fit it is `bad`, every later read gives zero or an empty span, and the
- * caller checks once at the end of a structure. Values are little-endian unless named _be.
+ * A span never owns. A zeroed span is the empty one. A cursor is sticky: after the
+ * first read that does not fit it is `bad`, every later read gives zero or an empty
+ * span, and the caller checks once at the end of a structure. Values are little-endian
+ * unless named _be.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,10 +1,10 @@
 /*
  * units.h - numbers with units, read and printed by the same tables.
  *
- * Durations: ns us ms s m h ("250us", "1.5s", "2m"). Sizes: B KB MB GB (powers of 1000),
- * KiB MiB GiB (powers of 1024). A bare number where a unit is needed is an error that names
- * the units (only "0" needs none). Rates: per second, "200", "1.5k", "200/s", "12/m".
- * Thread-safe.
+ * Durations: ns us ms s m h ("250us", "1.5s", "2m"). Sizes: B KB MB GB (powers of
+ * 1000), KiB MiB GiB (powers of 1024). A bare number where a unit is needed is an error
+ * that names the units (only "0" needs none). Rates: per second, "200", "1.5k",
+ * "200/s", "12/m". Thread-safe.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,10 +1,10 @@
 /*
  * trc_reader.h - reads a trace or a run front to back, or from a time or index on.
  *
- * Works without index and footer, and from a pipe ("-"). Every checksum is verified before
- * its bytes are decompressed, every length is bounded before it is believed, and a block is
- * validated whole before its first record is handed out. One thread at a time; a block,
- * once handed out, may be read and freed by any thread.
+ * Works without index and footer, and from a pipe ("-"). Every checksum is verified
+ * before its bytes are decompressed, every length is bounded before it is believed, and
+ * a block is validated whole before its first record is handed out. One thread at a
+ * time; a block, once handed out, may be read and freed by any thread.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -15,52 +15,55 @@
 
 /* Records of one block; everything they point to lives until trc_block_free. */
 struct trc_block {
-    uint64_t offset;        /* of the block in the file */
-    uint64_t first_index;   /* index of its first record in the file */
+    uint64_t offset;      /* of the block in the file */
+    uint64_t first_index; /* index of its first record in the file */
     uint32_t count;
     uint32_t stream_count;
     const struct op_stream *streams;
-    const struct op *ops;            /* TRC_TRACE */
-    const struct outcome *outcomes;  /* TRC_RUN */
+    const struct op *ops;           /* TRC_TRACE */
+    const struct outcome *outcomes; /* TRC_RUN */
 };
 void trc_block_free(struct trc_block *b); /* NULL is fine; any thread */
 
-/* Valid from open on where the footer could be read (complete), else only what the first
- * META block says, and totals grow as blocks are read. */
+/* Valid from open on where the footer could be read (complete), else only what the
+ * first META block says, and totals grow as blocks are read. */
 struct trc_info {
     enum trc_kind kind;
     uint16_t version_major, version_minor;
-    bool complete;          /* closed properly: index and footer present and sound */
-    uint64_t file_bytes;    /* 0 for a pipe */
+    bool complete;       /* closed properly: index and footer present and sound */
+    uint64_t file_bytes; /* 0 for a pipe */
     uint64_t records;
     uint64_t blocks;
-    int64_t first_ns, last_ns;    /* least and greatest arrival (trace) or due (run) */
+    int64_t first_ns, last_ns; /* least and greatest arrival (trace) or due (run) */
     int64_t resolution_ns, epoch_wall_ns;
-    uint64_t content_hash[2];     /* over operations, not over blocks: survives repacking */
-    uint64_t payload_bytes;       /* of kept request bodies, before dedup */
+    uint64_t content_hash[2]; /* over operations, not over blocks: survives repacking */
+    uint64_t payload_bytes;   /* of kept request bodies, before dedup */
 };
 
 struct trc_reader;
 int trc_reader_open(struct trc_reader **r, const char *path, struct err *e) MUST_USE;
 void trc_reader_close(struct trc_reader *r); /* NULL is fine */
-const struct trc_info *trc_reader_info(const struct trc_reader *r); /* borrowed from r */
+const struct trc_info *
+trc_reader_info(const struct trc_reader *r); /* borrowed from r */
 
-/* Value of a note, or NULL; borrowed until the next block is read. Notes of the close are
- * known at once when the file is complete and seekable, else when the end was reached. */
+/* Value of a note, or NULL; borrowed until the next block is read. Notes of the close
+ * are known at once when the file is complete and seekable, else when the end was
+ * reached. */
 const char *trc_reader_note(const struct trc_reader *r, const char *key);
 /* The i-th note in order of keys; false past the last. */
 bool trc_reader_note_at(const struct trc_reader *r, size_t i, const char **key,
                         const char **value);
 
-/* Moves to the next block. 1: *b is set and owned by the caller. 0: clean end. Negative:
- * ERR_FORMAT, ERR_TRUNCATED (no clean end: what came before was whole), ERR_LIMIT, ERR_IO,
- * ERR_NOMEM, with file and offset. After ERR_FORMAT of one block the next call goes on
- * behind it (damaged blocks are skipped, counted by trc_reader_lost_blocks). */
+/* Moves to the next block. 1: *b is set and owned by the caller. 0: clean end.
+ * Negative: ERR_FORMAT, ERR_TRUNCATED (no clean end: what came before was whole),
+ * ERR_LIMIT, ERR_IO, ERR_NOMEM, with file and offset. After ERR_FORMAT of one block the
+ * next call goes on behind it (damaged blocks are skipped, counted by
+ * trc_reader_lost_blocks). */
 int trc_reader_next(struct trc_reader *r, struct trc_block **b, struct err *e) MUST_USE;
 uint64_t trc_reader_lost_blocks(const struct trc_reader *r);
 
-/* Next trc_reader_next gives the block that holds the first arrival >= arrival_ns (index if
- * complete, else block headers). ERR_USAGE on a pipe. */
+/* Next trc_reader_next gives the block that holds the first arrival >= arrival_ns
+ * (index if complete, else block headers). ERR_USAGE on a pipe. */
 int trc_reader_seek(struct trc_reader *r, int64_t arrival_ns, struct err *e) MUST_USE;
 
 /* Reads everything once (checksums, order, totals, content hash against the footer) and

@@ -1,9 +1,10 @@
 /*
- * model_type.h - the table of SCv2's MODEL_TYPEs: artefacts, tensors, payloads, answers.
+ * model_type.h - the table of SCv2's MODEL_TYPEs: artefacts, tensors, payloads,
+ * answers.
  *
  * One row per type, from which everything else follows: what to load, what a request of
- * batch size B looks like in each protocol, what k6 sent instead, and what a right answer
- * must satisfy. Read-only data; thread-safe.
+ * batch size B looks like in each protocol, what k6 sent instead, and what a right
+ * answer must satisfy. Read-only data; thread-safe.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,7 +17,8 @@
 #include "traces/payload/pay_tensor.h"
 
 enum mt_values {
-    MT_CONSTANT, /* the same values in every request (the correct form of what k6 sends) */
+    MT_CONSTANT, /* the same values in every request (the correct form of what k6 sends)
+                  */
     MT_COUNTING, /* values that count on from request to request */
     MT_RANDOM,   /* seeded, within the type's valid range */
 };
@@ -27,13 +29,13 @@ extern const char *const mt_values_names[]; /* "constant" "counting" "random" */
 struct mt_tensor {
     const char *name, *k6_rest_name, *k6_grpc_name;
     enum pay_type type;
-    int32_t dims[4]; /* -1 is the batch size; 0 ends */
-    double low, high;      /* valid range of MT_RANDOM values; integers include high */
-    const char *text;      /* BYTES: the constant */
+    int32_t dims[4];  /* -1 is the batch size; 0 ends */
+    double low, high; /* valid range of MT_RANDOM values; integers include high */
+    const char *text; /* BYTES: the constant */
 };
 
 struct model_type {
-    const char *name;         /* "tfsimple" */
+    const char *name; /* "tfsimple" */
     const char *storage_uri;
     const char *requirements; /* comma list */
     const char *server;       /* "mlserver" or "triton" */
@@ -48,12 +50,13 @@ const struct model_type *model_type_find(struct span name); /* NULL: unknown */
 const struct model_type *model_type_at(size_t i);           /* NULL past the last */
 
 /* Why REST or gRPC cannot carry what k6 built for this type, or NULL when it can. */
-const char *model_type_k6_refusal(const struct model_type *mt, enum op_protocol protocol);
+const char *model_type_k6_refusal(const struct model_type *mt,
+                                  enum op_protocol protocol);
 
 /* Appends the body of one request (JSON, or a ModelInferRequest without model_name).
- * `ordinal` makes MT_COUNTING and MT_RANDOM differ from request to request. With k6, builds
- * what k6 sent, defects included. ERR_LIMIT for a batch the type cannot carry, ERR_USAGE
- * for k6 where model_type_k6_refusal says so. */
+ * `ordinal` makes MT_COUNTING and MT_RANDOM differ from request to request. With k6,
+ * builds what k6 sent, defects included. ERR_LIMIT for a batch the type cannot carry,
+ * ERR_USAGE for k6 where model_type_k6_refusal says so. */
 struct mt_request {
     enum op_protocol protocol;
     uint32_t batch;
@@ -64,15 +67,17 @@ struct mt_request {
 int model_type_request(const struct model_type *mt, const struct mt_request *q,
                        struct buf *out, struct err *e) MUST_USE;
 
-/* Computes a plausible answer to a decoded request (tfsimple adds and subtracts, add10 adds
- * 10, iris classifies …): outputs only, borrowed from a. ERR_FORMAT when the request does
- * not fit the type. */
+/* Computes a plausible answer to a decoded request (tfsimple adds and subtracts, add10
+ * adds 10, iris classifies …): outputs only, borrowed from a. ERR_FORMAT when the
+ * request does not fit the type. */
 int model_type_answer(const struct model_type *mt, const struct pay_message *request,
-                      struct arena *a, struct pay_message *answer, struct err *e) MUST_USE;
+                      struct arena *a, struct pay_message *answer,
+                      struct err *e) MUST_USE;
 
-/* Whether an answer is what the type must give to that request: exact where the type is a
- * function (sums, echoes), shape and range where it is not (classes). 0 right; ERR_FORMAT
- * wrong, with the first difference; ERR_USAGE when the request itself cannot be judged. */
+/* Whether an answer is what the type must give to that request: exact where the type is
+ * a function (sums, echoes), shape and range where it is not (classes). 0 right;
+ * ERR_FORMAT wrong, with the first difference; ERR_USAGE when the request itself cannot
+ * be judged. */
 int model_type_check(const struct model_type *mt, const struct pay_message *request,
                      const struct pay_message *answer, struct err *e) MUST_USE;
 

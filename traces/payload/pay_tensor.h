@@ -1,10 +1,11 @@
 /*
  * pay_tensor.h - an inference message of the V2 protocol, apart from its encoding.
  *
- * REST JSON (v2_json.h) and gRPC protobuf (v2_proto.h) decode into and encode from this one
- * form, so that payloads are built, and answers compared, once. Numeric elements are kept as
- * one packed little-endian array of the datatype's width; BYTES elements as spans. Datatype
- * names and contents rules: V2 inference protocol; SCv2 facts as noted at v2_json.h.
+ * REST JSON (v2_json.h) and gRPC protobuf (v2_proto.h) decode into and encode from this
+ * one form, so that payloads are built, and answers compared, once. Numeric elements
+ * are kept as one packed little-endian array of the datatype's width; BYTES elements as
+ * spans. Datatype names and contents rules: V2 inference protocol; SCv2 facts as noted
+ * at v2_json.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,8 +20,20 @@
 #define PAY_PARAMS_MAX  64
 
 enum pay_type {
-    PAY_BOOL, PAY_UINT8, PAY_UINT16, PAY_UINT32, PAY_UINT64, PAY_INT8, PAY_INT16,
-    PAY_INT32, PAY_INT64, PAY_FP16, PAY_FP32, PAY_FP64, PAY_BYTES, PAY_BF16,
+    PAY_BOOL,
+    PAY_UINT8,
+    PAY_UINT16,
+    PAY_UINT32,
+    PAY_UINT64,
+    PAY_INT8,
+    PAY_INT16,
+    PAY_INT32,
+    PAY_INT64,
+    PAY_FP16,
+    PAY_FP32,
+    PAY_FP64,
+    PAY_BYTES,
+    PAY_BF16,
     PAY_TYPE_COUNT
 };
 extern const char *const pay_type_names[]; /* "BOOL" "UINT8" … */
@@ -50,7 +63,8 @@ struct pay_tensor {
     uint32_t param_count;
 };
 
-/* A request or a response; everything is borrowed from the arena it was decoded into. */
+/* A request or a response; everything is borrowed from the arena it was decoded into.
+ */
 struct pay_message {
     struct span model_name, model_version, id;
     const struct pay_param *params;
@@ -63,6 +77,7 @@ struct pay_message {
 /* Element i as a double; 0 for BYTES. FP16 and BF16 are widened. */
 double pay_tensor_number(const struct pay_tensor *t, uint64_t i);
 /* The tensor of that name, or NULL. */
-const struct pay_tensor *pay_message_tensor(const struct pay_message *m, const char *name);
+const struct pay_tensor *pay_message_tensor(const struct pay_message *m,
+                                            const char *name);
 
 #endif

@@ -2,8 +2,8 @@
  * v2_json.h - V2 inference messages as REST JSON.
  *
  * Decoding is for cold paths (checks, the stand-in): jansson reads, limits are checked
- * first. Encoding writes flat `data`, floats with the fewest digits that read back equal in
- * their own width. Thread-safe.
+ * first. Encoding writes flat `data`, floats with the fewest digits that read back
+ * equal in their own width. Thread-safe.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

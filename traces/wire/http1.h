@@ -2,10 +2,10 @@
  * http1.h - HTTP/1.1 messages without sockets: heads and body framing (RFC 9112).
  *
  * Shared by the replay engine (responses) and the stand-in (requests). A parser is fed
- * whatever bytes came and remembers where it is; body bytes are handed out as spans of the
- * input, never copied. Strict where leniency lets two readers disagree (bare CR, two
- * different lengths, length together with chunked): ERR_FORMAT. A zeroed parser must be
- * given to http1_init. One thread at a time.
+ * whatever bytes came and remembers where it is; body bytes are handed out as spans of
+ * the input, never copied. Strict where leniency lets two readers disagree (bare CR,
+ * two different lengths, length together with chunked): ERR_FORMAT. A zeroed parser
+ * must be given to http1_init. One thread at a time.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -24,7 +24,7 @@ struct http1_head {
     struct span method, target; /* requests */
     uint16_t status;            /* responses */
     struct span reason;
-    uint8_t minor_version;      /* HTTP/1.x */
+    uint8_t minor_version;                     /* HTTP/1.x */
     struct op_header fields[HTTP1_FIELDS_MAX]; /* names as sent; compare without case */
     uint32_t field_count;
     bool keep_alive, chunked, expect_continue;
