@@ -1,0 +1,210 @@
+/*
+ * span.c - see span.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "traces/base/span.h"
+
+#include <string.h>
+
+#define VARINT_MAX_BYTES 10
+
+struct span span_of(const void *p, size_t n)
+{
+    return (struct span){p, n};
+}
+
+struct span span_str(const char *text)
+{
+    return text ? span_of(text, strlen(text)) : (struct span){0};
+}
+
+bool span_eq(struct span a, struct span b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool span_eq_str(struct span a, const char *text)
+{
+    return span_eq(a, span_str(text));
+}
+
+static uint8_t ascii_lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
+bool span_eq_nocase(struct span a, const char *text)
+{
+    struct span b = span_str(text);
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
+            return false;
+    return true;
+}
+
+bool span_starts(struct span s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return s.n >= n && span_eq(span_sub(s, 0, n), span_of(prefix, n));
+}
+
+bool span_ends(struct span s, const char *suffix)
+{
+    size_t n = strlen(suffix);
+    return s.n >= n && span_eq(span_sub(s, s.n - n, s.n), span_of(suffix, n));
+}
+
+size_t span_find(struct span s, uint8_t c, size_t from)
+{
+    if (from >= s.n)
+        return s.n;
+    const uint8_t *hit = memchr(s.p + from, c, s.n - from);
+    return hit ? (size_t)(hit - s.p) : s.n;
+}
+
+struct span span_sub(struct span s, size_t from, size_t to)
+{
+    if (to > s.n)
+        to = s.n;
+    if (from >= to)
+        return (struct span){0};
+    return span_of(s.p + from, to - from);
+}
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+struct span span_trim(struct span s)
+{
+    size_t from = 0, to = s.n;
+    while (from < to && is_blank(s.p[from]))
+        from++;
+    while (to > from && is_blank(s.p[to - 1]))
+        to--;
+    return span_sub(s, from, to);
+}
+
+bool span_u64(struct span s, uint64_t *value)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+        uint64_t digit = (uint64_t)(s.p[i] - '0');
+        if (v > (UINT64_MAX - digit) / 10)
+            return false;
+        v = v * 10 + digit;
+    }
+    if (s.n == 0)
+        return false;
+    *value = v;
+    return true;
+}
+
+struct cursor cursor_of(struct span s)
+{
+    /* An empty span may have no address at all; one keeps the arithmetic below defined.
+     */
+    static const uint8_t nothing[1];
+    const uint8_t *p = s.p ? s.p : nothing;
+    return (struct cursor){.p = p, .end = p + s.n, .start = p};
+}
+
+size_t cursor_left(const struct cursor *c)
+{
+    return c->bad ? 0 : (size_t)(c->end - c->p);
+}
+
+size_t cursor_offset(const struct cursor *c)
+{
+    return (size_t)(c->p - c->start);
+}
+
+/* The next n bytes as a little-endian number, n <= 8. */
+static uint64_t take_le(struct cursor *c, size_t n)
+{
+    struct span s = cursor_take(c, n);
+    uint64_t v = 0;
+    for (size_t i = s.n; i-- > 0;)
+        v = v << 8 | s.p[i];
+    return v;
+}
+
+static uint64_t take_be(struct cursor *c, size_t n)
+{
+    struct span s = cursor_take(c, n);
+    uint64_t v = 0;
+    for (size_t i = 0; i < s.n; i++)
+        v = v << 8 | s.p[i];
+    return v;
+}
+
+uint8_t cursor_u8(struct cursor *c)
+{
+    return (uint8_t)take_le(c, 1);
+}
+
+uint16_t cursor_u16(struct cursor *c)
+{
+    return (uint16_t)take_le(c, 2);
+}
+
+uint32_t cursor_u32(struct cursor *c)
+{
+    return (uint32_t)take_le(c, 4);
+}
+
+uint64_t cursor_u64(struct cursor *c)
+{
+    return take_le(c, 8);
+}
+
+uint16_t cursor_u16_be(struct cursor *c)
+{
+    return (uint16_t)take_be(c, 2);
+}
+
+uint32_t cursor_u32_be(struct cursor *c)
+{
+    return (uint32_t)take_be(c, 4);
+}
+
+uint64_t cursor_varint(struct cursor *c)
+{
+    uint64_t v = 0;
+    size_t left = cursor_left(c);
+    for (size_t i = 0; i < VARINT_MAX_BYTES && i < left; i++) {
+        uint8_t byte = c->p[i];
+        if (i == VARINT_MAX_BYTES - 1 && byte > 1)
+            break; /* beyond 64 bits, or an eleventh byte */
+        v |= (uint64_t)(byte & 0x7f) << (7 * i);
+        if (!(byte & 0x80)) {
+            c->p += i + 1;
+            return v;
+        }
+    }
+    c->bad = true;
+    return 0;
+}
+
+int64_t cursor_zigzag(struct cursor *c)
+{
+    uint64_t v = cursor_varint(c);
+    return (int64_t)(v >> 1 ^ (~(v & 1) + 1));
+}
+
+struct span cursor_take(struct cursor *c, size_t n)
+{
+    if (c->bad || n > cursor_left(c)) {
+        c->bad = true;
+        return (struct span){0};
+    }
+    struct span s = span_of(c->p, n);
+    c->p += n;
+    return s;
+}
