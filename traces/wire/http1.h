@@ -3,9 +3,10 @@
  *
  * Shared by the replay engine (responses) and the stand-in (requests). A parser is fed
  * whatever bytes came and remembers where it is; body bytes are handed out as spans of
- * the input, never copied. Strict where leniency lets two readers disagree (bare CR,
- * two different lengths, length together with chunked): ERR_FORMAT. A zeroed parser
- * must be given to http1_init. One thread at a time.
+ * the input, never copied. Strict where leniency lets two readers disagree (bare CR or
+ * LF, two different lengths, length together with chunked, folded lines): ERR_FORMAT.
+ * Trailers and chunk extensions are checked and dropped. A zeroed parser must be given
+ * to http1_init. One thread at a time.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -34,7 +35,7 @@ struct http1_head {
 
 enum http1_event {
     HTTP1_MORE, /* all input was used; feed more */
-    HTTP1_HEAD, /* parser->head is complete; valid until the next message begins */
+    HTTP1_HEAD, /* parser->head is complete; valid until the feed after HTTP1_END */
     HTTP1_DATA, /* a piece of body in *data, borrowed from the input */
     HTTP1_END,  /* the message is complete; the next feed starts the next one */
 };
@@ -46,22 +47,27 @@ struct http1_parser {
     struct buf head_bytes; /* owned copy of the head: spans in head point here */
     struct http1_head head;
     uint64_t body_left, body_bytes, max_body;
-    uint64_t chunk_digits;
+    uint64_t chunk_digits, line_bytes; /* so far, of the line it is in */
+    bool over; /* HTTP1_END was given; the next feed begins a message */
 };
 
+/* max_body in bytes: a longer body is ERR_LIMIT; UINT64_MAX for none. */
 void http1_init(struct http1_parser *p, enum http1_kind kind, uint64_t max_body);
 void http1_done(struct http1_parser *p);
 void http1_reset(struct http1_parser *p); /* for the next connection; keeps memory */
 
-/* Consumes from the front of *in and returns the next event, or ERR_FORMAT, ERR_LIMIT.
- * 1xx responses are skipped. Call again until HTTP1_MORE. */
+/* Consumes from the front of *in and returns the next event, or ERR_FORMAT, ERR_LIMIT,
+ * ERR_NOMEM; after an error only http1_reset helps. How the bytes were split never
+ * changes the events, only where HTTP1_DATA is cut. 1xx responses are skipped (101 is
+ * ERR_FORMAT), and so are empty lines before a request. Call again until HTTP1_MORE:
+ * HTTP1_END may be due though *in is empty. */
 int http1_feed(struct http1_parser *p, struct span *in, struct span *data,
                struct err *e) MUST_USE;
 
 /* The peer closed. HTTP1_END when that ends a close-delimited body or falls between two
- * messages, else ERR_TRUNCATED. */
+ * messages (ask http1_idle first to tell them apart), else ERR_TRUNCATED. */
 int http1_eof(struct http1_parser *p, struct err *e) MUST_USE;
-bool http1_idle(const struct http1_parser *p); /* between messages */
+bool http1_idle(const struct http1_parser *p); /* between messages, nothing begun */
 
 /* First field of that name (without case); empty span when there is none. */
 struct span http1_field(const struct http1_head *h, const char *name);
