@@ -99,9 +99,9 @@ double rng_open(struct rng *r)
 #define LN2_HIGH 0x1.62e42fefap-1
 #define LN2_LOW  0x1.cf79abc9e3b3ap-40
 
-/* ln x for finite x > 0: x = m * 2^k with m near 1, then the series of 2 artanh(s) with
+/* x = m * 2^k with m near 1, then the series of 2 artanh(s) with
  * s = (m - 1) / (m + 1), |s| < 0.172, whose first omitted term is below 2^-60. */
-static double fixed_log(double x)
+double rng_log(double x)
 {
     int k;
     double m = frexp(x, &k);
@@ -116,8 +116,8 @@ static double fixed_log(double x)
     return k * LN2_HIGH + (2 * s + (2 * s * tail + k * LN2_LOW));
 }
 
-/* e^y: y = k ln 2 + r with |r| <= 0.35, then the series of e^r, cut below 2^-57. */
-static double fixed_exp(double y)
+/* y = k ln 2 + r with |r| <= 0.35, then the series of e^r, cut below 2^-57. */
+double rng_exp(double y)
 {
     if (y > 710)
         return INFINITY;
@@ -132,7 +132,7 @@ static double fixed_exp(double y)
 
 double rng_exponential(struct rng *r)
 {
-    return -fixed_log(rng_open(r));
+    return -rng_log(rng_open(r));
 }
 
 double rng_normal(struct rng *r)
@@ -140,7 +140,7 @@ double rng_normal(struct rng *r)
     for (;;) {
         double u = 2 * rng_open(r) - 1, v = 2 * rng_open(r) - 1, s = u * u + v * v;
         if (s < 1 && s > 0)
-            return u * sqrt(-2 * fixed_log(s) / s);
+            return u * sqrt(-2 * rng_log(s) / s);
     }
 }
 
@@ -156,7 +156,7 @@ static double gamma_from_one(struct rng *r, double shape)
         double u = rng_open(r), xx = x * x;
         if (u < 1 - 0.0331 * xx * xx)
             return d * v;
-        if (fixed_log(u) < 0.5 * xx + d * (1 - v + fixed_log(v)))
+        if (rng_log(u) < 0.5 * xx + d * (1 - v + rng_log(v)))
             return d * v;
     }
 }
@@ -168,13 +168,13 @@ double rng_gamma(struct rng *r, double shape)
         return gamma_from_one(r, shape);
     /* Boosting: Gamma(a) = Gamma(a + 1) * U^(1/a). */
     double g = gamma_from_one(r, shape + 1);
-    return g * fixed_exp(fixed_log(rng_open(r)) / shape);
+    return g * rng_exp(rng_log(rng_open(r)) / shape);
 }
 
 double rng_weibull(struct rng *r, double shape)
 {
     assert(shape > 0);
-    return fixed_exp(fixed_log(rng_exponential(r)) / shape);
+    return rng_exp(rng_log(rng_exponential(r)) / shape);
 }
 
 uint64_t rng_hash(uint64_t a, uint64_t b)

@@ -30,6 +30,10 @@ double rng_normal(struct rng *r);              /* mean 0, sd 1 (polar method) */
 double rng_gamma(struct rng *r, double shape);
 /* Scale 1, shape > 0, by inversion. */
 double rng_weibull(struct rng *r, double shape);
+/* ln x (finite x > 0) and e^y, to about 1e-15 of the value and the same bits on every
+ * machine, which the C library's are not: for numbers that decide what is drawn. */
+double rng_log(double x);
+double rng_exp(double y);
 /* Stateless: a well-mixed hash of two numbers (splitmix64's finalizer). */
 uint64_t rng_hash(uint64_t a, uint64_t b);
 
