@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# demo.sh PROGRAM - the main job end to end, against the local stand-in.
+#
+# Version A and version B answer with the same service times, except that B's slowest 3 %
+# take 10 % longer: p99 has regressed, p50 has not. The comparison must find just that.
+# The files stay in ./demo-out (or $DEMO_DIR). Exit status 0 when the verdict is right.
+set -euo pipefail
+program=$1
+out=${DEMO_DIR:-demo-out}
+pids=()
+cleanup() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
+    return 0
+}
+trap cleanup EXIT
+
+say() { printf '\n== %s\n' "$*"; }
+start_standin() { # name extra-options...
+    local name=$1; shift
+    "$program" standin --tier envoy --http 127.0.0.1:0 --seed 5 --quiet \
+        --service modes:0.97=12ms,0.03=40ms --ports "$out/$name.ports" "$@" &
+    pids+=($!)
+    for _ in $(seq 100); do
+        [ -s "$out/$name.ports" ] && return 0
+        sleep 0.05
+    done
+    echo "demo: the stand-in of version $name did not start" >&2
+    exit 69
+}
+address() { sed -n "s/^envoy.http=//p" "$out/$1.ports"; }
+
+rm -rf "$out"
+mkdir -p "$out"
+
+say "a trace: four model types over REST and gRPC, Poisson arrivals, distinct payloads"
+"$program" synth -o "$out/mixed.trace" --model-type iris,tfsimple,add10,echo --instances 5 \
+    --protocol both --rate 600 --duration 4s --arrivals poisson --values random --seed 7
+"$program" trace info "$out/mixed.trace"
+
+say "version A, and version B whose p99 is 10 % slower"
+start_standin A
+start_standin B --slow 1.10@0.97
+
+cat >"$out/plan.json" <<PLAN
+{
+  "trace": "$out/mixed.trace",
+  "pairs": 8, "spares": 8, "seed": 11,
+  "replay": ["--tier", "envoy", "--connections", "48", "--workers", "1"],
+  "arms": [
+    {"name": "A", "version": "A",
+     "replay": ["--http", "http://$(address A)", "--grpc", "$(address A)"]},
+    {"name": "B", "version": "B",
+     "replay": ["--http", "http://$(address B)", "--grpc", "$(address B)"]}
+  ]
+}
+PLAN
+
+say "a campaign: 8 pairs of runs, about 4 s each, in random order (a good minute)"
+status=0
+"$program" campaign "$out/plan.json" -o "$out/runs" || status=$?
+
+say "what is left in $out"
+ls "$out" "$out/runs"
+if [ "$status" -ne 1 ]; then
+    echo "demo: the comparison ended with exit status $status; 1 (regressed) is the truth" >&2
+    exit 1
+fi
+printf '\nVersion B is slower, and the comparison says so. Open %s/runs/compare.html\n' "$out"
