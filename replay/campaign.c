@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 
+#include "traces/base/buf.h"
 #include "traces/base/rng.h"
 #include "traces/base/units.h"
 #include "traces/op.h"
@@ -32,9 +33,10 @@ static int take_string(struct rep_campaign *c, const char *key, const json_t *v,
 static int take_count(const char *key, const json_t *v, json_int_t low, json_int_t high,
                       uint64_t *out, struct err *e)
 {
-    if (!json_is_integer(v) || json_integer_value(v) < low || json_integer_value(v) > high)
-        return err_set(e, ERR_FORMAT, "\"%s\" must be a whole number from %lld to %lld", key,
-                       (long long)low, (long long)high);
+    if (!json_is_integer(v) || json_integer_value(v) < low ||
+        json_integer_value(v) > high)
+        return err_set(e, ERR_FORMAT, "\"%s\" must be a whole number from %lld to %lld",
+                       key, (long long)low, (long long)high);
     *out = (uint64_t)json_integer_value(v);
     return 0;
 }
@@ -45,8 +47,8 @@ static int take_args(struct rep_campaign *c, const char *key, const json_t *v,
     if (!json_is_array(v))
         return err_set(e, ERR_FORMAT, "\"%s\" must be a list of texts", key);
     if (json_array_size(v) > REP_ARGS_MAX)
-        return err_set(e, ERR_LIMIT, "\"%s\" has %zu entries, at most %d are taken", key,
-                       json_array_size(v), REP_ARGS_MAX);
+        return err_set(e, ERR_LIMIT, "\"%s\" has %zu entries, at most %d are taken",
+                       key, json_array_size(v), REP_ARGS_MAX);
     for (size_t i = 0; i < json_array_size(v); i++) {
         int rc = take_string(c, key, json_array_get(v, i), &out->v[out->n], e);
         if (rc < 0)
@@ -72,7 +74,8 @@ static int take_duration(const char *key, const json_t *v, int64_t *out, struct 
 
 static bool name_is_plain(const char *name)
 {
-    const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    const char *plain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
     return strlen(name) <= 32 && strspn(name, plain) == strlen(name);
 }
 
@@ -99,8 +102,9 @@ static int take_arm(struct rep_campaign *c, json_t *v, struct err *e)
             return rc;
     }
     if (!arm->name || !name_is_plain(arm->name))
-        return err_set(e, ERR_FORMAT,
-                       "every arm needs a \"name\" of at most 32 letters, digits, - and _");
+        return err_set(
+            e, ERR_FORMAT,
+            "every arm needs a \"name\" of at most 32 letters, digits, - and _");
     for (size_t i = 0; i < c->arm_count; i++)
         if (strcmp(c->arms[i].name, arm->name) == 0)
             return err_set(e, ERR_FORMAT, "two arms are called \"%s\"", arm->name);
@@ -110,7 +114,8 @@ static int take_arm(struct rep_campaign *c, json_t *v, struct err *e)
 
 static int take_arms(struct rep_campaign *c, const json_t *v, struct err *e)
 {
-    if (!json_is_array(v) || json_array_size(v) < 2 || json_array_size(v) > REP_ARMS_MAX)
+    if (!json_is_array(v) || json_array_size(v) < 2 ||
+        json_array_size(v) > REP_ARMS_MAX)
         return err_set(e, ERR_FORMAT, "\"arms\" must be a list of 2 to %d arms",
                        REP_ARMS_MAX);
     for (size_t i = 0; i < json_array_size(v); i++) {
@@ -147,8 +152,8 @@ static int take_member(struct rep_campaign *c, const char *key, const json_t *v,
     return err_set(e, ERR_FORMAT, "unknown key \"%s\"", key);
 }
 
-/* The hash is over the plan as it was understood, not over the file: white space and the
- * order of keys do not make another plan. */
+/* The hash is over the plan as it was understood, not over the file: white space and
+ * the order of keys do not make another plan. */
 static int hash_plan(struct rep_campaign *c, const json_t *root, struct err *e)
 {
     uint64_t hash[2];

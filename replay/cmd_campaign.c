@@ -1,10 +1,10 @@
 /*
  * cmd_campaign.c - `reprise campaign PLAN`: interleaved runs, then the comparison.
  *
- * Every run is a `reprise replay` of its own process, and the verdict comes from `reprise
- * compare`: this command only decides the order, keeps count of what was valid, and starts
- * the others. So what a campaign does can be done by hand, and a crash of one run does not
- * take the campaign with it.
+ * Every run is a `reprise replay` of its own process, and the verdict comes from
+ * `reprise compare`: this command only decides the order, keeps count of what was
+ * valid, and starts the others. So what a campaign does can be done by hand, and a
+ * crash of one run does not take the campaign with it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -34,11 +34,13 @@ struct config {
 
 static const struct opt options[] = {
     {"out", 'o', OPT_STR, offsetof(struct config, out_dir), "DIR", "campaign",
-     "Folder for the runs and the reports; made if it is not there, refused if it holds runs "
+     "Folder for the runs and the reports; made if it is not there, refused if it "
+     "holds runs "
      "already",
      NULL, NULL},
     {"dry-run", 'n', OPT_FLAG, offsetof(struct config, dry_run), NULL, NULL,
-     "Print the commands in the order in which they would run, and run nothing", NULL, NULL},
+     "Print the commands in the order in which they would run, and run nothing", NULL,
+     NULL},
     {"quiet", 'q', OPT_FLAG, offsetof(struct config, quiet), NULL, NULL,
      "Print the verdict and nothing else", NULL, NULL},
     {NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, NULL, NULL},
@@ -46,36 +48,46 @@ static const struct opt options[] = {
 
 static const struct opt_cmd campaign_doc = {
     .name = "campaign",
-    .summary = "run interleaved pairs of replays against two or more targets, then compare",
+    .summary =
+        "run interleaved pairs of replays against two or more targets, then compare",
     .synopsis = "PLAN -o DIR [OPTION]...",
     .about =
-        "Replays one trace against every arm of a plan, pair after pair, in a random order "
+        "Replays one trace against every arm of a plan, pair after pair, in a random "
+        "order "
         "inside each pair that the plan's seed decides, and hands the runs to `reprise "
-        "compare`. The first arm is the baseline. A pair with an INVALID run is kept on disk, "
+        "compare`. The first arm is the baseline. A pair with an INVALID run is kept "
+        "on disk, "
         "named by the comparison, and replaced by a spare pair while there are any.\n"
         "\n"
-        "A plan is a JSON object with these keys: trace (a file); arms (a list of objects "
-        "with name, optional version, and replay: the options of `reprise replay` that are "
-        "this arm's alone); pairs (10); spares (2); seed (1); pause between runs (\"0\"); "
+        "A plan is a JSON object with these keys: trace (a file); arms (a list of "
+        "objects "
+        "with name, optional version, and replay: the options of `reprise replay` that "
+        "are "
+        "this arm's alone); pairs (10); spares (2); seed (1); pause between runs "
+        "(\"0\"); "
         "replay (options that all runs share); gates (as in `reprise compare --gate`); "
-        "before_run (a command to run before each run, as a list of words, without a shell). "
-        "Unknown keys are refused. The hash of the plan and of its trace goes into every "
+        "before_run (a command to run before each run, as a list of words, without a "
+        "shell). "
+        "Unknown keys are refused. The hash of the plan and of its trace goes into "
+        "every "
         "run.\n"
         "\n"
-        "The folder then holds NNN-ARM.run for every run, and compare.txt, compare.json and "
-        "compare.html (with more than two arms: compare-ARM.* for each of them against the "
+        "The folder then holds NNN-ARM.run for every run, and compare.txt, "
+        "compare.json and "
+        "compare.html (with more than two arms: compare-ARM.* for each of them against "
+        "the "
         "baseline). The exit status is that of the comparison, the worst of several.",
     .opts = options,
-    .examples =
-        "# ten pairs, as written in plan.json\n"
-        "reprise campaign plan.json -o results\n"
-        "# what a plan looks like\n"
-        "{\"trace\": \"mixed.trace\", \"pairs\": 10,\n"
-        " \"arms\": [{\"name\": \"A\", \"version\": \"2.9.1\",\n"
-        "           \"replay\": [\"--tier\", \"envoy\", \"--http\", \"http://127.0.0.1:9000\"]},\n"
-        "          {\"name\": \"B\", \"version\": \"2.10.2\",\n"
-        "           \"replay\": [\"--tier\", \"envoy\", \"--http\", "
-        "\"http://127.0.0.1:9100\"]}]}\n",
+    .examples = "# ten pairs, as written in plan.json\n"
+                "reprise campaign plan.json -o results\n"
+                "# what a plan looks like\n"
+                "{\"trace\": \"mixed.trace\", \"pairs\": 10,\n"
+                " \"arms\": [{\"name\": \"A\", \"version\": \"2.9.1\",\n"
+                "           \"replay\": [\"--tier\", \"envoy\", \"--http\", "
+                "\"http://127.0.0.1:9000\"]},\n"
+                "          {\"name\": \"B\", \"version\": \"2.10.2\",\n"
+                "           \"replay\": [\"--tier\", \"envoy\", \"--http\", "
+                "\"http://127.0.0.1:9100\"]}]}\n",
     .min_args = 1,
     .max_args = 1,
 };
@@ -139,7 +151,8 @@ static void argv_done(struct argv *a)
 static void argv_print(const struct argv *a)
 {
     for (size_t i = 0; i < a->n; i++) {
-        const char *quote = a->v[i][strcspn(a->v[i], " '\"$\\*?[](){}<>|&;#~")] ? "'" : "";
+        const char *quote =
+            a->v[i][strcspn(a->v[i], " '\"$\\*?[](){}<>|&;#~")] ? "'" : "";
         printf("%s%s%s%s", i ? " " : "", quote, a->v[i], quote);
     }
     putchar('\n');
@@ -155,8 +168,9 @@ static void on_signal(int sig)
     stopped = 1;
 }
 
-/* Runs a command, its output to `path` unless that is NULL. Its exit status, 128 + signal, or
- * an error. A Ctrl-C reaches the child by itself, since it shares our terminal. */
+/* Runs a command, its output to `path` unless that is NULL. Its exit status, 128 +
+ * signal, or an error. A Ctrl-C reaches the child by itself, since it shares our
+ * terminal. */
 static int run(const struct argv *a, const char *path, struct err *e)
 {
     int status;
@@ -189,7 +203,8 @@ static int run(const struct argv *a, const char *path, struct err *e)
 
 static void nap(int64_t ns)
 {
-    struct timespec left = {.tv_sec = (time_t)(ns / CLK_SEC), .tv_nsec = (long)(ns % CLK_SEC)};
+    struct timespec left = {.tv_sec = (time_t)(ns / CLK_SEC),
+                            .tv_nsec = (long)(ns % CLK_SEC)};
     while (!stopped && nanosleep(&left, &left) < 0 && errno == EINTR)
         ;
 }
@@ -210,8 +225,8 @@ static void run_path(const struct campaign *c, uint64_t pair, size_t arm, char *
              c->plan.arms[arm].name);
 }
 
-static void replay_command(const struct campaign *c, uint64_t pair, size_t arm, size_t place,
-                           struct argv *a)
+static void replay_command(const struct campaign *c, uint64_t pair, size_t arm,
+                           size_t place, struct argv *a)
 {
     const struct rep_arm *r = &c->plan.arms[arm];
     char path[4096];
@@ -245,7 +260,8 @@ static void read_health(const char *path, char *out, size_t size)
 }
 
 /* One run of one arm. 1: valid, 0: INVALID, or an error that ends the campaign. */
-static int run_arm(struct campaign *c, uint64_t pair, size_t arm, size_t place, struct err *e)
+static int run_arm(struct campaign *c, uint64_t pair, size_t arm, size_t place,
+                   struct err *e)
 {
     struct argv a = {0};
     char path[4096], health[32];
@@ -338,7 +354,8 @@ static void compare_command(const struct campaign *c, size_t arm, struct argv *a
     }
 }
 
-/* Compares one arm with the baseline, thrice: JSON and HTML into files, text to both. */
+/* Compares one arm with the baseline, thrice: JSON and HTML into files, text to both.
+ */
 static int compare_arm(const struct campaign *c, size_t arm, struct err *e)
 {
     struct argv a = {0};
@@ -375,10 +392,12 @@ static int compare_arm(const struct campaign *c, size_t arm, struct err *e)
     return status;
 }
 
-/* REGRESSED outranks INVALID outranks INCONCLUSIVE; any other failure outranks them all. */
+/* REGRESSED outranks INVALID outranks INCONCLUSIVE; any other failure outranks them
+ * all. */
 static int worse(int a, int b)
 {
-    static const int rank[] = {EXIT_DONE, EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_REGRESSED};
+    static const int rank[] = {EXIT_DONE, EXIT_INCONCLUSIVE, EXIT_INVALID,
+                               EXIT_REGRESSED};
     int ra = 99, rb = 99;
     for (int i = 0; i < 4; i++) {
         if (a == rank[i])
@@ -413,8 +432,8 @@ static int prepare_folder(const struct campaign *c, struct err *e)
     for (size_t arm = 0; arm < c->plan.arm_count; arm++) {
         run_path(c, 0, arm, path, sizeof path);
         if (access(path, F_OK) == 0)
-            return err_set(e, ERR_USAGE, "folder '%s' holds runs already; choose another",
-                           dir);
+            return err_set(e, ERR_USAGE,
+                           "folder '%s' holds runs already; choose another", dir);
     }
     return 0;
 }

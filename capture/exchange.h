@@ -1,0 +1,67 @@
+/*
+ * exchange.h - a request and its answer as they were seen on a connection.
+ *
+ * What the HTTP/1.1 and HTTP/2 parsers make of the bytes of a flow, before redaction.
+ * All spans are borrowed for the duration of the sink's call.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef CAPTURE_EXCHANGE_H
+#define CAPTURE_EXCHANGE_H
+
+#include "capture/packet.h"
+#include "traces/op.h"
+
+enum cap_wire { CAP_WIRE_HTTP1, CAP_WIRE_HTTP2 };
+
+/* Why a body or an answer is not all there. */
+enum cap_loss {
+    CAP_LOSS_NONE,
+    CAP_LOSS_GAP,   /* bytes are missing */
+    CAP_LOSS_LIMIT, /* over the message limit: length and hash are exact all the same */
+    CAP_LOSS_UNANSWERED, /* the capture or the connection ended first, or it aged out */
+    CAP_LOSS_RESET,
+};
+
+struct cap_message {
+    struct clk_wall first, last; /* its first and last byte */
+    const struct op_header
+        *headers; /* wire order, names in lower case, pseudo ones apart */
+    uint32_t header_count;
+    bool headers_opaque;    /* some could not be decoded (joined midway) */
+    struct op_body body;    /* gRPC: the first message without its prefix */
+    uint32_t grpc_messages; /* number of messages on the stream */
+    bool grpc_compressed;
+    enum cap_loss loss;
+};
+
+struct cap_exchange {
+    enum cap_wire wire;
+    uint64_t connection; /* cap_flow_info.ordinal */
+    uint32_t stream;     /* HTTP/2 stream id; HTTP/1.1: request number on it, from 0 */
+    struct cap_endpoint client, server;
+    bool grpc;
+    bool inferred; /* method and name come from the body, not from headers */
+    bool gap_near;
+    struct span method, path, authority; /* empty: not known */
+    struct cap_message request;
+    bool answered;
+    uint16_t status;     /* HTTP */
+    int16_t grpc_status; /* -1: none */
+    struct cap_message answer;
+};
+
+typedef void cap_exchange_fn(void *arg, const struct cap_exchange *x);
+
+/* Where every byte that was delivered went; per direction. bytes seen by the parser =
+ * record + framing + opaque + shed + pending, exactly. */
+struct cap_parse_counts {
+    uint64_t record_bytes;  /* in bodies and headers of exchanges that were handed on */
+    uint64_t framing_bytes; /* chunk sizes, frame headers, prefaces, control frames */
+    uint64_t opaque_bytes;  /* TLS, unknown protocols, what was skipped while
+                               resynchronising */
+    uint64_t shed_bytes;    /* dropped by a ceiling */
+    uint64_t pending_bytes; /* in messages that are not complete yet */
+};
+
+#endif
