@@ -186,32 +186,35 @@ static int take_plan(struct rep_campaign *c, json_t *root, struct err *e)
     return hash_plan(c, root, e);
 }
 
-int rep_campaign_load(struct rep_campaign *c, const char *path, struct err *e)
+int rep_campaign_parse(struct rep_campaign *c, struct span text, struct err *e)
 {
-    struct buf text = {0};
     json_error_t fault;
-    json_t *root = NULL;
+    json_t *root;
     int rc;
 
     *c = (struct rep_campaign){.pairs = 10, .spares = 2, .seed = 1};
-    rc = buf_read_file(&text, path, REP_PLAN_BYTES_MAX, e);
-    if (rc < 0)
-        goto out;
     root = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &fault);
-    if (!root) {
+    if (root)
+        rc = take_plan(c, root, e);
+    else
         rc = err_set(e, ERR_FORMAT, "line %d, column %d: %s", fault.line, fault.column,
                      fault.text);
-        goto out;
-    }
-    rc = take_plan(c, root, e);
-out:
     json_decref(root);
-    buf_done(&text);
-    if (rc < 0) {
+    if (rc < 0)
         rep_campaign_done(c);
-        return err_note(e, "plan '%s'", path);
-    }
-    return 0;
+    return rc;
+}
+
+int rep_campaign_load(struct rep_campaign *c, const char *path, struct err *e)
+{
+    struct buf text = {0};
+    int rc = buf_read_file(&text, path, REP_PLAN_BYTES_MAX, e);
+
+    *c = (struct rep_campaign){0};
+    if (rc >= 0)
+        rc = rep_campaign_parse(c, buf_view(&text), e);
+    buf_done(&text);
+    return rc < 0 ? err_note(e, "plan '%s'", path) : 0;
 }
 
 void rep_campaign_done(struct rep_campaign *c)

@@ -52,6 +52,9 @@ struct rep_campaign {
 /* Reads and checks a plan. ERR_IO; ERR_FORMAT with line and column or the offending key
  * (unknown keys are refused, not ignored); ERR_LIMIT. On failure c is empty. */
 int rep_campaign_load(struct rep_campaign *c, const char *path, struct err *e) MUST_USE;
+/* The same from memory. */
+int rep_campaign_parse(struct rep_campaign *c, struct span text,
+                       struct err *e) MUST_USE;
 void rep_campaign_done(struct rep_campaign *c);
 
 /* The order of the arms in pair number `pair` (from 0): a permutation of 0…arm_count-1

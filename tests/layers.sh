@@ -48,7 +48,7 @@ while read -r header files; do
 done <<'TABLE'
 zstd.h traces/container/*
 xxhash.h traces/container/* traces/op.c
-jansson.h traces/* analysis/* deploy/* replay/plan*
+jansson.h traces/* analysis/* deploy/* replay/campaign.c
 nghttp2/nghttp2.h replay/engine/grpc*.c deploy/standin/*
 protobuf-c/protobuf-c.h traces/payload/v2_proto.c
 pcap traces/none
