@@ -1,0 +1,284 @@
+/*
+ * quantile.c - see quantile.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "analysis/quantile.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SUB_BITS 7 /* 128 buckets an octave */
+#define SUB      (1u << SUB_BITS)
+#define BUCKETS  ((63 - SUB_BITS + 1) * SUB)
+#define NO_SLOT  UINT16_MAX
+
+uint64_t ana_rank(uint64_t n, uint32_t p)
+{
+    return (n * p + (ANA_P_ONE - 1)) / ANA_P_ONE;
+}
+
+uint64_t ana_beyond(uint64_t n, uint32_t p)
+{
+    return n - ana_rank(n, p);
+}
+
+enum ana_estimable ana_estimable(uint64_t n, uint32_t p)
+{
+    uint64_t beyond = ana_beyond(n, p);
+    if (n == 0 || beyond < ANA_BEYOND_SHOWN)
+        return ANA_NOT_ESTIMABLE;
+    return beyond < ANA_BEYOND_JUDGED ? ANA_SHOWN : ANA_JUDGED;
+}
+
+uint64_t ana_needed(uint32_t p)
+{
+    /* n - ceil(p n) = floor((1 - p) n) >= 20 */
+    uint64_t rest = ANA_P_ONE - p;
+    if (rest == 0)
+        return UINT64_MAX;
+    return (UINT64_C(20) * ANA_P_ONE + rest - 1) / rest;
+}
+
+/* Below SUB each value has its own bucket; above, the top SUB_BITS + 1 bits name it. Order
+ * of buckets is order of values. */
+static inline unsigned bucket_of(uint64_t v)
+{
+    if (v < SUB)
+        return (unsigned)v;
+    unsigned shift = 63 - SUB_BITS - (unsigned)__builtin_clzll(v);
+    return (shift + 1) * SUB + (unsigned)((v >> shift) & (SUB - 1));
+}
+
+struct tally {
+    uint64_t counts[BUCKETS];
+    uint16_t slot[BUCKETS]; /* of a bucket that is gathered, else NO_SLOT */
+    unsigned __int128 sum;
+    struct ana_dist d;
+};
+
+static void count_part(struct tally *t, const struct ana_slice *part, bool finite_only)
+{
+    uint64_t infinite = 0;
+    int64_t max = t->d.max;
+
+    for (size_t i = 0; i < part->n; i++) {
+        int64_t v = part->v[i];
+        if (v < 0)
+            continue;
+        if (v == ANA_INF) {
+            infinite++;
+            continue;
+        }
+        t->counts[bucket_of((uint64_t)v)]++;
+        t->sum += (uint64_t)v;
+        max = v > max ? v : max;
+    }
+    t->d.max = max;
+    if (!finite_only && infinite > 0) {
+        t->counts[bucket_of((uint64_t)ANA_INF)] += infinite;
+        t->d.infinite += infinite;
+        t->d.max = ANA_INF;
+    }
+}
+
+/* Where one wanted rank lies. */
+struct target {
+    unsigned bucket;
+    uint64_t rank_in_bucket; /* from 0 */
+};
+
+/* The gathered values of one hit bucket: values[start .. start + count). */
+struct gathered {
+    size_t start, count, filled;
+};
+
+static size_t locate(struct tally *t, const uint32_t *p, size_t p_count,
+                     struct target *targets, struct gathered *hits, size_t *total)
+{
+    size_t hit_count = 0, at = 0;
+    uint64_t before = 0; /* values in buckets before `bucket` */
+    unsigned bucket = 0;
+
+    for (size_t i = 0; i < p_count; i++) {
+        uint64_t rank = ana_rank(t->d.n, p[i]);
+        while (before + t->counts[bucket] < rank)
+            before += t->counts[bucket++];
+        if (t->slot[bucket] == NO_SLOT) {
+            t->slot[bucket] = (uint16_t)hit_count;
+            hits[hit_count++] = (struct gathered){at, (size_t)t->counts[bucket], 0};
+            at += (size_t)t->counts[bucket];
+        }
+        targets[i] = (struct target){bucket, rank - before - 1};
+    }
+    *total = at;
+    return hit_count;
+}
+
+static void gather_part(const struct tally *t, const struct ana_slice *part,
+                        bool finite_only, struct gathered *hits, int64_t *values)
+{
+    for (size_t i = 0; i < part->n; i++) {
+        int64_t v = part->v[i];
+        if (v < 0 || (finite_only && v == ANA_INF))
+            continue;
+        unsigned slot = t->slot[bucket_of((uint64_t)v)];
+        if (slot != NO_SLOT)
+            values[hits[slot].start + hits[slot].filled++] = v;
+    }
+}
+
+/* Ascending ranks share a bucket: each selection leaves the rest to its right. */
+static void pick(const struct tally *t, const struct target *targets, size_t p_count,
+                 const struct gathered *hits, int64_t *values, int64_t *out)
+{
+    unsigned last = UINT32_MAX;
+    size_t done = 0; /* values of this bucket that are in place already */
+
+    for (size_t i = 0; i < p_count; i++) {
+        const struct gathered *g = &hits[t->slot[targets[i].bucket]];
+        size_t k = (size_t)targets[i].rank_in_bucket;
+        if (targets[i].bucket != last) {
+            last = targets[i].bucket;
+            done = 0;
+        }
+        if (k < done) { /* the same rank again */
+            out[i] = values[g->start + k];
+            continue;
+        }
+        out[i] = ana_select(values + g->start + done, g->count - done, k - done);
+        done = k + 1;
+    }
+}
+
+static int select_all(struct tally *t, const struct ana_slice *parts, size_t part_count,
+                      bool finite_only, const uint32_t *p, size_t p_count, int64_t *out,
+                      struct err *e)
+{
+    struct target *targets = malloc((p_count + 1) * sizeof *targets);
+    struct gathered *hits = malloc((p_count + 1) * sizeof *hits);
+    int64_t *values = NULL;
+    size_t total = 0;
+    int rc = 0;
+
+    if (!targets || !hits)
+        goto nomem;
+    locate(t, p, p_count, targets, hits, &total);
+    values = malloc((total + 1) * sizeof *values);
+    if (!values)
+        goto nomem;
+    for (size_t i = 0; i < part_count; i++)
+        gather_part(t, &parts[i], finite_only, hits, values);
+    pick(t, targets, p_count, hits, values, out);
+    goto out;
+nomem:
+    rc = err_set(e, ERR_NOMEM, "out of memory");
+out:
+    free(values);
+    free(hits);
+    free(targets);
+    return rc;
+}
+
+int ana_quantiles(const struct ana_slice *parts, size_t part_count, bool finite_only,
+                  const uint32_t *p, size_t p_count, int64_t *out, struct ana_dist *d,
+                  struct err *e)
+{
+    struct tally *t = calloc(1, sizeof *t);
+    int rc = 0;
+
+    if (!t)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    memset(t->slot, 0xff, sizeof t->slot);
+    t->d.max = ANA_NONE;
+    for (size_t i = 0; i < part_count; i++)
+        count_part(t, &parts[i], finite_only);
+    for (unsigned b = 0; b < BUCKETS; b++)
+        t->d.n += t->counts[b];
+    t->d.mean = t->d.n == 0 ? NAN : t->d.infinite ? INFINITY : (double)t->sum / (double)t->d.n;
+    if (t->d.n > ANA_N_MAX)
+        rc = err_set(e, ERR_LIMIT, "more than %llu values", (unsigned long long)ANA_N_MAX);
+    else if (t->d.n > 0 && p_count > 0)
+        rc = select_all(t, parts, part_count, finite_only, p, p_count, out, e);
+    else
+        for (size_t i = 0; i < p_count; i++)
+            out[i] = ANA_NONE;
+    if (d)
+        *d = t->d;
+    free(t);
+    return rc;
+}
+
+static int order(const void *a, const void *b)
+{
+    int64_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+static int64_t median3(int64_t a, int64_t b, int64_t c)
+{
+    if (a > b) {
+        int64_t kept = a;
+        a = b;
+        b = kept;
+    }
+    return c < a ? a : c > b ? b : c;
+}
+
+/* The median of three places, and of three medians where many values are left (Bentley,
+ * McIlroy 1993). */
+static int64_t pivot_of(const int64_t *v, size_t n)
+{
+    size_t s = n / 8;
+    if (n < 64)
+        return median3(v[0], v[n / 2], v[n - 1]);
+    return median3(median3(v[0], v[s], v[2 * s]), median3(v[3 * s], v[4 * s], v[5 * s]),
+                   median3(v[6 * s], v[7 * s], v[n - 1]));
+}
+
+/* Three-way partition: [0, *low) < pivot, [*low, *high) equal to it, [*high, n) > pivot. */
+static void partition(int64_t *v, size_t n, int64_t pivot, size_t *low, size_t *high)
+{
+    size_t lo = 0, i = 0, hi = n;
+
+    while (i < hi) {
+        int64_t kept = v[i];
+        if (kept < pivot) {
+            v[i++] = v[lo];
+            v[lo++] = kept;
+        } else if (kept > pivot) {
+            v[i] = v[--hi];
+            v[hi] = kept;
+        } else {
+            i++;
+        }
+    }
+    *low = lo;
+    *high = hi;
+}
+
+/* Quickselect. Input that defeats the pivots is sorted after SELECT_ROUNDS rounds, so that
+ * none costs more than those rounds and one sort. */
+int64_t ana_select(int64_t *v, size_t n, size_t k)
+{
+    enum { SELECT_ROUNDS = 64, SMALL = 16 };
+
+    for (int round = 0; n > SMALL && round < SELECT_ROUNDS; round++) {
+        size_t low, high;
+        partition(v, n, pivot_of(v, n), &low, &high);
+        if (k < low) {
+            n = low;
+        } else if (k < high) {
+            return v[k];
+        } else {
+            v += high;
+            n -= high;
+            k -= high;
+        }
+    }
+    qsort(v, n, sizeof *v, order);
+    return v[k];
+}
