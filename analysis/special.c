@@ -150,24 +150,42 @@ double ana_half_binomial_cdf(unsigned k, unsigned n)
     return sum;
 }
 
+struct power {
+    double df, root, mean, sd, crit, floor;
+    double log_scale; /* of the chi density */
+};
+
+/* Density of y = sqrt(df) s / sd, which is chi, times the chance of a mean above the bar. */
+static double power_at(const struct power *w, double y)
+{
+    double density = y > 0       ? exp(w->log_scale + (w->df - 1) * log(y) - 0.5 * y * y)
+                     : w->df > 1 ? 0
+                                 : exp(w->log_scale);
+    double bar = fmax(w->crit * w->sd * y / sqrt(w->df) / w->root, w->floor);
+    return density * ana_normal_cdf((w->mean - bar) * w->root / w->sd);
+}
+
+static double simpson(const struct power *w, double low, double high)
+{
+    enum { PANELS = 300 }; /* even */
+    double width = (high - low) / PANELS, sum = power_at(w, low) + power_at(w, high);
+
+    for (int i = 1; i < PANELS; i++)
+        sum += (i % 2 ? 4 : 2) * power_at(w, low + i * width);
+    return sum * width / 3;
+}
+
 double ana_t_power(unsigned n, double mean, double sd, double crit, double floor)
 {
-    enum { PANELS = 600 }; /* even */
-    double df = n - 1.0, root = sqrt((double)n);
-    double middle = sqrt(df), low = fmax(0, middle - 9), high = middle + 9;
-    double width = (high - low) / PANELS, sum = 0;
-    double log_scale = (1 - df / 2) * log(2.0) - log_gamma(df / 2);
+    struct power w = {n - 1.0, sqrt((double)n), mean, sd, crit, floor, 0};
+    double middle = sqrt(w.df), low = fmax(0, middle - 9), high = middle + 9;
 
     if (isinf(crit))
         return 0;
-    for (int i = 0; i <= PANELS; i++) {
-        double y = low + i * width; /* chi with df degrees: s = sd * y / sqrt(df) */
-        double density = y > 0    ? exp(log_scale + (df - 1) * log(y) - 0.5 * y * y)
-                         : df > 1 ? 0
-                                  : exp(log_scale);
-        double bar = fmax(crit * sd * y / middle / root, floor);
-        double weight = i == 0 || i == PANELS ? 1 : i % 2 ? 4 : 2;
-        sum += weight * density * ana_normal_cdf((mean - bar) * root / sd);
-    }
-    return sum * width / 3;
+    w.log_scale = (1 - w.df / 2) * log(2.0) - log_gamma(w.df / 2);
+    /* The bar has a knee where crit * s / sqrt(n) passes the floor. */
+    double knee = crit > 0 ? floor * w.root * middle / (crit * sd) : high;
+    if (knee > low && knee < high)
+        return simpson(&w, low, knee) + simpson(&w, knee, high);
+    return simpson(&w, low, high);
 }

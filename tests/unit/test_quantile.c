@@ -1,0 +1,207 @@
+/*
+ * test_quantile.c - exact quantiles against sort-and-index, on the arrays that hurt.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tests/unit/check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/quantile.h"
+#include "traces/base/rng.h"
+
+static const uint32_t ps[] = {1,           ANA_P(1),     ANA_P(25),    ANA_P(50),
+                              ANA_P(50),   ANA_P(90),    ANA_P(95),    ANA_P(99),
+                              ANA_P(99.9), ANA_P(99.99), 999999999,    ANA_P_ONE};
+#define P_COUNT (sizeof ps / sizeof *ps)
+
+static int order(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* The definition, spelled out: the least value whose cumulated share reaches p. */
+static void check_against_sorting(const int64_t *v, size_t n, size_t parts,
+                                  bool finite_only)
+{
+    int64_t *sorted = malloc((n + 1) * sizeof *sorted), out[P_COUNT];
+    struct ana_slice slices[8] = {0};
+    struct ana_dist d;
+    struct err e = {0};
+    size_t kept = 0, from = 0;
+
+    assert_non_null(sorted);
+    for (size_t i = 0; i < n; i++)
+        if (v[i] >= 0 && !(finite_only && v[i] == ANA_INF))
+            sorted[kept++] = v[i];
+    qsort(sorted, kept, sizeof *sorted, order);
+    for (size_t i = 0; i < parts; i++) {
+        size_t to = i + 1 == parts ? n : n * (i + 1) / parts;
+        slices[i] = (struct ana_slice){v + from, to - from};
+        from = to;
+    }
+    check_ok(ana_quantiles(slices, parts, finite_only, ps, P_COUNT, out, &d, &e), &e);
+    check_int(d.n, ==, kept);
+    for (size_t i = 0; i < P_COUNT; i++) {
+        size_t rank = 1; /* from 1: the least with rank / n >= p */
+        while (rank < kept && (__int128)rank * ANA_P_ONE < (__int128)ps[i] * kept)
+            rank++;
+        check_int(out[i], ==, kept ? sorted[rank - 1] : ANA_NONE);
+    }
+    check_int(d.max, ==, kept ? sorted[kept - 1] : ANA_NONE);
+    free(sorted);
+}
+
+static int64_t draw(struct rng *r, unsigned kind)
+{
+    switch (kind) {
+    case 0:
+        return (int64_t)(1e6 * exp(0.35 * rng_normal(r)));
+    case 1:
+        return (int64_t)rng_below(r, 3); /* ties, and 0 */
+    case 2:
+        return (int64_t)(rng_u64(r) >> (1 + rng_below(r, 63))); /* every magnitude */
+    case 3:
+        return rng_below(r, 4) ? (int64_t)rng_below(r, 1000) : ANA_INF;
+    case 4:
+        return rng_below(r, 2) ? ANA_NONE : (int64_t)rng_below(r, 300);
+    case 5:
+        return ANA_INF - (int64_t)rng_below(r, 3); /* the far end */
+    case 6:
+        return 123456789; /* all equal */
+    default:
+        return 1000000 + (int64_t)rng_below(r, 9000); /* one bucket */
+    }
+}
+
+static void quantiles_equal_sort_and_index_on_random_arrays(void **state)
+{
+    enum { MOST = 300 };
+    struct rng r;
+    int64_t v[MOST];
+
+    (void)state;
+    rng_init(&r, 42);
+    for (int round = 0; round < 10000; round++) {
+        unsigned kind = (unsigned)rng_below(&r, 8);
+        size_t n = rng_below(&r, 5) == 0 ? rng_below(&r, 4) : rng_below(&r, MOST);
+        for (size_t i = 0; i < n; i++)
+            v[i] = draw(&r, kind);
+        check_against_sorting(v, n, 1 + rng_below(&r, 8), rng_below(&r, 3) == 0);
+    }
+}
+
+static void quantiles_equal_sort_and_index_on_large_arrays(void **state)
+{
+    enum { N = 200000 };
+    struct rng r;
+    int64_t *v = malloc(N * sizeof *v);
+
+    (void)state;
+    assert_non_null(v);
+    rng_init(&r, 43);
+    for (unsigned kind = 0; kind < 8; kind++) {
+        for (size_t i = 0; i < N; i++)
+            v[i] = draw(&r, kind);
+        check_against_sorting(v, N, 3, false);
+    }
+    free(v);
+}
+
+static void values_of_each_power_of_two_are_kept_apart(void **state)
+{
+    int64_t v[3 * 63];
+    size_t n = 0;
+
+    (void)state;
+    for (int b = 0; b < 63; b++) {
+        int64_t p = INT64_C(1) << b;
+        v[n++] = p;
+        v[n++] = p - 1;
+        v[n++] = p + 1;
+    }
+    check_against_sorting(v, n, 1, false);
+}
+
+static void selection_orders_around_the_rank(void **state)
+{
+    enum { N = 5000 };
+    struct rng r;
+    static int64_t v[N], sorted[N];
+
+    (void)state;
+    rng_init(&r, 44);
+    for (int round = 0; round < 60; round++) {
+        for (size_t i = 0; i < N; i++) /* organ pipe, saw, constant, random */
+            sorted[i] = v[i] = round % 4 == 0   ? (int64_t)(i < N / 2 ? i : N - i)
+                               : round % 4 == 1 ? (int64_t)(i % 7)
+                               : round % 4 == 2 ? 5
+                                                : (int64_t)rng_below(&r, 1u << 20);
+        qsort(sorted, N, sizeof *sorted, order);
+        size_t k = (size_t)rng_below(&r, N);
+        check_int(ana_select(v, N, k), ==, sorted[k]);
+        for (size_t i = 0; i < N; i++)
+            check_true(i < k ? v[i] <= v[k] : v[i] >= v[k]);
+    }
+}
+
+static void ranks_do_not_suffer_from_rounding(void **state)
+{
+    (void)state;
+    check_int(ana_rank(100, ANA_P(99)), ==, 99);
+    check_int(ana_rank(100, ANA_P(7)), ==, 7); /* 0.07 * 100 is above 7 in doubles */
+    check_int(ana_rank(34, ANA_P(95)), ==, 33);
+    check_int(ana_rank(1, 1), ==, 1);
+    check_int(ana_rank(1000, ANA_P(99.9)), ==, 999);
+    check_int(ana_rank(ANA_N_MAX, ANA_P_ONE), ==, ANA_N_MAX);
+}
+
+static void a_quantile_is_judged_from_20_observations_beyond_it(void **state)
+{
+    (void)state;
+    check_int(ana_estimable(2000, ANA_P(99)), ==, ANA_JUDGED);
+    check_int(ana_estimable(1999, ANA_P(99)), ==, ANA_SHOWN);
+    check_int(ana_estimable(1000, ANA_P(99)), ==, ANA_SHOWN);
+    check_int(ana_estimable(999, ANA_P(99)), ==, ANA_NOT_ESTIMABLE);
+    check_int(ana_estimable(0, ANA_P(50)), ==, ANA_NOT_ESTIMABLE);
+    check_int(ana_estimable(20000, ANA_P(99.9)), ==, ANA_JUDGED);
+    check_int(ana_needed(ANA_P(99)), ==, 2000);
+    check_int(ana_needed(ANA_P(99.9)), ==, 20000);
+    check_int(ana_needed(ANA_P(50)), ==, 40);
+    check_int(ana_estimable(ana_needed(ANA_P(97.3)), ANA_P(97.3)), ==, ANA_JUDGED);
+    check_int(ana_estimable(ana_needed(ANA_P(97.3)) - 1, ANA_P(97.3)), ==, ANA_SHOWN);
+}
+
+static void the_mean_is_exact_and_infinite_with_any_failure(void **state)
+{
+    int64_t v[] = {INT64_C(9007199254740993), 1, ANA_NONE, INT64_C(9007199254740993), 1};
+    int64_t w[] = {5, ANA_INF, 7};
+    struct ana_slice s = {v, 5}, t = {w, 3};
+    struct ana_dist d;
+    struct err e = {0};
+
+    (void)state;
+    check_ok(ana_quantiles(&s, 1, false, NULL, 0, NULL, &d, &e), &e);
+    check_true(d.mean == 4503599627370497.0 && d.n == 4 && d.infinite == 0);
+    check_ok(ana_quantiles(&t, 1, false, NULL, 0, NULL, &d, &e), &e);
+    check_true(isinf(d.mean) && d.infinite == 1 && d.n == 3 && d.max == ANA_INF);
+    check_ok(ana_quantiles(&t, 1, true, NULL, 0, NULL, &d, &e), &e);
+    check_true(d.mean == 6 && d.n == 2 && d.infinite == 0 && d.max == 7);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quantiles_equal_sort_and_index_on_random_arrays),
+        cmocka_unit_test(quantiles_equal_sort_and_index_on_large_arrays),
+        cmocka_unit_test(values_of_each_power_of_two_are_kept_apart),
+        cmocka_unit_test(selection_orders_around_the_rank),
+        cmocka_unit_test(ranks_do_not_suffer_from_rounding),
+        cmocka_unit_test(a_quantile_is_judged_from_20_observations_beyond_it),
+        cmocka_unit_test(the_mean_is_exact_and_infinite_with_any_failure),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
