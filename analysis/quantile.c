@@ -41,8 +41,8 @@ uint64_t ana_needed(uint32_t p)
     return (UINT64_C(20) * ANA_P_ONE + rest - 1) / rest;
 }
 
-/* Below SUB each value has its own bucket; above, the top SUB_BITS + 1 bits name it. Order
- * of buckets is order of values. */
+/* Below SUB each value has its own bucket; above, the top SUB_BITS + 1 bits name it.
+ * Order of buckets is order of values. */
 static inline unsigned bucket_of(uint64_t v)
 {
     if (v < SUB)
@@ -196,9 +196,12 @@ int ana_quantiles(const struct ana_slice *parts, size_t part_count, bool finite_
         count_part(t, &parts[i], finite_only);
     for (unsigned b = 0; b < BUCKETS; b++)
         t->d.n += t->counts[b];
-    t->d.mean = t->d.n == 0 ? NAN : t->d.infinite ? INFINITY : (double)t->sum / (double)t->d.n;
+    t->d.mean = t->d.n == 0     ? NAN
+                : t->d.infinite ? INFINITY
+                                : (double)t->sum / (double)t->d.n;
     if (t->d.n > ANA_N_MAX)
-        rc = err_set(e, ERR_LIMIT, "more than %llu values", (unsigned long long)ANA_N_MAX);
+        rc = err_set(e, ERR_LIMIT, "more than %llu values",
+                     (unsigned long long)ANA_N_MAX);
     else if (t->d.n > 0 && p_count > 0)
         rc = select_all(t, parts, part_count, finite_only, p, p_count, out, e);
     else
@@ -239,7 +242,8 @@ static int64_t pivot_of(const int64_t *v, size_t n)
                    median3(v[6 * s], v[7 * s], v[n - 1]));
 }
 
-/* Three-way partition: [0, *low) < pivot, [*low, *high) equal to it, [*high, n) > pivot. */
+/* Three-way partition: [0, *low) < pivot, [*low, *high) equal to it, [*high, n) >
+ * pivot. */
 static void partition(int64_t *v, size_t n, int64_t pivot, size_t *low, size_t *high)
 {
     size_t lo = 0, i = 0, hi = n;
@@ -260,8 +264,8 @@ static void partition(int64_t *v, size_t n, int64_t pivot, size_t *low, size_t *
     *high = hi;
 }
 
-/* Quickselect. Input that defeats the pivots is sorted after SELECT_ROUNDS rounds, so that
- * none costs more than those rounds and one sort. */
+/* Quickselect. Input that defeats the pivots is sorted after SELECT_ROUNDS rounds, so
+ * that none costs more than those rounds and one sort. */
 int64_t ana_select(int64_t *v, size_t n, size_t k)
 {
     enum { SELECT_ROUNDS = 64, SMALL = 16 };

@@ -39,9 +39,11 @@ static void draw_patterns(struct ana_flips *f, uint64_t seed)
 
 int ana_flips_init(struct ana_flips *f, unsigned n, uint64_t seed, struct err *e)
 {
-    *f = (struct ana_flips){.n = n, .exact = n <= ANA_EXACT_PAIRS, .words = (n + 63) / 64};
+    *f = (struct ana_flips){
+        .n = n, .exact = n <= ANA_EXACT_PAIRS, .words = (n + 63) / 64};
     if (n == 0 || n > ANA_PAIRS_MAX)
-        return err_set(e, ERR_LIMIT, "%u pairs; 1 to %d can be tested", n, ANA_PAIRS_MAX);
+        return err_set(e, ERR_LIMIT, "%u pairs; 1 to %d can be tested", n,
+                       ANA_PAIRS_MAX);
     f->count = f->exact ? (size_t)1 << n : ANA_RANDOM_FLIPS;
     f->sums = malloc(f->count * sizeof *f->sums);
     f->keys = malloc(f->count * sizeof *f->keys);
@@ -95,7 +97,8 @@ static bool any_infinite(const double *d, unsigned n)
     return false;
 }
 
-/* What is flipped: d - shift, mirrored for `down`; signs of it where d is not finite. */
+/* What is flipped: d - shift, mirrored for `down`; signs of it where d is not finite.
+ */
 static void prepare(const double *d, unsigned n, double shift, bool up, bool by_sign,
                     double *x)
 {
@@ -178,7 +181,8 @@ static struct ana_interval sign_interval(const double *d, unsigned n, double alp
     return (struct ana_interval){sorted[k - 1], sorted[n - k]};
 }
 
-struct ana_interval ana_flip_interval(struct ana_flips *f, const double *d, double alpha)
+struct ana_interval ana_flip_interval(struct ana_flips *f, const double *d,
+                                      double alpha)
 {
     struct ana_interval i = {-INFINITY, INFINITY};
     size_t k = (size_t)(alpha * (double)f->count * (1 + 1e-12)), empty = 0, m = 0;
@@ -228,8 +232,9 @@ static double observed_u(const double *x, unsigned n)
 
 /* From the weakest gate to the strongest, so that `most` is, pattern by pattern, the
  * greatest u among the gates that are not stronger than the present one. */
-static void step_up_maxima(struct ana_flips *f, const double *const *d, size_t m, bool up,
-                           const struct ranked *ranked, double *most, double *p_adj)
+static void step_up_maxima(struct ana_flips *f, const double *const *d, size_t m,
+                           bool up, const struct ranked *ranked, double *most,
+                           double *p_adj)
 {
     double x[ANA_PAIRS_MAX], above = 0;
 
@@ -252,8 +257,8 @@ static void step_up_maxima(struct ana_flips *f, const double *const *d, size_t m
     }
 }
 
-int ana_maxt(struct ana_flips *f, const double *const *d, size_t m, bool up, double *p_adj,
-             struct err *e)
+int ana_maxt(struct ana_flips *f, const double *const *d, size_t m, bool up,
+             double *p_adj, struct err *e)
 {
     struct ranked *ranked = malloc((m + 1) * sizeof *ranked);
     double *most = malloc(f->count * sizeof *most), x[ANA_PAIRS_MAX];
@@ -274,8 +279,8 @@ int ana_maxt(struct ana_flips *f, const double *const *d, size_t m, bool up, dou
     return rc;
 }
 
-int ana_maxt_critical(struct ana_flips *f, const double *const *d, size_t m, double alpha,
-                      double *t, struct err *e)
+int ana_maxt_critical(struct ana_flips *f, const double *const *d, size_t m,
+                      double alpha, double *t, struct err *e)
 {
     double x[ANA_PAIRS_MAX], *most = malloc(f->count * sizeof *most);
     size_t k = (size_t)(alpha * (double)f->count * (1 + 1e-12));
@@ -293,7 +298,8 @@ int ana_maxt_critical(struct ana_flips *f, const double *const *d, size_t m, dou
         for (size_t i = 0; i < f->count; i++)
             most[i] = fmax(most[i], f->sums[i]);
     }
-    /* A test that rejects for at most k of the patterns: those beyond the k-th greatest. */
+    /* A test that rejects for at most k of the patterns: those beyond the k-th
+     * greatest. */
     if (k > 0) {
         for (size_t i = 0; i < f->count; i++)
             f->keys[i] = key_of(most[i]);
@@ -318,8 +324,8 @@ struct ana_centre ana_centre(const double *d, unsigned n)
         qsort(sorted, n, sizeof *sorted, order);
         double low = sorted[(n - 1) / 2], high = sorted[n / 2];
         c.by_sign = true;
-        /* Between two middle values of which one is infinite there is no middle: take the
-         * one nearer to no effect. */
+        /* Between two middle values of which one is infinite there is no middle: take
+         * the one nearer to no effect. */
         c.estimate = isinf(low) || isinf(high) ? (fabs(low) < fabs(high) ? low : high)
                                                : (low + high) / 2;
         if (isinf(low) && isinf(high) && low != high)

@@ -31,7 +31,8 @@ static double normal_upper_tail_quantile(double p) /* p in (0, 0.5] */
     double x = w - (2.515517 + w * (0.802853 + w * 0.010328)) /
                        (1 + w * (1.432788 + w * (0.189269 + w * 0.001308)));
     for (int i = 0; i < 3; i++) {
-        /* Near the middle, the distance from one half keeps the digits that 1 - p loses. */
+        /* Near the middle, the distance from one half keeps the digits that 1 - p
+         * loses. */
         double miss = p > 0.25 ? (0.5 - p) - 0.5 * erf(x * SQRT_HALF)
                                : 0.5 * erfc(x * SQRT_HALF) - p;
         double density = exp(-0.5 * x * x) / SQRT_2PI;
@@ -50,7 +51,8 @@ double ana_normal_quantile(double p)
     return p < 0.5 ? -normal_upper_tail_quantile(p) : normal_upper_tail_quantile(1 - p);
 }
 
-/* The continued fraction of DLMF 8.17.22; converges fast for x < (a + 1) / (a + b + 2). */
+/* The continued fraction of DLMF 8.17.22; converges fast for x < (a + 1) / (a + b + 2).
+ */
 static double beta_fraction(double x, double a, double b)
 {
     const double tiny = 1e-300;
@@ -84,7 +86,8 @@ static double beta_xy(double x, double y, double a, double b)
         return 0;
     if (y <= 0)
         return 1;
-    double front = exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * log(x) + b * log(y));
+    double front =
+        exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * log(x) + b * log(y));
     if (x < (a + 1) / (a + b + 2))
         return front * beta_fraction(x, a, b) / a;
     return 1 - front * beta_fraction(y, b, a) / b;
@@ -99,13 +102,15 @@ double ana_t_upper(double t, double df)
 {
     if (isinf(t))
         return t > 0 ? 0 : 1;
-    double tt = t * t, tail = 0.5 * beta_xy(df / (df + tt), tt / (df + tt), df / 2, 0.5);
+    double tt = t * t,
+           tail = 0.5 * beta_xy(df / (df + tt), tt / (df + tt), df / 2, 0.5);
     return t >= 0 ? tail : 1 - tail;
 }
 
 static double t_density(double t, double df)
 {
-    return exp(log_gamma((df + 1) / 2) - log_gamma(df / 2) - (df + 1) / 2 * log1p(t * t / df)) /
+    return exp(log_gamma((df + 1) / 2) - log_gamma(df / 2) -
+               (df + 1) / 2 * log1p(t * t / df)) /
            sqrt(df * 3.14159265358979323846);
 }
 
@@ -155,10 +160,11 @@ struct power {
     double log_scale; /* of the chi density */
 };
 
-/* Density of y = sqrt(df) s / sd, which is chi, times the chance of a mean above the bar. */
+/* Density of y = sqrt(df) s / sd, which is chi, times the chance of a mean above the
+ * bar. */
 static double power_at(const struct power *w, double y)
 {
-    double density = y > 0       ? exp(w->log_scale + (w->df - 1) * log(y) - 0.5 * y * y)
+    double density = y > 0 ? exp(w->log_scale + (w->df - 1) * log(y) - 0.5 * y * y)
                      : w->df > 1 ? 0
                                  : exp(w->log_scale);
     double bar = fmax(w->crit * w->sd * y / sqrt(w->df) / w->root, w->floor);

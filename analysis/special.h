@@ -1,9 +1,9 @@
 /*
  * special.h - the few special functions that tests and intervals need.
  *
- * Accurate to about 1e-12 relative where the result is not near zero, for degrees of freedom
- * up to 1e4; checked against SciPy by tests/unit/test_special.c. Pure functions of finite
- * arguments, thread-safe. lgamma and erfc are the C library's.
+ * Accurate to about 1e-12 relative where the result is not near zero, for degrees of
+ * freedom up to 1e4; checked against SciPy by tests/unit/test_special.c. Pure functions
+ * of finite arguments, thread-safe. lgamma and erfc are the C library's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -26,9 +26,9 @@ double ana_t_quantile_upper(double p, double df);
 double ana_half_binomial_cdf(unsigned k, unsigned n);
 
 /* Probability that a sample of n normal values with the given true mean and sd has
- * mean >= max(crit * s / sqrt(n), floor), s its standard deviation: the power of a one-sided
- * t test that also asks for an estimate of at least `floor`. Simpson's rule over the density
- * of s. n >= 2, sd > 0; crit >= 0, infinity gives 0. */
+ * mean >= max(crit * s / sqrt(n), floor), s its standard deviation: the power of a
+ * one-sided t test that also asks for an estimate of at least `floor`. Simpson's rule
+ * over the density of s. n >= 2, sd > 0; crit >= 0, infinity gives 0. */
 double ana_t_power(unsigned n, double mean, double sd, double crit, double floor);
 
 #endif

@@ -9,10 +9,11 @@
 
 #include "analysis/special.h"
 
-const char *const ana_verdict_names[] = {"IMPROVED",     "NO CHANGE", "NOT WORSE",
-                                         "INCONCLUSIVE", "INVALID",   "REGRESSED", NULL};
+const char *const ana_verdict_names[] = {
+    "IMPROVED", "NO CHANGE", "NOT WORSE", "INCONCLUSIVE", "INVALID", "REGRESSED", NULL};
 
-enum ana_verdict ana_judge(const struct ana_evidence *ev, double tolerance, double alpha)
+enum ana_verdict ana_judge(const struct ana_evidence *ev, double tolerance,
+                           double alpha)
 {
     if (ev->p_worse <= alpha && ev->estimate >= tolerance)
         return ANA_REGRESSED;
@@ -73,7 +74,8 @@ static bool enough(unsigned n, double sd, double tolerance, double alpha, double
 
 unsigned ana_needed_pairs(double sd, double tolerance, double alpha, double power)
 {
-    unsigned low = 2, high = 4; /* low is not enough, high is, once the loop has ended */
+    unsigned low = 2,
+             high = 4; /* low is not enough, high is, once the loop has ended */
 
     if (tolerance <= 0)
         return ANA_NEEDED_MAX;

@@ -1,9 +1,9 @@
 /*
  * verdict.h - from numbers to words: the table of verdicts, and the exit status.
  *
- * A gate is judged on the log ratio (or, for errors, the difference of rates) that pairs of
- * runs show, against a tolerance: the smallest change that matters. The six words exclude
- * each other; METHOD.md has the table. Pure functions, thread-safe.
+ * A gate is judged on the log ratio (or, for errors, the difference of rates) that
+ * pairs of runs show, against a tolerance: the smallest change that matters. The six
+ * words exclude each other; METHOD.md has the table. Pure functions, thread-safe.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -30,22 +30,24 @@ extern const char *const ana_verdict_names[]; /* "IMPROVED" … "REGRESSED" */
 struct ana_evidence {
     double estimate;          /* effect: positive is worse */
     double p_worse, p_better; /* one-sided, adjusted for all gates */
-    double p_above, p_below;  /* one-sided, of "effect > -tolerance" and "< tolerance" */
+    double p_above, p_below; /* one-sided, of "effect > -tolerance" and "< tolerance" */
 };
 
 /* tolerance: in the unit of the estimate, >= 0. */
-enum ana_verdict ana_judge(const struct ana_evidence *ev, double tolerance, double alpha);
+enum ana_verdict ana_judge(const struct ana_evidence *ev, double tolerance,
+                           double alpha);
 
 /* Words that pass and words that fail, as the user wants them. */
 struct ana_policy {
     bool inconclusive_passes; /* default: does not */
     bool not_worse_fails;     /* default: passes */
 };
-enum exit_status ana_verdict_status(enum ana_verdict v, const struct ana_policy *policy);
+enum exit_status ana_verdict_status(enum ana_verdict v,
+                                    const struct ana_policy *policy);
 
 /* Smallest true effect for which this design says REGRESSED with probability `power`: n
- * pairs of standard deviation sd, critical value t, estimate at least `tolerance`. Infinite
- * when t is. */
+ * pairs of standard deviation sd, critical value t, estimate at least `tolerance`.
+ * Infinite when t is. */
 double ana_mde(unsigned n, double sd, double t, double tolerance, double power);
 
 /* Fewest pairs with which a one-sided t test at alpha sees an effect of `tolerance` (or

@@ -12,9 +12,9 @@
 #include "analysis/quantile.h"
 #include "traces/base/rng.h"
 
-static const uint32_t ps[] = {1,           ANA_P(1),     ANA_P(25),    ANA_P(50),
-                              ANA_P(50),   ANA_P(90),    ANA_P(95),    ANA_P(99),
-                              ANA_P(99.9), ANA_P(99.99), 999999999,    ANA_P_ONE};
+static const uint32_t ps[] = {1,           ANA_P(1),     ANA_P(25), ANA_P(50),
+                              ANA_P(50),   ANA_P(90),    ANA_P(95), ANA_P(99),
+                              ANA_P(99.9), ANA_P(99.99), 999999999, ANA_P_ONE};
 #define P_COUNT (sizeof ps / sizeof *ps)
 
 static int order(const void *a, const void *b)
@@ -177,7 +177,8 @@ static void a_quantile_is_judged_from_20_observations_beyond_it(void **state)
 
 static void the_mean_is_exact_and_infinite_with_any_failure(void **state)
 {
-    int64_t v[] = {INT64_C(9007199254740993), 1, ANA_NONE, INT64_C(9007199254740993), 1};
+    int64_t v[] = {INT64_C(9007199254740993), 1, ANA_NONE, INT64_C(9007199254740993),
+                   1};
     int64_t w[] = {5, ANA_INF, 7};
     struct ana_slice s = {v, 5}, t = {w, 3};
     struct ana_dist d;

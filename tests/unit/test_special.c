@@ -13,7 +13,8 @@
 #define ROWS(table) (sizeof(table) / sizeof *(table))
 
 /* Relative, or absolute near zero. */
-static void near(double got, double want, double tolerance, const char *what, size_t row)
+static void near(double got, double want, double tolerance, const char *what,
+                 size_t row)
 {
     double scale = fmax(fabs(want), 1e-300);
     if (!(fabs(got - want) <= tolerance * scale) && !(fabs(got - want) < 1e-15)) {
@@ -48,8 +49,8 @@ static void t_tail_is_scipys(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ROWS(golden_t_upper); i++)
-        near(ana_t_upper(golden_t_upper[i][0], golden_t_upper[i][1]), golden_t_upper[i][2],
-             1e-10, "t upper", i);
+        near(ana_t_upper(golden_t_upper[i][0], golden_t_upper[i][1]),
+             golden_t_upper[i][2], 1e-10, "t upper", i);
 }
 
 static void t_quantile_is_scipys(void **state)
