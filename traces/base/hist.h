@@ -31,8 +31,8 @@ void hist_done(struct hist *h);
 void hist_reset(struct hist *h);
 void hist_add(struct hist *h, int64_t ns);                   /* negative counts as 0 */
 void hist_merge(struct hist *into, const struct hist *from); /* same limit */
-/* Upper edge of the bucket that holds rank ceil(p * total), p in (0, 1]; 0 when empty.
- */
+/* Greatest value of the bucket that holds rank ceil(p * total), or max_ns if that is
+ * less; p in (0, 1]; 0 when empty. */
 int64_t hist_quantile(const struct hist *h, double p);
 double hist_mean(const struct hist *h);
 

@@ -71,8 +71,23 @@ bool opt_given(const struct opt_cmd *cmd, const char *name);
 
 void opt_strv_done(struct opt_strv *v);
 
-/* The same description as text for a terminal, a man page (mdoc), or Markdown. */
+/* The same description as text for a terminal, a man page (man(7)), or Markdown. The
+ * date of a man page is SOURCE_DATE_EPOCH if that is set, else today. */
 enum opt_format { OPT_TEXT, OPT_MAN, OPT_MARKDOWN };
 void opt_describe(const struct opt_cmd *cmd, enum opt_format format, struct buf *out);
+
+/* A page about several commands: the program (about->name is "") or a command with
+ * verbs
+ * ("trace"). cmds is NULL-terminated. */
+void opt_describe_list(const struct opt_cmd *about, const struct opt_cmd *const *cmds,
+                       enum opt_format format, struct buf *out);
+
+/* Prints "reprise NAME: TEXT" on stderr, and after a usage error where help is to be
+ * had. Returns the exit status that the error asks for. For cmd_*.c and main.c. */
+int opt_fail(const struct opt_cmd *cmd, const struct err *e);
+
+/* The one of names (NULL-terminated) that `word` was most likely meant to be, or NULL.
+ */
+const char *opt_nearest(const char *word, const char *const *names);
 
 #endif

@@ -4,8 +4,8 @@
  *
  * A span never owns. A zeroed span is the empty one. A cursor is sticky: after the
  * first read that does not fit it is `bad`, every later read gives zero or an empty
- * span, and the caller checks once at the end of a structure. Values are little-endian
- * unless named _be.
+ * span, and the caller checks once at the end of a structure; its offset stays where
+ * that read began. Values are little-endian unless named _be.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -46,7 +46,7 @@ struct cursor {
 };
 
 struct cursor cursor_of(struct span s);
-size_t cursor_left(const struct cursor *c);
+size_t cursor_left(const struct cursor *c);   /* 0 once bad */
 size_t cursor_offset(const struct cursor *c); /* bytes read so far */
 uint8_t cursor_u8(struct cursor *c);
 uint16_t cursor_u16(struct cursor *c);
@@ -54,8 +54,10 @@ uint32_t cursor_u32(struct cursor *c);
 uint64_t cursor_u64(struct cursor *c);
 uint16_t cursor_u16_be(struct cursor *c);
 uint32_t cursor_u32_be(struct cursor *c);
-uint64_t cursor_varint(struct cursor *c); /* LEB128, at most 10 bytes and 64 bits */
-int64_t cursor_zigzag(struct cursor *c);  /* a varint that folds the sign into bit 0 */
+/* LEB128 of at most 64 bits; padding zeros are accepted within 10 bytes, as protobuf
+ * does. */
+uint64_t cursor_varint(struct cursor *c);
+int64_t cursor_zigzag(struct cursor *c); /* a varint that folds the sign into bit 0 */
 struct span cursor_take(struct cursor *c, size_t n);
 
 #endif
