@@ -20,7 +20,8 @@ static const struct cmd cmds[] = {
     {NULL, NULL, NULL},
 };
 
-/* --- the pages of help -------------------------------------------------------------- */
+/* --- the pages of help --------------------------------------------------------------
+ */
 
 static const struct opt program_opts[] = {
     {.name = "version",
@@ -32,22 +33,28 @@ static const struct opt program_opts[] = {
 
 static const struct opt_cmd program_page = {
     .name = "",
-    .summary = "record and replay inference traffic for Seldon Core v2, and compare runs",
+    .summary =
+        "record and replay inference traffic for Seldon Core v2, and compare runs",
     .synopsis = "COMMAND [ARGUMENT]...",
     .about =
         "A trace says which operations should happen and when. It is synthesized per "
         "model type, captured from live traffic or imported. A replay sends a trace to "
-        "one tier of Seldon Core v2 on the trace's own schedule and records a run: what "
-        "did happen to each operation. A comparison decides, with evidence, whether runs "
+        "one tier of Seldon Core v2 on the trace's own schedule and records a run: "
+        "what "
+        "did happen to each operation. A comparison decides, with evidence, whether "
+        "runs "
         "differ.\n\n"
-        "Results go to standard output, all else to standard error; the file name \"-\" "
-        "stands for a stream. Durations and sizes carry their units: \"250us\", \"1.5s\", "
+        "Results go to standard output, all else to standard error; the file name "
+        "\"-\" "
+        "stands for a stream. Durations and sizes carry their units: \"250us\", "
+        "\"1.5s\", "
         "\"2m\", \"64MiB\".\n\n"
         "Each command explains itself with --help.",
     .opts = program_opts,
     .examples =
         "# a minute of traffic for two model types\n"
-        "reprise synth --model-type iris,tfsimple --rate 200 --duration 60s -o day.trace\n"
+        "reprise synth --model-type iris,tfsimple --rate 200 --duration 60s -o "
+        "day.trace\n"
         "# send it on its own schedule, and read what happened\n"
         "reprise replay day.trace --tier envoy --http http://127.0.0.1:9000 -o a.run\n"
         "reprise report a.run\n"
@@ -78,8 +85,9 @@ static const struct opt_cmd help_page = {
     .name = "help",
     .summary = "explain reprise, a command, or a verb of a command",
     .synopsis = "[COMMAND [VERB]] | --man-pages DIR | --markdown",
-    .about = "Without operands it lists the commands. The text of a command is the one that "
-             "its own --help prints; man pages and reference are made from the same tables.",
+    .about =
+        "Without operands it lists the commands. The text of a command is the one that "
+        "its own --help prints; man pages and reference are made from the same tables.",
     .opts = help_opts,
     .examples = "# all options of synth\n"
                 "reprise help synth\n"
@@ -212,7 +220,8 @@ static int help_markdown(void)
 }
 
 /* Writes text to DIR/reprise-NAME.1 and empties it. */
-static int write_page(const char *dir, const char *name, struct buf *text, struct err *e)
+static int write_page(const char *dir, const char *name, struct buf *text,
+                      struct err *e)
 {
     struct buf path = {0};
     buf_fmt(&path, "%s/reprise%s%s.1", dir, *name ? "-" : "", name);
@@ -263,8 +272,9 @@ static int help_run(int argc, char **argv)
         return EXIT_DONE;
     if (rc == 0 && operands + (config.man_dir != NULL) + config.markdown > 1 &&
         (config.man_dir || config.markdown))
-        rc = err_set(&e, ERR_USAGE, "a command, --man-pages and --markdown exclude each "
-                                    "other");
+        rc = err_set(&e, ERR_USAGE,
+                     "a command, --man-pages and --markdown exclude each "
+                     "other");
     if (rc == 0 && config.markdown)
         return help_markdown();
     if (rc == 0 && config.man_dir)
@@ -274,7 +284,8 @@ static int help_run(int argc, char **argv)
     return rc < 0 ? opt_fail(&help_page, &e) : EXIT_DONE;
 }
 
-/* --- running ------------------------------------------------------------------------ */
+/* --- running ------------------------------------------------------------------------
+ */
 
 static bool asks_for_help(const char *arg)
 {
@@ -319,7 +330,8 @@ int main(int argc, char **argv)
     int status = run(argc, argv);
     /* A report that was lost on a full disk must not look like success. */
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "reprise: cannot write to standard output: %s\n", strerror(errno));
+        fprintf(stderr, "reprise: cannot write to standard output: %s\n",
+                strerror(errno));
         if (status == EXIT_DONE)
             status = EXIT_IO;
     }
