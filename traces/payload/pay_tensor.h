@@ -18,6 +18,9 @@
 #define PAY_RANK_MAX    8
 #define PAY_TENSORS_MAX 256
 #define PAY_PARAMS_MAX  64
+/* Elements of one tensor: beyond any message that a tier accepts, below any overflow.
+ */
+#define PAY_ELEMENTS_MAX (UINT64_C(1) << 32)
 
 enum pay_type {
     PAY_BOOL,
@@ -74,10 +77,36 @@ struct pay_message {
     bool raw; /* gRPC: contents came, or shall go, as raw_*_contents */
 };
 
+bool pay_type_is_float(enum pay_type t); /* FP16 BF16 FP32 FP64 */
+
+/* Product of a shape (1 for rank 0). ERR_FORMAT: a negative dimension; ERR_LIMIT: more
+ * than PAY_ELEMENTS_MAX. */
+int pay_shape_count(const int64_t *shape, uint32_t rank, uint64_t *count,
+                    struct err *e) MUST_USE;
+
+/* v rounded to the nearest value of a float type, ties to even; beyond its range:
+ * infinity. */
+double pay_round(enum pay_type t, double v);
+/* Writes one element in its packed form. Floats are rounded; integers must be in range.
+ */
+void pay_store_float(enum pay_type t, uint8_t *at, double v);
+void pay_store_int(enum pay_type t, uint8_t *at,
+                   int64_t v); /* all but UINT64; BOOL: 0, 1 */
+/* True when v is a value of an integer type other than UINT64, or 0 or 1 for BOOL. */
+bool pay_int_fits(enum pay_type t, int64_t v);
+
 /* Element i as a double; 0 for BYTES. FP16 and BF16 are widened. */
 double pay_tensor_number(const struct pay_tensor *t, uint64_t i);
+/* Element i of an integer type or BOOL, exact. UINT64 comes as its two's complement. */
+int64_t pay_tensor_int(const struct pay_tensor *t, uint64_t i);
 /* The tensor of that name, or NULL. */
 const struct pay_tensor *pay_message_tensor(const struct pay_message *m,
                                             const char *name);
+/* The parameter of that name, or NULL. */
+const struct pay_param *pay_param_find(const struct pay_param *params, uint32_t count,
+                                       const char *name);
+
+/* Offset of the first byte that is not well-formed UTF-8; s.n when all of it is. */
+size_t pay_utf8_fault(struct span s);
 
 #endif

@@ -1,9 +1,16 @@
 /*
  * v2_json.h - V2 inference messages as REST JSON.
  *
- * Decoding is for cold paths (checks, the stand-in): jansson reads, limits are checked
- * first. Encoding writes flat `data`, floats with the fewest digits that read back
- * equal in their own width. Thread-safe.
+ * Encoding writes flat `data` without blanks, floats with the fewest digits that read
+ * back equal in their own width; NaN and infinities, which JSON lacks, are null.
+ * Decoding takes flat or nested `data` in one pass over the text, without a tree, so
+ * that memory is bounded by the text. Null counts as absent, and as NaN in float data;
+ * members that the protocol does not know, and the outputs that a request asks for, are
+ * passed over.
+ *
+ * BYTES elements are JSON strings. Where the tensor's parameter content_type is
+ * "base64", they are base64 of the element; the encoder adds that parameter itself to a
+ * tensor with an element that is not UTF-8. Thread-safe.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,6 +24,11 @@
 
 void v2_json_request(const struct pay_message *m, struct buf *out);
 void v2_json_response(const struct pay_message *m, struct buf *out);
+/* The parts of a tensor, for who composes one: "[1,16]", and "[…]" with its elements.
+ */
+void v2_json_shape(const struct pay_tensor *t, struct buf *out);
+void v2_json_data(const struct pay_tensor *t, struct buf *out);
+
 /* Both: 0, or ERR_FORMAT (with offset), ERR_LIMIT, ERR_NOMEM. *m borrows from a. */
 int v2_json_parse_request(struct span json, struct arena *a, struct pay_message *m,
                           struct err *e) MUST_USE;
