@@ -4,7 +4,13 @@
  *
  * Field numbers: package `inference`, ModelInferRequest 1 model_name, 2 model_version,
  * 3 id, 4 parameters, 5 inputs, 6 outputs, 7 raw_input_contents; ModelInferResponse 5
- * outputs, 6 raw_output_contents. Thread-safe.
+ * outputs, 6 raw_output_contents.
+ *
+ * Elements travel in the repeated field of their datatype or, with pay_message.raw, as
+ * raw contents (little-endian; BYTES each behind its length in four bytes). FP16 and
+ * BF16 have no field of their own: typed, they go through fp32_contents. A parameter
+ * whose value is of a choice that we do not know counts as absent; the outputs that a
+ * request asks for are passed over. Texts must be UTF-8. Thread-safe.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,6 +19,8 @@
 
 #include "traces/base/buf.h"
 #include "traces/payload/pay_tensor.h"
+
+#define V2_PROTO_MAX (64u << 20) /* bytes of one message */
 
 void v2_proto_request(const struct pay_message *m, struct buf *out);
 void v2_proto_response(const struct pay_message *m, struct buf *out);
@@ -23,9 +31,10 @@ int v2_proto_parse_request(struct span bytes, struct arena *a, struct pay_messag
 int v2_proto_parse_response(struct span bytes, struct arena *a, struct pay_message *m,
                             struct err *e) MUST_USE;
 
-/* Appends `request` with its model_name set to name and its model_version and, when id
- * is not empty, its id replaced: unknown fields, order and contents of the rest stay as
- * they are. Does not decode tensors. ERR_FORMAT when the top level is not protobuf. */
+/* Appends `request` with name as its model_name, without model_version, and with id as
+ * its id unless id is empty. What else it holds, unknown fields too, stays as it is and
+ * in order; tensors are not decoded. ERR_FORMAT, with offset, when the top level is not
+ * protobuf; out then holds a part. */
 int v2_proto_rename(struct span request, struct span name, struct span id,
                     struct buf *out, struct err *e) MUST_USE;
 
