@@ -23,8 +23,9 @@
 
 #include "traces/base/err.h"
 
-/* The duration of what has no end (146 years), and the time after the last arrival. */
-#define ARR_ENDLESS (INT64_C(1) << 62)
+/* The duration of what has no end (73 years, the limit of the container), and the time
+ * after the last arrival. */
+#define ARR_ENDLESS (INT64_C(1) << 61)
 #define ARR_END     INT64_MAX
 
 /* A number of arrivals: whole + part, with 0 <= part < 1. */
