@@ -1,0 +1,234 @@
+/*
+ * zst_input.c - see zst_input.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "traces/container/zst_input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#define RAW_BYTES  (128u * 1024) /* read at once */
+#define TEXT_BYTES (2 * ZST_LINE_MAX)
+
+struct zst_input {
+    int fd;             /* -1: bytes are all there */
+    struct span source; /* not yet used part of what was read */
+    uint64_t read;      /* bytes behind source's end in the file: where it ends */
+    uint8_t *raw;       /* holds source when there is a file */
+    bool source_ended;
+    ZSTD_DStream *zstd; /* NULL: plain */
+    bool in_frame;      /* decompression stands inside of a frame */
+    uint8_t *text;      /* text[from..to) is not yet handed out */
+    size_t from, to;
+    bool text_ended;
+    uint64_t line;
+};
+
+/* Reads on; what was left of source moves to the front. */
+static int refill(struct zst_input *in, struct err *e)
+{
+    if (in->fd < 0) {
+        in->source_ended = true;
+        return 0;
+    }
+    if (in->source.n > 0)
+        memmove(in->raw, in->source.p, in->source.n);
+    size_t kept = in->source.n;
+    ssize_t n;
+    do
+        n = read(in->fd, in->raw + kept, RAW_BYTES - kept);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return err_sys(e, errno, "reading at byte %llu", (unsigned long long)in->read);
+    in->source_ended = n == 0;
+    in->read += (uint64_t)n;
+    in->source = span_of(in->raw, kept + (size_t)n);
+    return 0;
+}
+
+/* Zstd frames start with 28 B5 2F FD, skippable ones with 5x 2A 4D 18. */
+static bool is_zstd(struct span s)
+{
+    static const uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd},
+                         skip[] = {0x2a, 0x4d, 0x18};
+    return s.n >= 4 && (memcmp(s.p, frame, 4) == 0 ||
+                        ((s.p[0] & 0xf0) == 0x50 && memcmp(s.p + 1, skip, 3) == 0));
+}
+
+static int start(struct zst_input *in, struct err *e)
+{
+    while (in->source.n < 4 && !in->source_ended) {
+        int rc = refill(in, e);
+        if (rc < 0)
+            return rc;
+    }
+    if (is_zstd(in->source)) {
+        in->zstd = ZSTD_createDStream();
+        if (!in->zstd)
+            return err_set(e, ERR_NOMEM, "no memory to decompress");
+        ZSTD_DCtx_setParameter(in->zstd, ZSTD_d_windowLogMax, ZST_WINDOW_LOG);
+    } else if (in->source.n >= 3 && memcmp(in->source.p, "\xef\xbb\xbf", 3) == 0) {
+        in->source = span_sub(in->source, 3, in->source.n);
+    }
+    return 0;
+}
+
+static int open_common(struct zst_input **out, struct zst_input *in, struct err *e)
+{
+    in->text = malloc(TEXT_BYTES);
+    if (!in->text) {
+        zst_input_close(in);
+        return err_set(e, ERR_NOMEM, "no memory for lines");
+    }
+    int rc = start(in, e);
+    if (rc < 0) {
+        zst_input_close(in);
+        return rc;
+    }
+    *out = in;
+    return 0;
+}
+
+int zst_input_open(struct zst_input **out, const char *path, struct err *e)
+{
+    *out = NULL;
+    struct zst_input *in = calloc(1, sizeof *in);
+    if (!in || !(in->raw = malloc(RAW_BYTES))) {
+        free(in);
+        return err_set(e, ERR_NOMEM, "no memory to read '%s'", path);
+    }
+    in->source.p = in->raw;
+    in->fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (in->fd < 0) {
+        int sys = errno;
+        zst_input_close(in);
+        return err_sys(e, sys, "opening '%s'", path);
+    }
+    return open_common(out, in, e);
+}
+
+int zst_input_open_bytes(struct zst_input **out, struct span bytes, struct err *e)
+{
+    *out = NULL;
+    struct zst_input *in = calloc(1, sizeof *in);
+    if (!in)
+        return err_set(e, ERR_NOMEM, "no memory to read bytes");
+    in->fd = -1;
+    in->source = bytes;
+    in->read = bytes.n;
+    return open_common(out, in, e);
+}
+
+void zst_input_close(struct zst_input *in)
+{
+    if (!in)
+        return;
+    if (in->fd > STDIN_FILENO)
+        close(in->fd);
+    ZSTD_freeDStream(in->zstd);
+    free(in->raw);
+    free(in->text);
+    free(in);
+}
+
+/* Moves plain bytes to the text. */
+static void copy(struct zst_input *in)
+{
+    size_t room = TEXT_BYTES - in->to;
+    size_t n = in->source.n < room ? in->source.n : room;
+    if (n > 0)
+        memcpy(in->text + in->to, in->source.p, n);
+    in->to += n;
+    in->source = span_sub(in->source, n, in->source.n);
+    in->text_ended = in->source.n == 0 && in->source_ended;
+}
+
+static int decompress(struct zst_input *in, struct err *e)
+{
+    uint64_t at = in->read - in->source.n;
+    bool dry = in->source.n == 0; /* then the source has ended: see more_text */
+    if (dry && !in->in_frame) {
+        in->text_ended = true;
+        return 0;
+    }
+    ZSTD_inBuffer from = {in->source.p, in->source.n, 0};
+    ZSTD_outBuffer to = {in->text + in->to, TEXT_BYTES - in->to, 0};
+    size_t rc = ZSTD_decompressStream(in->zstd, &to, &from);
+    if (ZSTD_isError(rc))
+        return err_at(e, ERR_FORMAT, at, "broken zstd data (%s)",
+                      ZSTD_getErrorName(rc));
+    if (dry && rc != 0 && to.pos == 0) /* not even what it held back came out */
+        return err_at(e, ERR_TRUNCATED, at, "compressed data ends early");
+    in->in_frame = rc != 0;
+    in->source = span_sub(in->source, from.pos, in->source.n);
+    in->to += to.pos;
+    return 0;
+}
+
+/* Gets more text behind in->to; there is room. */
+static int more_text(struct zst_input *in, struct err *e)
+{
+    while (in->source.n == 0 && !in->source_ended) {
+        int rc = refill(in, e);
+        if (rc < 0)
+            return rc;
+    }
+    if (in->zstd)
+        return decompress(in, e);
+    copy(in);
+    return 0;
+}
+
+static void hand_out(struct zst_input *in, size_t end, size_t next, struct span *line)
+{
+    *line = span_of(in->text + in->from, end - in->from);
+    if (in->line == 0 && in->zstd && span_starts(*line, "\xef\xbb\xbf"))
+        *line = span_sub(*line, 3, line->n);
+    if (line->n > 0 && line->p[line->n - 1] == '\r')
+        line->n--;
+    in->from = next;
+    in->line++;
+}
+
+int zst_input_line(struct zst_input *in, struct span *line, struct err *e)
+{
+    size_t searched = in->from;
+    for (;;) {
+        const uint8_t *end = searched < in->to
+                                 ? memchr(in->text + searched, '\n', in->to - searched)
+                                 : NULL;
+        size_t at = end ? (size_t)(end - in->text) : in->to;
+        if (at - in->from > ZST_LINE_MAX)
+            return err_set(e, ERR_LIMIT, "line %llu is longer than %u bytes",
+                           (unsigned long long)in->line + 1, ZST_LINE_MAX);
+        if (end) {
+            hand_out(in, at, at + 1, line);
+            return 1;
+        }
+        if (in->text_ended) {
+            if (in->from == in->to)
+                return 0;
+            hand_out(in, at, at, line);
+            return 1;
+        }
+        if (in->from > 0) {
+            memmove(in->text, in->text + in->from, in->to - in->from);
+            in->to -= in->from;
+            in->from = 0;
+        }
+        searched = in->to;
+        int rc = more_text(in, e);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+uint64_t zst_input_line_number(const struct zst_input *in)
+{
+    return in->line;
+}
