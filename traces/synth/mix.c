@@ -123,14 +123,17 @@ static bool names_meet(const struct mix_type *a, const struct mix_type *b, bool 
 static int check_names_differ(const struct mix *m, struct err *e)
 {
     for (size_t i = 0; i < m->type_count; i++)
-        for (size_t k = 0; k < m->type_count; k++)
-            if (i != k && names_meet(&m->types[i], &m->types[k], m->o.names != NULL))
-                return err_set(
-                    e, ERR_USAGE,
-                    "%s and %s would share the name of a model ('%s%s'): give "
-                    "each type a prefix of its own",
-                    m->types[k].type->name, m->types[i].type->name, m->types[i].prefix,
-                    m->o.names ? "" : "0");
+        for (size_t k = 0; k < i; k++) {
+            const struct mix_type *a = &m->types[k], *b = &m->types[i];
+            bool whole = m->o.names != NULL, longer = names_meet(a, b, whole);
+            if (!longer && !names_meet(b, a, whole))
+                continue;
+            return err_set(e, ERR_USAGE,
+                           "%s and %s would share the name of a model ('%s%s'): give "
+                           "each type a prefix of its own",
+                           a->type->name, b->type->name, (longer ? a : b)->prefix,
+                           whole ? "" : "0");
+        }
     return 0;
 }
 
@@ -172,6 +175,26 @@ static int set_types(struct mix *m, const struct list *types, struct err *e)
     return 0;
 }
 
+/* The largest batch that a request of the type can carry. */
+static uint32_t cap_of(const struct model_type *type, bool k6)
+{
+    uint64_t item_bytes = 1, cap = MT_BATCH_MAX;
+    if (!type->batches)
+        return 1;
+    for (uint32_t i = 0; i < type->input_count; i++) {
+        const struct mt_tensor *in = &type->inputs[i];
+        uint64_t bytes = pay_type_width(in->type);
+        for (size_t d = 0; d < sizeof in->dims / sizeof *in->dims && in->dims[d]; d++)
+            bytes *= in->dims[d] > 0 ? (uint64_t)in->dims[d] : 1;
+        item_bytes += bytes;
+    }
+    if (cap > MT_TENSOR_BYTES_MAX / item_bytes)
+        cap = MT_TENSOR_BYTES_MAX / item_bytes;
+    if (!k6 && type->max_batch && cap > type->max_batch)
+        cap = type->max_batch;
+    return (uint32_t)cap;
+}
+
 static int check_batch(const struct mix_type *t, uint64_t batch, struct err *e)
 {
     if (batch > t->batch_cap && t->type->batches)
@@ -203,12 +226,8 @@ static int set_batch_weights(struct mix *m, const struct list *l, struct err *e)
 static int set_batches(struct mix *m, struct err *e)
 {
     struct list l;
-    for (size_t i = 0; i < m->type_count; i++) {
-        struct mix_type *t = &m->types[i];
-        t->batch_cap = !t->type->batches    ? 1
-                       : t->type->max_batch ? t->type->max_batch
-                                            : MT_BATCH_MAX;
-    }
+    for (size_t i = 0; i < m->type_count; i++)
+        m->types[i].batch_cap = cap_of(m->types[i].type, m->o.k6);
     if (list_parse(&l, m->o.batches, true, e) < 0)
         return err_note(e, "--batch");
     if (l.weighted)
