@@ -7,7 +7,7 @@ build="gcc make pkg-config libzstd-dev libxxhash-dev libjansson-dev libnghttp2-d
 check="$build libcmocka-dev python3 zstd curl jq"
 fuzz="$build clang libclang-rt-14-dev"
 bench="$build python3 wrk nghttp2-client hey nginx-light"
-ci="$check $fuzz clang-format protobuf-c-compiler protobuf-compiler python3-venv shellcheck"
+ci="$check $fuzz clang-format protobuf-c-compiler protobuf-compiler python3-venv libpython3.11 shellcheck"
 
 case "${1:-}" in
 build) wanted=$build ;;

@@ -34,7 +34,7 @@ stop_servers() {
 launch() {
     local name=$1
     shift
-    setpriv --pdeathsig KILL setsid "$@" >"$run/$name.log" 2>&1 </dev/null &
+    setpriv --pdeathsig TERM setsid "$@" >"$run/$name.log" 2>&1 </dev/null &
     server_pid[$name]=$!
 }
 
@@ -70,28 +70,28 @@ start() {
 
 # --- MLServer ---------------------------------------------------------------------------
 
-# The models, once under their internal and once under their external names (see
-# envoy/config.py). parallel_workers is 0 for steadiness; SCv2 ships 1.
+# The models, under the names that SCv2 gives to their first versions inside.
 mlserver_models() {
-    local folder=$1 model name implementation uri
+    local folder=$1 model implementation uri
     mkdir -p "$folder"
     "$mlserver/bin/python" "$real/mlserver/train_iris.py" "$folder" || return 1
     for model in $server_models; do
         uri=
         case $model in
-        iris) implementation=mlserver_sklearn.SKLearnModel uri=",\"uri\":\"../model.joblib\"" ;;
+        iris) implementation=mlserver_sklearn.SKLearnModel uri=', "uri": "../model.joblib"' ;;
         tfsimple) implementation=scv2_models.TfSimple ;;
         add10) implementation=scv2_models.Add10 ;;
         echo) implementation=scv2_models.Echo ;;
         esac
-        for name in "$model" "${model}_1"; do
-            mkdir -p "$folder/$name"
-            echo "{\"name\":\"$name\",\"implementation\":\"$implementation\",\"parameters\":{\"version\":\"1\"$uri}}" \
-                >"$folder/$name/model-settings.json"
-        done
+        mkdir -p "$folder/${model}_1"
+        cat >"$folder/${model}_1/model-settings.json" <<EOF
+{"name": "${model}_1", "implementation": "$implementation",
+ "parameters": {"version": "1"$uri}}
+EOF
     done
 }
 
+# parallel_workers is 0 for steadiness; SCv2 ships 1.
 launch_mlserver() { # REST GRPC METRICS
     local folder=$run/mlserver
     [ -f "$folder/model.joblib" ] || mlserver_models "$folder" || return 1
@@ -108,15 +108,13 @@ EOF
 # --- Triton -----------------------------------------------------------------------------
 
 triton_models() {
-    local folder=$1 model name
+    local folder=$1 model
     for model in $server_models; do
-        for name in "$model" "${model}_1"; do
-            mkdir -p "$folder/$name/1"
-            cp "$real/triton/$model/config.pbtxt" "$folder/$name/"
-            cp "$real/triton/$model/model.py" "$folder/$name/1/"
-            [ "$model" != iris ] || cp "$run/mlserver/iris.json" "$folder/$name/1/"
-        done
+        mkdir -p "$folder/${model}_1/1"
+        cp "$real/triton/$model/config.pbtxt" "$folder/${model}_1/"
+        cp "$real/triton/$model/model.py" "$folder/${model}_1/1/"
     done
+    cp "$run/mlserver/iris.json" "$folder/iris_1/1/"
 }
 
 launch_triton() { # REST GRPC METRICS

@@ -6,8 +6,8 @@ seldon-internal-model, answers x-seldon-route, and retries 5xx and failed connec
 times from 0.5 s. LISTEN, ADMIN, REST and GRPC are loopback ports.
 
 In SCv2 the agent's reverse proxy behind Envoy puts the internal name into path and
-message. There is none here: the path is rewritten by the route, and the servers know the
-models under their external names as well, for gRPC.
+message. There is none here: the route rewrites the path, and gRPC messages must bring the
+internal name.
 
 SPDX-License-Identifier: Apache-2.0
 """

@@ -1,0 +1,526 @@
+/*
+ * bench_server.c - the server that `make bench` measures clients against.
+ *
+ *   bench_server rest|grpc [--stamps FILE] [--first FILE]
+ *
+ * One thread, one epoll loop, a fixed answer to every request: HTTP/1.1 with a small V2
+ * JSON answer, or HTTP/2 (prior knowledge) with a small ModelInferResponse and
+ * trailers. All answers to what one read brought leave in one write. It listens on a
+ * free loopback port and says which ("port N"); at SIGTERM it prints what it saw as one
+ * line of JSON: requests, connections, faults, its CPU time, and when the first and
+ * last request came.
+ *
+ * --stamps records when each request arrived, as the kernel stamped its packet on the
+ * loopback device, so that neither the client's word nor this program's own wake-up
+ * delay enters: FILE gets one pair of 64-bit integers (CLOCK_MONOTONIC nanoseconds,
+ * connection) a request. Packets are stamped with the wall clock; its distance to the
+ * monotonic one is taken at both ends and shared out linearly, so a steered clock does
+ * not show.
+ * --first keeps the first request (REST: head and body; gRPC: the message with its
+ * prefix), which other clients are then given to send.
+ *
+ * It shares no code with the program that it measures. Limits: 4,096 connections,
+ * requests of 64 KiB, 16 million stamps.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/tcp.h>
+#include <nghttp2/nghttp2.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    CONN_MAX = 4096,
+    IN_MAX = 1 << 16,
+    OUT_MAX = 1 << 20, /* answers to the most requests that IN_MAX can hold */
+    STAMP_MAX = 1 << 24,
+    EVENTS = 256
+};
+
+static const char REST_BODY[] =
+    "{\"model_name\":\"iris_1\",\"model_version\":\"1\",\"outputs\":[{\"name\":"
+    "\"predict\","
+    "\"datatype\":\"INT64\",\"shape\":[1,1],\"data\":[0]}]}";
+
+/* ModelInferResponse: model_name "iris_1", model_version "1", outputs {name "predict",
+ * datatype "INT64", shape [1,1]}, raw_output_contents of one INT64; with its prefix. */
+static const char GRPC_ANSWER[] = "\0\0\0\0\x2b"
+                                  "\x0a\x06iris_1"
+                                  "\x12\x01"
+                                  "1"
+                                  "\x2a\x14"
+                                  "\x0a\x07predict"
+                                  "\x12\x05INT64"
+                                  "\x1a\x02\x01\x01"
+                                  "\x32\x08\0\0\0\0\0\0\0\0";
+
+struct stamp {
+    int64_t ns, connection; /* ns: wall clock until it is converted at the end */
+};
+
+struct conn {
+    int fd; /* -1: free */
+    int64_t ordinal;
+    int64_t stamp_ns; /* of the read that is being handled, wall clock */
+    size_t in_bytes, out_bytes;
+    nghttp2_session *h2; /* NULL in REST */
+    char in[IN_MAX], out[OUT_MAX];
+};
+
+static struct {
+    bool grpc, stamping;
+    int epoll, listener, signals;
+    const char *stamps_path, *first_path;
+    struct conn *conns[CONN_MAX];
+    struct stamp *stamps;
+    uint64_t requests, connections, faults;
+    int64_t first_ns, last_ns; /* monotonic, when handled */
+    FILE *first;
+    bool first_done;
+    nghttp2_session_callbacks *callbacks;
+    char rest_answer[512];
+    size_t rest_answer_bytes;
+} srv;
+
+static void die(const char *what)
+{
+    fprintf(stderr, "bench_server: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static int64_t now_ns(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Wall clock minus monotonic clock: of several tries, the one with the closest bracket.
+ */
+static int64_t clock_offset(void)
+{
+    int64_t best = INT64_MAX, offset = 0;
+    for (int i = 0; i < 50; i++) {
+        int64_t a = now_ns(CLOCK_MONOTONIC), w = now_ns(CLOCK_REALTIME);
+        int64_t b = now_ns(CLOCK_MONOTONIC);
+        if (b - a < best) {
+            best = b - a;
+            offset = w - (a + (b - a) / 2);
+        }
+    }
+    return offset;
+}
+
+/* --- requests, whatever the protocol -------------------------------------------------
+ */
+
+static void count_request(struct conn *c)
+{
+    srv.last_ns = now_ns(CLOCK_MONOTONIC);
+    if (srv.requests == 0)
+        srv.first_ns = srv.last_ns;
+    if (srv.stamping && srv.requests < STAMP_MAX)
+        srv.stamps[srv.requests] = (struct stamp){c->stamp_ns, c->ordinal};
+    srv.requests++;
+}
+
+/* Pieces of the first request of the first connection. */
+static void keep_first(const struct conn *c, const void *bytes, size_t n)
+{
+    if (srv.first && c->ordinal == 0 && !srv.first_done && n > 0 &&
+        fwrite(bytes, n, 1, srv.first) != 1)
+        die(srv.first_path);
+}
+
+static void first_is_whole(const struct conn *c)
+{
+    if (c->ordinal != 0 || srv.first_done)
+        return;
+    if (srv.first && fflush(srv.first) != 0)
+        die(srv.first_path);
+    srv.first_done = true;
+}
+
+/* false: the answers do not fit, which no client that waits for answers can cause. */
+static bool answer(struct conn *c, const void *bytes, size_t n)
+{
+    if (n > sizeof c->out - c->out_bytes)
+        return false;
+    memcpy(c->out + c->out_bytes, bytes, n);
+    c->out_bytes += n;
+    return true;
+}
+
+/* --- HTTP/1.1
+ * --------------------------------------------------------------------------- */
+
+/* Length of the request at p (head and body); 0: not whole yet; -1: not for this
+ * server. */
+static ssize_t request_bytes(const char *p, size_t n)
+{
+    const char *end = memmem(p, n, "\r\n\r\n", 4);
+    if (!end)
+        return n < IN_MAX ? 0 : -1;
+    size_t head = (size_t)(end - p) + 4, body = 0;
+    for (const char *line = p; line < end;) {
+        const char *eol = memmem(line, (size_t)(end + 2 - line), "\r\n", 2);
+        static const char name[] = "content-length:";
+        if ((size_t)(eol - line) > sizeof name - 1 &&
+            strncasecmp(line, name, sizeof name - 1) == 0)
+            body = strtoul(line + sizeof name - 1, NULL, 10);
+        line = eol + 2;
+    }
+    if (body > IN_MAX - head)
+        return -1;
+    return head + body <= n ? (ssize_t)(head + body) : 0;
+}
+
+static bool rest_input(struct conn *c)
+{
+    size_t at = 0;
+    for (;;) {
+        ssize_t n = request_bytes(c->in + at, c->in_bytes - at);
+        if (n < 0)
+            return false;
+        if (n == 0)
+            break;
+        count_request(c);
+        keep_first(c, c->in + at, (size_t)n);
+        first_is_whole(c);
+        if (!answer(c, srv.rest_answer, srv.rest_answer_bytes))
+            return false;
+        at += (size_t)n;
+    }
+    c->in_bytes -= at;
+    memmove(c->in, c->in + at, c->in_bytes);
+    return true;
+}
+
+/* --- HTTP/2
+ * ----------------------------------------------------------------------------- */
+
+static nghttp2_nv nv(const char *name, const char *value)
+{
+    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value,
+                        strlen(name), strlen(value),
+                        NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
+}
+
+static ssize_t grpc_body(nghttp2_session *s, int32_t stream, uint8_t *buf, size_t n,
+                         uint32_t *flags, nghttp2_data_source *source, void *arg)
+{
+    (void)source, (void)arg;
+    assert(n >= sizeof GRPC_ANSWER - 1);
+    memcpy(buf, GRPC_ANSWER, sizeof GRPC_ANSWER - 1);
+    *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    nghttp2_nv trailers[] = {nv("grpc-status", "0")};
+    if (nghttp2_submit_trailer(s, stream, trailers, 1) != 0)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    return sizeof GRPC_ANSWER - 1;
+}
+
+static int on_frame(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
+{
+    struct conn *c = arg;
+    bool request = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
+    if (!request || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        return 0;
+    count_request(c);
+    if (frame->hd.stream_id == 1)
+        first_is_whole(c);
+    nghttp2_nv head[] = {nv(":status", "200"), nv("content-type", "application/grpc")};
+    nghttp2_data_provider body = {.read_callback = grpc_body};
+    return nghttp2_submit_response(s, frame->hd.stream_id, head, 2, &body) == 0
+               ? 0
+               : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static int on_data(nghttp2_session *s, uint8_t flags, int32_t stream,
+                   const uint8_t *bytes, size_t n, void *arg)
+{
+    (void)s, (void)flags;
+    if (stream == 1)
+        keep_first(arg, bytes, n);
+    return 0;
+}
+
+static bool h2_open(struct conn *c)
+{
+    nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 1000}};
+    return nghttp2_session_server_new(&c->h2, srv.callbacks, c) == 0 &&
+           nghttp2_submit_settings(c->h2, NGHTTP2_FLAG_NONE, settings, 1) == 0;
+}
+
+static bool h2_output(struct conn *c)
+{
+    for (;;) {
+        const uint8_t *bytes;
+        ssize_t n = nghttp2_session_mem_send(c->h2, &bytes);
+        if (n <= 0)
+            return n == 0;
+        if (!answer(c, bytes, (size_t)n))
+            return false;
+    }
+}
+
+static bool h2_input(struct conn *c)
+{
+    ssize_t n = nghttp2_session_mem_recv(c->h2, (const uint8_t *)c->in, c->in_bytes);
+    c->in_bytes = 0;
+    return n >= 0 && h2_output(c);
+}
+
+/* --- connections
+ * ------------------------------------------------------------------------ */
+
+static void conn_close(struct conn *c, bool fault)
+{
+    srv.faults += fault;
+    close(c->fd); /* leaves the epoll set with it */
+    nghttp2_session_del(c->h2);
+    c->h2 = NULL;
+    c->fd = -1;
+}
+
+static void conn_accept(void)
+{
+    for (;;) {
+        int fd = accept4(srv.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        size_t i = 0;
+        while (i < CONN_MAX && srv.conns[i] && srv.conns[i]->fd >= 0)
+            i++;
+        if (i == CONN_MAX) {
+            srv.faults++;
+            close(fd);
+            continue;
+        }
+        if (!srv.conns[i] && !(srv.conns[i] = malloc(sizeof *srv.conns[i])))
+            die("memory");
+        struct conn *c = srv.conns[i];
+        c->fd = fd, c->ordinal = (int64_t)srv.connections++, c->stamp_ns = 0;
+        c->in_bytes = c->out_bytes = 0, c->h2 = NULL;
+        int one = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
+        if (epoll_ctl(srv.epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
+            die("epoll_ctl");
+        if (srv.grpc && !h2_open(c))
+            conn_close(c, true);
+    }
+}
+
+/* Reads once. > 0: bytes; 0: the client is done; -1: nothing there; -2: broken. */
+static ssize_t conn_read(struct conn *c)
+{
+    size_t room = sizeof c->in - c->in_bytes;
+    ssize_t n;
+    if (!srv.stamping) {
+        n = read(c->fd, c->in + c->in_bytes, room);
+    } else {
+        union {
+            char bytes[CMSG_SPACE(sizeof(struct timespec))];
+            struct cmsghdr align;
+        } control;
+        struct iovec iov = {c->in + c->in_bytes, room};
+        struct msghdr msg = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+        n = recvmsg(c->fd, &msg, 0);
+        struct cmsghdr *m = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+        if (m && m->cmsg_type == SCM_TIMESTAMPNS) {
+            struct timespec t;
+            memcpy(&t, CMSG_DATA(m), sizeof t);
+            c->stamp_ns = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+        } else if (n > 0) {
+            srv.faults++; /* a stamp of our own would be another measure */
+        }
+    }
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? -1 : -2;
+    c->in_bytes += (size_t)n;
+    return n;
+}
+
+/* Writes what is pending; what the socket does not take waits for EPOLLOUT. */
+static bool conn_write(struct conn *c)
+{
+    if (c->out_bytes == 0)
+        return true;
+    ssize_t n = write(c->fd, c->out, c->out_bytes);
+    if (n < 0 && errno != EAGAIN)
+        return false;
+    size_t done = n < 0 ? 0 : (size_t)n;
+    c->out_bytes -= done;
+    memmove(c->out, c->out + done, c->out_bytes);
+    if (c->out_bytes > 0) {
+        struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT, .data.ptr = c};
+        epoll_ctl(srv.epoll, EPOLL_CTL_MOD, c->fd, &ev);
+    }
+    return true;
+}
+
+static void conn_event(struct conn *c, uint32_t events)
+{
+    if (c->fd < 0)
+        return; /* closed earlier in this turn */
+    if (events & EPOLLOUT) {
+        struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
+        epoll_ctl(srv.epoll, EPOLL_CTL_MOD, c->fd, &ev);
+    }
+    ssize_t n = conn_read(c);
+    if (n == 0 ||
+        n == -2) { /* clients of a fixed duration may well leave mid-request */
+        conn_close(c, false);
+        return;
+    }
+    bool fine = n < 0 || (srv.grpc ? h2_input(c) : rest_input(c));
+    if (!fine || !conn_write(c))
+        conn_close(c, !fine);
+}
+
+/* --- main
+ * ------------------------------------------------------------------------------- */
+
+static void listen_on_loopback(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t n = sizeof a;
+    srv.listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (srv.listener < 0 || bind(srv.listener, (struct sockaddr *)&a, n) < 0 ||
+        listen(srv.listener, 1024) < 0 ||
+        getsockname(srv.listener, (struct sockaddr *)&a, &n) < 0)
+        die("listen");
+    /* Connections inherit it; set here, the kernel stamps before the first one comes.
+     */
+    int one = 1;
+    if (srv.stamping &&
+        setsockopt(srv.listener, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one) < 0)
+        die("SO_TIMESTAMPNS");
+    printf("port %d\n", ntohs(a.sin_port));
+    fflush(stdout);
+}
+
+static void watch(int fd, void *id)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = id};
+    if (epoll_ctl(srv.epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
+        die("epoll_ctl");
+}
+
+static void serve(void)
+{
+    for (;;) {
+        struct epoll_event events[EVENTS];
+        int n = epoll_wait(srv.epoll, events, EVENTS, -1);
+        for (int i = 0; i < n; i++) {
+            if (events[i].data.ptr == &srv.signals)
+                return;
+            if (events[i].data.ptr == &srv.listener)
+                conn_accept();
+            else
+                conn_event(events[i].data.ptr, events[i].events);
+        }
+    }
+}
+
+static void write_stamps(int64_t start_ns, int64_t start_offset)
+{
+    int64_t end_ns = now_ns(CLOCK_REALTIME), drift = clock_offset() - start_offset;
+    double span = (double)(end_ns - start_ns);
+    uint64_t n = srv.requests < STAMP_MAX ? srv.requests : STAMP_MAX;
+    for (uint64_t i = 0; i < n; i++) {
+        double part = (double)(srv.stamps[i].ns - start_ns) / span;
+        srv.stamps[i].ns -= start_offset + (int64_t)(part * (double)drift);
+    }
+    FILE *f = fopen(srv.stamps_path, "wb");
+    if (!f || fwrite(srv.stamps, sizeof *srv.stamps, n, f) != n || fclose(f) != 0)
+        die(srv.stamps_path);
+}
+
+static void usage(void)
+{
+    fprintf(stderr, "usage: bench_server rest|grpc [--stamps FILE] [--first FILE]\n");
+    exit(64);
+}
+
+static void arguments(int argc, char **argv)
+{
+    if (argc < 2 || (strcmp(argv[1], "rest") != 0 && strcmp(argv[1], "grpc") != 0))
+        usage();
+    srv.grpc = strcmp(argv[1], "grpc") == 0;
+    for (int i = 2; i < argc; i += 2) {
+        if (i + 1 == argc)
+            usage();
+        if (strcmp(argv[i], "--stamps") == 0)
+            srv.stamps_path = argv[i + 1];
+        else if (strcmp(argv[i], "--first") == 0)
+            srv.first_path = argv[i + 1];
+        else
+            usage();
+    }
+    srv.stamping = srv.stamps_path != NULL;
+    if (srv.stamping && !(srv.stamps = calloc(STAMP_MAX, sizeof *srv.stamps)))
+        die("memory");
+    if (srv.first_path && !(srv.first = fopen(srv.first_path, "wb")))
+        die(srv.first_path);
+}
+
+int main(int argc, char **argv)
+{
+    arguments(argc, argv);
+    srv.rest_answer_bytes =
+        (size_t)snprintf(srv.rest_answer, sizeof srv.rest_answer,
+                         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+                         "content-length: %zu\r\n\r\n%s",
+                         sizeof REST_BODY - 1, REST_BODY);
+    nghttp2_session_callbacks_new(&srv.callbacks);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(srv.callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(srv.callbacks, on_data);
+
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    srv.epoll = epoll_create1(EPOLL_CLOEXEC);
+    srv.signals = signalfd(-1, &stop, SFD_CLOEXEC);
+    if (srv.epoll < 0 || srv.signals < 0)
+        die("epoll");
+    listen_on_loopback();
+    watch(srv.listener, &srv.listener);
+    watch(srv.signals, &srv.signals);
+
+    int64_t start_ns = now_ns(CLOCK_REALTIME), start_offset = clock_offset();
+    serve();
+    if (srv.stamping)
+        write_stamps(start_ns, start_offset);
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    printf("{\"requests\":%" PRIu64 ",\"connections\":%" PRIu64 ",\"faults\":%" PRIu64
+           ",\"first_ns\":%" PRId64 ",\"last_ns\":%" PRId64 ",\"cpu_us\":%" PRId64
+           "}\n",
+           srv.requests, srv.connections, srv.faults, srv.first_ns, srv.last_ns,
+           (int64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 +
+               u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+    return 0;
+}
