@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2046  # lists of files are split on purpose: they have no blanks
 # layers.sh - proves who may include whom, with grep.
 #
 #   main.c -> commands.h                 capture, replay, analysis, deploy -> themselves, traces
 #   traces -> traces                     traces/base -> traces/base
 #   nothing -> tests, deploy             third-party headers: only in the files listed here
 set -uf # -f: the patterns below are matched, never expanded
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 bad=0
 complain() { echo "layers: $1" >&2; bad=1; }
 

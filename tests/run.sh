@@ -5,7 +5,7 @@
 # Silence and exit status 0 is a pass; the output of a failed test is shown whole. A script
 # that exits 77 was skipped and must have said why. Ends with "N passed, N failed, N skipped".
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 build=$1; shift
 export REPRISE="$PWD/$build/reprise" BUILD="$PWD/$build"
 passed=0 failed=0 skipped=0

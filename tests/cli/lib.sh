@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034  # what is not used here is for the scripts
 # lib.sh - sourced by the scripts of tests/cli and tests/e2e. $REPRISE is the program.
 # A scratch folder, and checks that say what was wanted and what came.
 set -u

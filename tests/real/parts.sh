@@ -12,6 +12,7 @@
 real=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 parts_cache=${REPRISE_CACHE:-$HOME/.cache/reprise}/real
 python=${PYTHON:-python3}
+declare -A part_dir=() # by name of the part: the folder of its environment
 
 die() { echo "check-real: $*" >&2; exit 1; }
 
@@ -39,7 +40,7 @@ pip_install() {
     return 1
 }
 
-# part NAME : sets part_dir to the environment that NAME/requirements.txt describes; these
+# part NAME : sets part_dir[NAME] to the environment that NAME/requirements.txt describes; these
 # pin everything, so nothing else is resolved. When a function finish_NAME exists, it
 # completes a new environment ($1: its folder).
 part() {
@@ -48,13 +49,13 @@ part() {
         || skip "no working '$python'"
     hash=$({ echo "$version $(uname -m)"; cat "$requirements"; declare -f "finish_$name"; } |
         sha256sum | cut -c1-12)
-    part_dir=$parts_cache/$name-$hash
+    local dir=$parts_cache/$name-$hash
     mkdir -p "$parts_cache"
     exec {part_lock}>"$parts_cache/$name.lock"
     flock "$part_lock"
-    if [ ! -d "$part_dir" ]; then
-        echo "check-real: installing $name into $part_dir"
-        new=$part_dir.tmp log=$parts_cache/$name.log
+    if [ ! -d "$dir" ]; then
+        echo "check-real: installing $name into $dir"
+        new=$dir.tmp log=$parts_cache/$name.log
         rm -rf "$new"
         "$python" -m venv "$new" || die "'$python -m venv' failed: on Debian, install python3-venv"
         if ! pip_install "$new" "$log" --no-deps -r "$requirements"; then
@@ -65,8 +66,10 @@ part() {
         if declare -F "finish_$name" >/dev/null; then
             "finish_$name" "$new" || die "$name was installed but could not be completed"
         fi
-        mv "$new" "$part_dir"
+        mv "$new" "$dir"
     fi
+    # shellcheck disable=SC2034  # servers.sh uses it
+    part_dir[$name]=$dir
     exec {part_lock}>&-
 }
 
@@ -85,9 +88,7 @@ finish_triton() {
     install -m 755 "$stub" "$server/backends/python/"
 }
 
-# Sets envoy, mlserver and triton to the folders of the three environments.
 install_parts() {
-    part envoy; envoy=$part_dir
-    part mlserver; mlserver=$part_dir
-    part triton; triton=$part_dir
+    local name
+    for name in envoy mlserver triton; do part "$name"; done
 }

@@ -1,12 +1,17 @@
 # shellcheck shell=bash
-# servers.sh - sourced after parts.sh: starts and stops Envoy, MLServer and Triton.
+# servers.sh - sourced: starts and stops Envoy, MLServer and Triton (parts.sh has them).
 #
 # Every server gets free loopback ports, is waited for until it is ready, and must itself
 # own its ports before anything is sent to it. It runs in a process group of its own that
 # dies with this script, whatever happens to it. What a server prints is in $run/NAME.log.
 
+# shellcheck source=parts.sh
+. "$(dirname "${BASH_SOURCE[0]}")/parts.sh"
+
 run=$(mktemp -d)
 declare -A server_pid=()
+# shellcheck disable=SC2034  # also for those who source this
+mlserver_ports=() triton_ports=() envoy_ports=() # see launch_NAME for their order
 server_models="iris tfsimple add10 echo"
 
 # Ends the process group of a server: SIGTERM, five seconds, SIGKILL.
@@ -74,7 +79,7 @@ start() {
 mlserver_models() {
     local folder=$1 model implementation uri
     mkdir -p "$folder"
-    "$mlserver/bin/python" "$real/mlserver/train_iris.py" "$folder" || return 1
+    "${part_dir[mlserver]}/bin/python" "$real/mlserver/train_iris.py" "$folder" || return 1
     for model in $server_models; do
         uri=
         case $model in
@@ -100,7 +105,7 @@ launch_mlserver() { # REST GRPC METRICS
  "parallel_workers": 0, "debug": false, "grpc_max_message_length": 1048576000}
 EOF
     PYTHONPATH=$real/mlserver PYTHONDONTWRITEBYTECODE=1 \
-        launch mlserver "$mlserver/bin/python" -c 'from mlserver.cli import main; main()' \
+        launch mlserver "${part_dir[mlserver]}/bin/python" -c 'from mlserver.cli import main; main()' \
         start "$folder"
     await mlserver "http://127.0.0.1:$1/v2/health/ready" "$@"
 }
@@ -119,10 +124,10 @@ triton_models() {
 
 launch_triton() { # REST GRPC METRICS
     local server
-    server=$(echo "$triton"/lib/python*/site-packages/pytriton/tritonserver)
+    server=$(echo "${part_dir[triton]}"/lib/python*/site-packages/pytriton/tritonserver)
     [ -d "$run/triton" ] || triton_models "$run/triton" || return 1
     # Its python models find numpy through the python that comes first in PATH.
-    PATH=$triton/bin:$PATH PYTHONDONTWRITEBYTECODE=1 launch triton "$server/bin/tritonserver" \
+    PATH=${part_dir[triton]}/bin:$PATH PYTHONDONTWRITEBYTECODE=1 launch triton "$server/bin/tritonserver" \
         --model-repository="$run/triton" --backend-directory="$server/backends" \
         --cache-directory="$server/caches" --disable-auto-complete-config \
         --http-address=127.0.0.1 --grpc-address=127.0.0.1 --metrics-address=127.0.0.1 \
@@ -139,7 +144,7 @@ launch_envoy() { # LISTEN ADMIN
     "$python" "$real/envoy/config.py" "$1" "$2" "iris=$m" "echo=$m" "tfsimple=$t" "add10=$t" \
         >"$run/envoy.json" || return 1
     # Hot restart would leave files in /dev/shm and tie Envoy's life to its first process.
-    launch envoy "$envoy"/lib/python*/site-packages/envoy/_bin/envoy -c "$run/envoy.json" \
+    launch envoy "${part_dir[envoy]}"/lib/python*/site-packages/envoy/_bin/envoy -c "$run/envoy.json" \
         --disable-hot-restart --concurrency 1 -l warning
     await envoy "http://127.0.0.1:$2/ready" "$@"
 }

@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# check-real.sh PROGRAM - replays traces against real Envoy, MLServer and Triton.
+#
+# For tier server (MLServer, Triton) and tier envoy (both behind it): a trace of random
+# values over REST and gRPC is replayed, every operation must be answered, every answer
+# must be right (sums, echoes and classes are checked), and the servers' own counters must
+# agree on how many requests came. Then what these servers do to a client: MLServer closes
+# idle connections after five seconds; Envoy answers an unknown model with an error and a
+# closed connection. Rates are what the servers hold on two busy cores; health is printed
+# but does not decide, since it judges the machine.
+#
+# Exit status 0: all passed; 77: skipped, because this machine cannot get the servers
+# (REPRISE_REQUIRE_REAL=1 turns that into 1).
+set -u
+program=$(realpath "$1")
+# shellcheck source=servers.sh
+. "$(dirname "${BASH_SOURCE[0]}")/servers.sh"
+
+failures=0
+fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
+
+leave() {
+    local status=$?
+    stop_servers
+    [ "$status" -eq 0 ] && [ "$failures" -gt 0 ] && status=1
+    if [ "$status" -eq 0 ]; then
+        rm -rf "$run"
+    else
+        for log in "$run"/*.log; do
+            echo "--- the end of $log"
+            tail -n 15 "$log"
+        done
+        echo "check-real: what was used and written is kept in $run"
+    fi
+    exit "$status"
+}
+trap leave EXIT
+trap 'exit 130' INT TERM
+install_parts
+
+types=iris,tfsimple,add10,echo
+
+# must COMMAND... : runs it; its output is shown only when it fails.
+must() {
+    "$@" >"$run/out" 2>&1 </dev/null && return 0
+    fail "exit $?: $*"
+    sed 's/^/    /' "$run/out"
+    return 1
+}
+
+# holds FILE WHAT EXPRESSION : EXPRESSION is true of the JSON in FILE.
+holds() {
+    jq -e "$3" "$1" >/dev/null && return 0
+    fail "$2: not true of its report: $3"
+    jq -c '{operations, checks, errors, health}' "$1"
+}
+
+# --- the servers' own word ----------------------------------------------------------------
+
+# Sums the samples of a metric, whatever their labels.
+metric() { # URL NAME
+    curl -s -m 5 "$1" | awk -v name="$2" 'index($1, name "{") == 1 { n += $2 } END { printf "%d\n", n }'
+}
+mlserver_count() {
+    metric "http://127.0.0.1:${mlserver_ports[2]}/metrics" model_infer_request_success_total
+}
+triton_count() {
+    metric "http://127.0.0.1:${triton_ports[2]}/metrics" nv_inference_request_success
+}
+envoy_count() {
+    curl -s -m 5 "http://127.0.0.1:${envoy_ports[1]}/stats?filter=seldon_http.downstream_rq_total" |
+        awk '{ n += $2 } END { printf "%d\n", n }'
+}
+
+# One question with a known answer to each model, so that a check that passes means
+# something: setosa is class 0, virginica 2.
+probe() { # NAME PORT
+    local model body want got
+    while IFS='|' read -r model body want; do
+        got=$(curl -s -m 10 -H 'content-type: application/json' -d "{\"inputs\":[$body]}" \
+            "http://127.0.0.1:$2/v2/models/${model}_1/infer")
+        jq -e "[.outputs[].data] == $want" <<<"$got" >/dev/null ||
+            fail "$1: $model answered '$got', wanted the data $want"
+    done <<'EOF'
+iris|{"name":"predict","shape":[2,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2,6.3,3.3,6.0,2.5]}|[[0,2]]
+add10|{"name":"INPUT","shape":[4],"datatype":"FP32","data":[0,1,2,-3.5]}|[[10,11,12,6.5]]
+echo|{"name":"predict","shape":[1],"datatype":"BYTES","data":["hello"]}|[["hello"]]
+tfsimple|{"name":"INPUT0","shape":[1,16],"datatype":"INT32","data":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]},{"name":"INPUT1","shape":[1,16],"datatype":"INT32","data":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}|[[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16],[-1,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14]]
+EOF
+}
+
+# --- replays ------------------------------------------------------------------------------
+
+# replays NAME TIER REST GRPC COUNTER SYNTH-OPTION... : all answered, all right.
+replays() {
+    local name=$1 tier=$2 rest=$3 grpc=$4 counter=$5 trace=$run/$1.trace report=$run/$1.json
+    local before count
+    shift 5
+    must "$program" synth -o "$trace" --model-type "$types" --model-name "$types" \
+        --protocol both --values random "$@" || return
+    before=$("$counter")
+    must "$program" replay "$trace" --tier "$tier" --http "http://127.0.0.1:$rest" \
+        --grpc "127.0.0.1:$grpc" --check-answers --deadline 20s -o "$run/$name.run" || return
+    must "$program" report "$run/$name.run" --json || return
+    cp "$run/out" "$report"
+    count=$(jq .trace.operations "$report")
+    holds "$report" "$name" '.trace.operations > 0'
+    # shellcheck disable=SC2016  # $n is jq's
+    holds "$report" "$name" '.trace.operations as $n | .operations |
+        .due == $n and .sent == $n and .done == $n and .ok == $n'
+    holds "$report" "$name" '.operations | .failed == 0 and .dropped == 0 and .refused == 0'
+    holds "$report" "$name" '.errors == []'
+    [ $(($("$counter") - before)) -eq "$count" ] ||
+        fail "$name: the server counted $(($("$counter") - before)) requests, not $count"
+    jq -r --arg name "$name" '"\($name): \(.operations.ok) of \(.operations.due) right, p50 " +
+        "\(.latency_ns.response.p50 / 1e6 * 100 | round / 100) ms, p99 " +
+        "\(.latency_ns.response.p99 / 1e6 * 100 | round / 100) ms, \(.health.verdict)"' "$report"
+}
+
+# Envoy has no route for a model that nobody loaded: 404 with "connection: close", gRPC
+# UNIMPLEMENTED. Each is an outcome; none is lost to the closed connections.
+unknown_model() {
+    local trace=$run/unknown.trace report=$run/unknown.json
+    must "$program" synth -o "$trace" --model-type iris --model-name nobody --protocol both \
+        --rate 30 --duration 4s --arrivals poisson --seed 5 || return
+    must "$program" replay "$trace" --tier envoy --http "http://127.0.0.1:${envoy_ports[0]}" \
+        --grpc "127.0.0.1:${envoy_ports[0]}" --deadline 20s -o "$run/unknown.run" || return
+    must "$program" report "$run/unknown.run" --json || return
+    cp "$run/out" "$report"
+    holds "$report" unknown '.operations | .due > 0 and .done == .due and .failed == .due'
+    holds "$report" unknown '.errors | map(.class) | sort == ["grpc 12 UNIMPLEMENTED", "http 404"]'
+    holds "$report" unknown '(.errors | map(.count) | add) == .operations.due'
+    jq -r '"unknown: \(.operations.due) of \(.operations.due) refused: \(.errors |
+        map("\(.count) × \(.class)") | join(", "))"' "$report"
+}
+
+start mlserver 3
+start triton 3
+start envoy 2
+probe mlserver "${mlserver_ports[0]}"
+probe triton "${triton_ports[0]}"
+
+poisson=(--arrivals poisson)
+replays server-mlserver server "${mlserver_ports[0]}" "${mlserver_ports[1]}" mlserver_count \
+    --rate 60 --duration 10s "${poisson[@]}" --seed 1
+replays server-triton server "${triton_ports[0]}" "${triton_ports[1]}" triton_count \
+    --rate 300 --duration 8s "${poisson[@]}" --seed 2
+replays envoy envoy "${envoy_ports[0]}" "${envoy_ports[0]}" envoy_count \
+    --rate 100 --duration 8s "${poisson[@]}" --seed 3
+# Six seconds between any two operations: every REST connection is closed in between.
+replays idle server "${mlserver_ports[0]}" "${mlserver_ports[1]}" mlserver_count \
+    --rate 0.1666 --duration 31s --arrivals constant --seed 4
+unknown_model
+
+echo
+[ "$failures" -eq 0 ] && echo "check-real: all passed" || echo "check-real: $failures failed"
