@@ -42,7 +42,7 @@ for kind in "$@"; do
         done ;;
     cli | e2e)
         for t in tests/"$kind"/*.sh; do
-            case $t in */lib.sh) continue ;; esac
+            case $t in */lib.sh | *'*'*) continue ;; esac # the glob itself: no such tests
             one "$kind/$(basename "$t" .sh)" bash "$t"
         done ;;
     *) echo "run.sh: unknown kind '$kind'" >&2; exit 64 ;;
