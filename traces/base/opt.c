@@ -153,7 +153,7 @@ static int set_value(const struct opt *o, const char *text, void *field, struct 
     case OPT_CHOICE:
         return set_choice(o, text, field, e);
     }
-    assert(!"an option of unknown type");
+    assert(false && "an option of unknown type");
     return ERR_USAGE;
 }
 
@@ -358,7 +358,7 @@ bool opt_given(const struct opt_cmd *cmd, const char *name)
     for (const struct opt *o = rows; o->name; o++)
         if (strcmp(o->name, name) == 0)
             return given[o - rows];
-    assert(!"opt_given was asked for a row that does not exist");
+    assert(false && "opt_given was asked for a row that does not exist");
     return false;
 }
 
@@ -368,5 +368,5 @@ int opt_fail(const struct opt_cmd *cmd, const struct err *e)
     fprintf(stderr, "reprise%s%s: %s\n", space, cmd->name, e->text);
     if (e->code == ERR_USAGE)
         fprintf(stderr, "Try 'reprise%s%s --help'.\n", space, cmd->name);
-    return err_exit_status(e->code);
+    return (int)err_exit_status(e->code);
 }
