@@ -68,26 +68,26 @@ enum json_kind json_scan_peek(struct json_scan *s)
     skip_blanks(s);
     if (s->rc != 0 || s->p >= s->end) {
         fail_here(s, "unexpected end of JSON");
-        return JSON_BAD;
+        return JSON_KIND_BAD;
     }
     switch (*s->p) {
     case '{':
-        return JSON_OBJECT;
+        return JSON_KIND_OBJECT;
     case '[':
-        return JSON_ARRAY;
+        return JSON_KIND_ARRAY;
     case '"':
-        return JSON_STRING;
+        return JSON_KIND_STRING;
     case 't':
-        return JSON_TRUE;
+        return JSON_KIND_TRUE;
     case 'f':
-        return JSON_FALSE;
+        return JSON_KIND_FALSE;
     case 'n':
-        return JSON_NULL;
+        return JSON_KIND_NULL;
     default:
         if (*s->p == '-' || (*s->p >= '0' && *s->p <= '9'))
-            return JSON_NUMBER;
+            return JSON_KIND_NUMBER;
         fail_here(s, "not a JSON value");
-        return JSON_BAD;
+        return JSON_KIND_BAD;
     }
 }
 
@@ -96,10 +96,10 @@ enum json_kind json_scan_peek(struct json_scan *s)
 
 bool json_scan_open(struct json_scan *s, enum json_kind kind)
 {
-    assert(kind == JSON_OBJECT || kind == JSON_ARRAY);
+    assert(kind == JSON_KIND_OBJECT || kind == JSON_KIND_ARRAY);
     if (json_scan_peek(s) != kind)
-        return fail_here(s, kind == JSON_OBJECT ? "not a JSON object"
-                                                : "not a JSON array");
+        return fail_here(s, kind == JSON_KIND_OBJECT ? "not a JSON object"
+                                                     : "not a JSON array");
     if (s->depth == JSON_DEPTH_MAX) {
         json_scan_fail(s, ERR_LIMIT, json_scan_at(s), "JSON nested deeper than %d",
                        JSON_DEPTH_MAX);
@@ -133,7 +133,8 @@ bool json_scan_member(struct json_scan *s, struct span *key)
 {
     if (!another(s, '}'))
         return false;
-    if (json_scan_peek(s) != JSON_STRING)
+    skip_blanks(s);
+    if (s->p < s->end && *s->p != '"')
         return fail_here(s, "expected a member name");
     if (!json_scan_string(s, key))
         return false;
@@ -276,7 +277,7 @@ static bool take_quoted(struct json_scan *s, struct span *raw, bool *escaped)
 
 bool json_scan_string(struct json_scan *s, struct span *text)
 {
-    if (json_scan_peek(s) != JSON_STRING)
+    if (json_scan_peek(s) != JSON_KIND_STRING)
         return fail_here(s, "not a JSON string");
     bool escaped;
     if (!take_quoted(s, text, &escaped))
@@ -310,7 +311,7 @@ static size_t take_digits(struct json_scan *s)
 
 bool json_scan_number(struct json_scan *s, struct span *digits)
 {
-    if (json_scan_peek(s) != JSON_NUMBER)
+    if (json_scan_peek(s) != JSON_KIND_NUMBER)
         return fail_here(s, "not a JSON number");
     const uint8_t *from = s->p;
     bool ok;
@@ -356,9 +357,9 @@ static bool take_word(struct json_scan *s, const char *word)
 bool json_scan_bool(struct json_scan *s, bool *value)
 {
     enum json_kind kind = json_scan_peek(s);
-    if (kind != JSON_TRUE && kind != JSON_FALSE)
+    if (kind != JSON_KIND_TRUE && kind != JSON_KIND_FALSE)
         return fail_here(s, "neither true nor false");
-    *value = kind == JSON_TRUE;
+    *value = kind == JSON_KIND_TRUE;
     return take_word(s, *value ? "true" : "false");
 }
 
@@ -367,15 +368,15 @@ static bool skip_leaf(struct json_scan *s, enum json_kind kind)
 {
     struct span text;
     switch (kind) {
-    case JSON_STRING:
+    case JSON_KIND_STRING:
         return json_scan_string(s, &text);
-    case JSON_NUMBER:
+    case JSON_KIND_NUMBER:
         return json_scan_number(s, &text);
-    case JSON_TRUE:
+    case JSON_KIND_TRUE:
         return take_word(s, "true");
-    case JSON_FALSE:
+    case JSON_KIND_FALSE:
         return take_word(s, "false");
-    case JSON_NULL:
+    case JSON_KIND_NULL:
         return take_word(s, "null");
     default:
         return false;
@@ -389,10 +390,10 @@ bool json_scan_skip(struct json_scan *s)
     struct span key;
     do {
         enum json_kind kind = json_scan_peek(s);
-        if (kind == JSON_OBJECT || kind == JSON_ARRAY) {
+        if (kind == JSON_KIND_OBJECT || kind == JSON_KIND_ARRAY) {
             if (!json_scan_open(s, kind))
                 return false;
-            in_object[s->depth] = kind == JSON_OBJECT;
+            in_object[s->depth] = kind == JSON_KIND_OBJECT;
         } else if (!skip_leaf(s, kind)) {
             return false;
         }

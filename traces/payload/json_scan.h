@@ -21,14 +21,14 @@
 #define JSON_NUMBER_MAX 800 /* characters; a double never has more that matter */
 
 enum json_kind {
-    JSON_BAD, /* an error, or the end of the text */
-    JSON_OBJECT,
-    JSON_ARRAY,
-    JSON_STRING,
-    JSON_NUMBER,
-    JSON_TRUE,
-    JSON_FALSE,
-    JSON_NULL,
+    JSON_KIND_BAD, /* an error, or the end of the text */
+    JSON_KIND_OBJECT,
+    JSON_KIND_ARRAY,
+    JSON_KIND_STRING,
+    JSON_KIND_NUMBER,
+    JSON_KIND_TRUE,
+    JSON_KIND_FALSE,
+    JSON_KIND_NULL,
 };
 
 struct json_scan {

@@ -209,7 +209,7 @@ static bool is_sentiment(struct span json, struct arena *a)
     struct span key, text = {0}, digits;
     double score = -1;
     json_scan_init(&s, json, a, NULL);
-    if (!json_scan_open(&s, JSON_OBJECT))
+    if (!json_scan_open(&s, JSON_KIND_OBJECT))
         return false;
     while (json_scan_member(&s, &key)) {
         if (span_eq_str(key, "label"))

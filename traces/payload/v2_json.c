@@ -42,6 +42,14 @@ static size_t put_fixed(char *out, bool negative, uint64_t m, int decimals)
     return length;
 }
 
+static double whole_below(enum pay_type type)
+{
+    return type == PAY_FP64   ? 0x1p53
+           : type == PAY_FP32 ? 0x1p24
+           : type == PAY_FP16 ? 0x1p11
+                              : 0x1p8;
+}
+
 /* The shortest text that reads back as v when it is read as a double and then rounded
  * to type, which is how servers read it. Not a number and infinite are null: JSON has
  * neither. */
@@ -52,14 +60,15 @@ static size_t float_text(enum pay_type type, double v, char out[NUMBER_TEXT_MAX]
     if (v == 0)
         return (size_t)snprintf(out, NUMBER_TEXT_MAX, "%s", signbit(v) ? "-0.0" : "0");
     double magnitude = fabs(v);
-    /* Usual sizes: an integer divided by a power of ten is correctly rounded as long as
-     * both are exact doubles, so trying one decimal more after the other finds the
-     * fewest. */
-    if (magnitude >= 1e-5 && magnitude < 1e15) {
+    /* Usual sizes: below the point where a float steps by more than one, the fewest
+     * decimals are the fewest digits. An integer divided by a power of ten is correctly
+     * rounded as long as both are exact doubles, so one decimal more after the other is
+     * tried. */
+    if (magnitude >= 1e-5 && magnitude < whole_below(type)) {
         double power = 1;
         for (int decimals = 0; decimals <= 22; decimals++, power *= 10) {
             double m = nearbyint(magnitude * power);
-            if (m > 9007199254740992.0)
+            if (m > 0x1p53)
                 break;
             if (pay_round(type, m / power) == magnitude)
                 return put_fixed(out, v < 0, (uint64_t)m, decimals);
@@ -282,23 +291,23 @@ static void *grown(struct json_scan *s, void *array, uint32_t count, size_t elem
 /* Takes null, or returns false. */
 static bool take_null(struct json_scan *s)
 {
-    return json_scan_peek(s) == JSON_NULL && json_scan_skip(s);
+    return json_scan_peek(s) == JSON_KIND_NULL && json_scan_skip(s);
 }
 
 static void parse_param_value(struct json_scan *s, struct pay_param *p)
 {
     struct span digits;
     switch (json_scan_peek(s)) {
-    case JSON_TRUE:
-    case JSON_FALSE:
+    case JSON_KIND_TRUE:
+    case JSON_KIND_FALSE:
         p->kind = PAY_PARAM_BOOL;
         json_scan_bool(s, &p->b);
         break;
-    case JSON_STRING:
+    case JSON_KIND_STRING:
         p->kind = PAY_PARAM_STRING;
         json_scan_string(s, &p->s);
         break;
-    case JSON_NUMBER:
+    case JSON_KIND_NUMBER:
         if (!json_scan_number(s, &digits))
             break;
         bool whole = !memchr(digits.p, '.', digits.n) &&
@@ -322,7 +331,7 @@ static void parse_params(struct json_scan *s, const struct pay_param **params,
     struct pay_param *list = NULL;
     uint32_t count = 0;
     struct span key;
-    if (take_null(s) || !json_scan_open(s, JSON_OBJECT))
+    if (take_null(s) || !json_scan_open(s, JSON_KIND_OBJECT))
         return;
     while (json_scan_member(s, &key)) {
         if (take_null(s))
@@ -346,7 +355,7 @@ static void parse_shape(struct json_scan *s, struct pay_tensor *t)
 {
     struct span digits;
     size_t at = json_scan_at(s);
-    if (!json_scan_open(s, JSON_ARRAY))
+    if (!json_scan_open(s, JSON_KIND_ARRAY))
         return;
     for (t->rank = 0; json_scan_element(s); t->rank++) {
         if (t->rank == PAY_RANK_MAX) {
@@ -375,7 +384,7 @@ static void parse_number(struct json_scan *s, enum pay_type type, uint8_t *at)
     int64_t v = 0;
     uint64_t u = 0;
     bool fits;
-    if (pay_type_is_float(type) && json_scan_peek(s) == JSON_NULL) {
+    if (pay_type_is_float(type) && json_scan_peek(s) == JSON_KIND_NULL) {
         json_scan_skip(s);
         pay_store_float(type, at, (double)NAN);
         return;
@@ -436,13 +445,13 @@ static void parse_data(struct json_scan *s, struct pay_tensor *t)
     bool base64 = says_base64(t), value = false;
     uint64_t i = 0;
     int outer = s->depth;
-    if (!json_scan_open(s, JSON_ARRAY))
+    if (!json_scan_open(s, JSON_KIND_ARRAY))
         return;
     while (s->rc == 0 && s->depth > outer) {
         if (!json_scan_element(s))
             continue;
-        if (json_scan_peek(s) == JSON_ARRAY) {
-            json_scan_open(s, JSON_ARRAY);
+        if (json_scan_peek(s) == JSON_KIND_ARRAY) {
+            json_scan_open(s, JSON_KIND_ARRAY);
         } else if (i == t->element_count) {
             json_scan_fail(s, ERR_FORMAT, json_scan_at(s),
                            "data has more than %llu elements", (unsigned long long)i);
@@ -503,7 +512,7 @@ static void parse_tensor(struct json_scan *s, struct pay_tensor *t)
     json_scan_peek(s);
     size_t at = json_scan_at(s);
     *t = (struct pay_tensor){0};
-    if (!json_scan_open(s, JSON_OBJECT))
+    if (!json_scan_open(s, JSON_KIND_OBJECT))
         return;
     while (json_scan_member(s, &key)) {
         switch (known_member(s, key, tensor_members, &seen)) {
@@ -545,7 +554,7 @@ static void parse_tensors(struct json_scan *s, struct pay_message *m)
 {
     struct pay_tensor *list = NULL;
     uint32_t count = 0;
-    if (!json_scan_open(s, JSON_ARRAY))
+    if (!json_scan_open(s, JSON_KIND_ARRAY))
         return;
     while (json_scan_element(s)) {
         if (count == PAY_TENSORS_MAX) {
@@ -593,7 +602,7 @@ static int parse_message(struct span json, const char *const *members, struct ar
         return err_set(e, ERR_LIMIT, "a message of %zu bytes (limit %u)", json.n,
                        V2_JSON_MAX);
     json_scan_init(&s, json, a, e);
-    if (!json_scan_open(&s, JSON_OBJECT))
+    if (!json_scan_open(&s, JSON_KIND_OBJECT))
         return s.rc;
     while (json_scan_member(&s, &key)) {
         switch (known_member(&s, key, members, &seen)) {
