@@ -20,8 +20,7 @@ static const struct cmd cmds[] = {
     {NULL, NULL, NULL},
 };
 
-/* --- the pages of help --------------------------------------------------------------
- */
+/* --- the pages of help ---------------------------------------------------- */
 
 static const struct opt program_opts[] = {
     {.name = "version",
@@ -123,8 +122,8 @@ static const struct opt_cmd *find_verb(const struct cmd *c, const char *verb)
     return NULL;
 }
 
-/* Complains about a word that is neither a command (c NULL) nor a verb of c. */
-static int unknown_word(const struct cmd *c, const char *word)
+/* The word is neither a command (c NULL) nor a verb of c. */
+static int unknown_word(const struct cmd *c, const char *word, struct err *e)
 {
     const char *names[PAGES_MAX + 1];
     size_t n = 0;
@@ -136,12 +135,8 @@ static int unknown_word(const struct cmd *c, const char *word)
             names[n++] = known->name;
     names[n] = NULL;
     const char *near = opt_nearest(word, names);
-    fprintf(stderr, "reprise%s%s: unknown %s '%s'", c ? " " : "", c ? c->name : "",
-            c ? "verb" : "command", word);
-    if (near)
-        fprintf(stderr, "; did you mean '%s'?", near);
-    fprintf(stderr, "\nTry 'reprise%s%s --help'.\n", c ? " " : "", c ? c->name : "");
-    return EXIT_USAGE;
+    return err_set(e, ERR_USAGE, "unknown %s '%s'%s%s%s", c ? "verb" : "command", word,
+                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 /* The page of a command with verbs, made from theirs. */
@@ -174,49 +169,49 @@ static void describe_program(enum opt_format format, struct buf *out)
     opt_describe_list(&program_page, pages, format, out);
 }
 
-static int print(struct buf *text, FILE *stream)
+/* Prints and frees text. */
+static int print(struct buf *text, FILE *stream, struct err *e)
 {
-    struct err e = {0};
-    if (buf_check(text, &e) < 0)
-        return opt_fail(&program_page, &e);
-    fputs(buf_text(text), stream);
+    int rc = buf_check(text, e);
+    if (rc == 0)
+        fputs(buf_text(text), stream);
     buf_done(text);
-    return EXIT_DONE;
+    return rc;
 }
 
-static int help_on(int operands, char **argv)
+/* The page of nothing, a command, or a command and its verb. */
+static int find_page(int words, char **word, struct buf *text, struct err *e)
 {
-    struct buf text = {0};
-    if (operands == 0) {
-        describe_program(OPT_TEXT, &text);
-        return print(&text, stdout);
+    if (words == 0) {
+        describe_program(OPT_TEXT, text);
+        return 0;
     }
-    const struct cmd *c = find_cmd(argv[1]);
+    const struct cmd *c = find_cmd(word[0]);
     if (!c)
-        return unknown_word(NULL, argv[1]);
+        return unknown_word(NULL, word[0], e);
+    if (!has_verbs(c) && words == 2)
+        return err_set(e, ERR_USAGE, "'%s' has no verbs", word[0]);
     if (!has_verbs(c)) {
-        opt_describe(c->docs[0], OPT_TEXT, &text);
-    } else if (operands == 1) {
-        describe_verbs(c, OPT_TEXT, &text);
+        opt_describe(c->docs[0], OPT_TEXT, text);
+    } else if (words == 1) {
+        describe_verbs(c, OPT_TEXT, text);
     } else {
-        const struct opt_cmd *doc = find_verb(c, argv[2]);
+        const struct opt_cmd *doc = find_verb(c, word[1]);
         if (!doc)
-            return unknown_word(c, argv[2]);
-        opt_describe(doc, OPT_TEXT, &text);
+            return unknown_word(c, word[1], e);
+        opt_describe(doc, OPT_TEXT, text);
     }
-    return print(&text, stdout);
+    return 0;
 }
 
-static int help_markdown(void)
+static void describe_all(enum opt_format format, struct buf *out)
 {
-    struct buf text = {0};
-    describe_program(OPT_MARKDOWN, &text);
+    describe_program(format, out);
     for (const struct cmd *c = cmds; c->name; c++)
         for (const struct opt_cmd *const *doc = c->docs; *doc; doc++) {
-            buf_str(&text, "\n");
-            opt_describe(*doc, OPT_MARKDOWN, &text);
+            buf_str(out, "\n");
+            opt_describe(*doc, format, out);
         }
-    return print(&text, stdout);
 }
 
 /* Writes text to DIR/reprise-NAME.1 and empties it. */
@@ -224,10 +219,10 @@ static int write_page(const char *dir, const char *name, struct buf *text,
                       struct err *e)
 {
     struct buf path = {0};
-    buf_fmt(&path, "%s/reprise%s%s.1", dir, *name ? "-" : "", name);
-    for (size_t i = path.n - strlen(name) - 2; i < path.n; i++)
-        if (path.p[i] == ' ')
-            path.p[i] = '-';
+    buf_fmt(&path, "%s/reprise%s", dir, *name ? "-" : "");
+    for (const char *c = name; *c; c++)
+        buf_u8(&path, *c == ' ' ? '-' : (uint8_t)*c);
+    buf_str(&path, ".1");
     int rc = buf_check(text, e);
     if (rc == 0)
         rc = buf_check(&path, e);
@@ -267,62 +262,73 @@ static int help_run(int argc, char **argv)
 {
     struct help_config config = {0};
     struct err e = {0};
+    struct buf text = {0};
     int operands, rc = opt_parse(&help_page, argc, argv, &config, &operands, &e);
     if (rc > 0)
         return EXIT_DONE;
-    if (rc == 0 && operands + (config.man_dir != NULL) + config.markdown > 1 &&
-        (config.man_dir || config.markdown))
+    int asked = (operands > 0) + (config.man_dir != NULL) + config.markdown;
+    if (rc == 0 && asked > 1)
         rc = err_set(&e, ERR_USAGE,
-                     "a command, --man-pages and --markdown exclude each "
-                     "other");
-    if (rc == 0 && config.markdown)
-        return help_markdown();
+                     "a command, --man-pages and --markdown exclude each other");
     if (rc == 0 && config.man_dir)
         rc = write_man_pages(config.man_dir, &e);
+    else if (rc == 0 && config.markdown)
+        describe_all(OPT_MARKDOWN, &text);
     else if (rc == 0)
-        return help_on(operands, argv);
+        rc = find_page(operands, argv + 1, &text, &e);
+    if (rc == 0)
+        rc = print(&text, stdout, &e);
     return rc < 0 ? opt_fail(&help_page, &e) : EXIT_DONE;
 }
 
-/* --- running ------------------------------------------------------------------------
- */
+/* --- running -------------------------------------------------------------- */
 
 static bool asks_for_help(const char *arg)
 {
     return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
-static int run_cmd(const struct cmd *c, int argc, char **argv)
+/* What has verbs is called with a known one; else 1, and its help or an error was
+ * printed. */
+static int check_verb(const struct cmd *c, int argc, char **argv, int *status)
 {
-    if (has_verbs(c)) {
-        if (argc < 2 || asks_for_help(argv[1])) {
-            struct buf text = {0};
-            describe_verbs(c, OPT_TEXT, &text);
-            int rc = print(&text, argc < 2 ? stderr : stdout);
-            return argc < 2 ? EXIT_USAGE : rc;
-        }
-        if (!find_verb(c, argv[1]))
-            return unknown_word(c, argv[1]);
+    const struct opt_cmd page = {.name = c->name};
+    struct buf text = {0};
+    struct err e = {0};
+    int rc = 0;
+    if (argc > 1 && find_verb(c, argv[1]))
+        return 0;
+    if (argc < 2 || asks_for_help(argv[1])) {
+        describe_verbs(c, OPT_TEXT, &text);
+        rc = print(&text, argc < 2 ? stderr : stdout, &e);
+    } else {
+        rc = unknown_word(c, argv[1], &e);
     }
-    return c->run(argc, argv);
+    *status = rc < 0 ? opt_fail(&page, &e) : argc < 2 ? EXIT_USAGE : EXIT_DONE;
+    return 1;
 }
 
 static int run(int argc, char **argv)
 {
-    if (argc < 2) {
-        struct buf text = {0};
+    struct buf text = {0};
+    struct err e = {0};
+    int rc = 0, status = EXIT_DONE;
+    const struct cmd *c = argc < 2 ? NULL : find_cmd(argv[1]);
+    if (c) {
+        if (has_verbs(c) && check_verb(c, argc - 1, argv + 1, &status) != 0)
+            return status;
+        return c->run(argc - 1, argv + 1);
+    }
+    if (argc < 2 || asks_for_help(argv[1])) {
         describe_program(OPT_TEXT, &text);
-        print(&text, stderr);
-        return EXIT_USAGE;
-    }
-    if (asks_for_help(argv[1]))
-        return help_on(0, argv);
-    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        rc = print(&text, argc < 2 ? stderr : stdout, &e);
+        status = argc < 2 ? EXIT_USAGE : EXIT_DONE;
+    } else if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         printf("reprise %s\nbuilt with %s\n", REPRISE_VERSION, REPRISE_LIBRARIES);
-        return EXIT_DONE;
+    } else {
+        rc = unknown_word(NULL, argv[1], &e);
     }
-    const struct cmd *c = find_cmd(argv[1]);
-    return c ? run_cmd(c, argc - 1, argv + 1) : unknown_word(NULL, argv[1]);
+    return rc < 0 ? opt_fail(&program_page, &e) : status;
 }
 
 int main(int argc, char **argv)
