@@ -69,7 +69,7 @@ static int poll_turn(struct ev *ev)
     return rc;
 }
 
-/* --- timers --------------------------------------------------------------------- */
+/* --- timers --------------------------------------------------------------- */
 
 static void timers_fire_in_order_of_time_then_of_arming(void **state)
 {
@@ -191,7 +191,7 @@ static void a_turn_ends_at_its_deadline(void **state)
     check_str(journal, "");
 }
 
-/* --- descriptors ---------------------------------------------------------------- */
+/* --- descriptors ---------------------------------------------------------- */
 
 static int pipe_read, pipe_write, other_read, other_write;
 
@@ -379,7 +379,7 @@ static void more_descriptors_than_one_batch_all_get_their_turn(void **state)
     }
 }
 
-/* --- the turn ------------------------------------------------------------------- */
+/* --- the turn ------------------------------------------------------------- */
 
 static void journal_hook(struct ev *ev, void *arg)
 {

@@ -109,7 +109,7 @@ void ev_free(struct ev *ev)
     free(ev);
 }
 
-/* --- descriptors ---------------------------------------------------------------- */
+/* --- descriptors ---------------------------------------------------------- */
 
 static struct watch *watch_of(const struct ev *ev, int fd)
 {
@@ -207,7 +207,7 @@ static int dispatch(struct ev *ev, int count)
     return called;
 }
 
-/* --- timers --------------------------------------------------------------------- */
+/* --- timers --------------------------------------------------------------- */
 
 static bool earlier(const struct ev_timer *a, const struct ev_timer *b)
 {
@@ -318,7 +318,7 @@ static int run_timers(struct ev *ev)
     return called;
 }
 
-/* --- the loop ------------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------- */
 
 void ev_after(struct ev *ev, ev_hook_fn *fn, void *arg)
 {

@@ -31,8 +31,7 @@ struct parser {
     struct err *e;
 };
 
-/* --- names that resemble a word ----------------------------------------------------
- */
+/* --- names that resemble a word ------------------------------------------- */
 
 static size_t least(size_t a, size_t b)
 {
@@ -82,8 +81,7 @@ const char *opt_nearest(const char *word, const char *const *names)
     return best_distance <= (n < 4 ? 1 : n < 8 ? 2 : 3) ? best : NULL;
 }
 
-/* --- values ------------------------------------------------------------------------
- */
+/* --- values --------------------------------------------------------------- */
 
 static int unknown_choice(const struct opt *o, const char *text, struct err *e)
 {
@@ -163,8 +161,7 @@ void opt_strv_done(struct opt_strv *v)
     *v = (struct opt_strv){0};
 }
 
-/* --- the command line --------------------------------------------------------------
- */
+/* --- the command line ----------------------------------------------------- */
 
 static int take_value(struct parser *p, const struct opt *o, const char *text)
 {

@@ -72,8 +72,7 @@ static void synopsis(const struct page *p, struct buf *out)
         buf_fmt(out, " %s", p->cmd->synopsis);
 }
 
-/* --- pieces of options -------------------------------------------------------------
- */
+/* --- pieces of options ---------------------------------------------------- */
 
 static bool is_on_by_default(const struct opt *o)
 {
@@ -121,8 +120,7 @@ static void explain(const struct opt *o, struct buf *out)
     notes(o, out);
 }
 
-/* --- paragraphs --------------------------------------------------------------------
- */
+/* --- paragraphs ----------------------------------------------------------- */
 
 /* The next paragraph of text, and *rest behind it; an empty one at the end. */
 static struct span paragraph(struct span text, struct span *rest)
@@ -193,8 +191,7 @@ static void fill(struct buf *out, struct span text, size_t indent, size_t column
     buf_u8(out, '\n');
 }
 
-/* --- text for a terminal -----------------------------------------------------------
- */
+/* --- text for a terminal -------------------------------------------------- */
 
 /* "  LEFT   text", the text beginning a line of its own where LEFT is long. */
 static void text_item(struct buf *out, const struct buf *left, const char *text)
@@ -298,8 +295,7 @@ static void text_page(const struct page *p)
     example_lines(p, "  ");
 }
 
-/* --- man(7) ------------------------------------------------------------------------
- */
+/* --- man(7) --------------------------------------------------------------- */
 
 /* Text that roff shall show as it stands. Hyphens become minus signs, so that commands
  * can be copied from the page. */
@@ -496,8 +492,7 @@ static void man_page(const struct page *p)
     man_see_also(p);
 }
 
-/* --- Markdown ----------------------------------------------------------------------
- */
+/* --- Markdown ------------------------------------------------------------- */
 
 /* Prose with what Markdown would read as markup taken literally. */
 static void markdown_text(struct buf *out, const char *text)
@@ -578,8 +573,7 @@ static void markdown_page(const struct page *p)
     buf_str(out, "```\n");
 }
 
-/* --- the pages ---------------------------------------------------------------------
- */
+/* --- the pages ------------------------------------------------------------ */
 
 void opt_describe_list(const struct opt_cmd *about, const struct opt_cmd *const *cmds,
                        enum opt_format format, struct buf *out)
