@@ -186,7 +186,7 @@ static void add10_adds_ten_in_single_precision(void **state)
               "{\"inputs\":[{\"name\":\"INPUT\",\"datatype\":\"FP32\",\"shape\":[2],"
               "\"data\":[0.1,1e9]}]}",
               "{\"model_name\":\"\",\"outputs\":[{\"name\":\"OUTPUT\",\"shape\":[2],"
-              "\"datatype\":\"FP32\",\"data\":[10.1,1000000000]}]}");
+              "\"datatype\":\"FP32\",\"data\":[10.1,1e+09]}]}");
 }
 
 static void iris_tells_species_by_their_petals(void **state)
