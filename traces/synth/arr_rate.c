@@ -56,17 +56,22 @@ int arr_stages(const double *rates, const int64_t *holds_ns, size_t count,
                struct arr_piece *pieces, struct err *e)
 {
     double from = ARR_STAGE_START;
+    int64_t total_ns = 0;
     for (size_t i = 0; i < count; i++) {
         if (!(rates[i] >= 0 && rates[i] <= ARR_RATE_MAX))
             return err_set(e, ERR_USAGE, "stage %zu: rate %g is not in 0..%g", i + 1,
                            rates[i], ARR_RATE_MAX);
-        if (holds_ns[i] <= 0 || holds_ns[i] > ARR_ENDLESS / 1000)
+        if (holds_ns[i] <= 0 || holds_ns[i] > ARR_DURATION_MAX)
             return err_set(e, ERR_USAGE, "stage %zu: cannot hold for %lld ns", i + 1,
                            (long long)holds_ns[i]);
         int64_t third = 3 * CLK_SEC;
-        int64_t ramp_s = (holds_ns[i] + third - 1) / third;
-        pieces[2 * i] = (struct arr_piece){ramp_s * CLK_SEC, from, rates[i]};
+        int64_t ramp_ns = (holds_ns[i] + third - 1) / third * CLK_SEC;
+        pieces[2 * i] = (struct arr_piece){ramp_ns, from, rates[i]};
         pieces[2 * i + 1] = (struct arr_piece){holds_ns[i], rates[i], rates[i]};
+        total_ns += ramp_ns + holds_ns[i];
+        if (total_ns > ARR_ENDLESS)
+            return err_set(e, ERR_USAGE, "stage %zu: stages of more than 73 years",
+                           i + 1);
         from = rates[i];
     }
     return 0;

@@ -27,6 +27,8 @@
  * after the last arrival. */
 #define ARR_ENDLESS (INT64_C(1) << 61)
 #define ARR_END     INT64_MAX
+/* Longest piece that options may ask for: 366 days. */
+#define ARR_DURATION_MAX (INT64_C(366) * 86400 * 1000000000)
 
 /* A number of arrivals: whole + part, with 0 <= part < 1. */
 struct arr_count {
