@@ -321,7 +321,7 @@ static const struct pay_param *random_params(struct rng *rng, uint32_t *count)
     struct pay_param *p = arena_zalloc(&arena, (*count + 1) * sizeof *p);
     for (uint32_t i = 0; i < *count; i++) {
         p[i].name = random_text(rng);
-        p[i].kind = rng_below(rng, 4);
+        p[i].kind = (unsigned)rng_below(rng, 4);
         p[i].b = p[i].kind == PAY_PARAM_BOOL && rng_below(rng, 2);
         p[i].i = p[i].kind == PAY_PARAM_INT ? (int64_t)rng_u64(rng) : 0;
         p[i].d = p[i].kind == PAY_PARAM_DOUBLE ? rng_normal(rng) * 1e6 : 0;
@@ -365,7 +365,7 @@ static struct pay_message random_message(struct rng *rng)
     struct pay_tensor *t = arena_zalloc(&arena, (m.tensor_count + 1) * sizeof *t);
     for (uint32_t i = 0; i < m.tensor_count; i++) {
         t[i].name = random_text(rng);
-        t[i].type = rng_below(rng, PAY_TYPE_COUNT);
+        t[i].type = (enum pay_type)rng_below(rng, PAY_TYPE_COUNT);
         t[i].rank = (uint32_t)rng_below(rng, 4);
         for (uint32_t k = 0; k < t[i].rank; k++)
             t[i].shape[k] = (int64_t)rng_below(rng, 5);
