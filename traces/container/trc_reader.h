@@ -22,6 +22,11 @@ struct trc_block {
     const struct op_stream *streams;
     const struct op *ops;           /* TRC_TRACE */
     const struct outcome *outcomes; /* TRC_RUN */
+    /* Answers that came after their operation was written: op.index says which
+     * operation of the file is meant, the answer's fields hold it. A block has either
+     * ops or late. */
+    uint32_t late_count;
+    const struct op *late;
 };
 void trc_block_free(struct trc_block *b); /* NULL is fine; any thread */
 
@@ -40,11 +45,40 @@ struct trc_info {
     uint64_t payload_bytes;   /* of kept request bodies, before dedup */
 };
 
+/* What of a block is decoded. Bodies and answer hashes need PAYLOAD (and ANSWERS for
+ * those of answers); what is not read stays as op_empty or outcome_empty gives it. The
+ * checksums of groups that are not read are not verified. */
+enum trc_read {
+    TRC_READ_SCHEDULE = 1, /* always: times, streams, flags, indices */
+    TRC_READ_ANSWERS = 2,
+    TRC_READ_IDS = 4,
+    TRC_READ_PAYLOAD = 8,
+    TRC_READ_ALL = 15,
+};
+
 struct trc_reader;
 int trc_reader_open(struct trc_reader **r, const char *path, struct err *e) MUST_USE;
 void trc_reader_close(struct trc_reader *r); /* NULL is fine */
-const struct trc_info *
-trc_reader_info(const struct trc_reader *r); /* borrowed from r */
+/* Borrowed from r. */
+const struct trc_info *trc_reader_info(const struct trc_reader *r);
+/* Bits of enum trc_read for the blocks to come; TRC_READ_ALL from the start. */
+void trc_reader_want(struct trc_reader *r, unsigned groups);
+
+/* How many records of what kind, from the footer. */
+struct trc_model_count {
+    enum op_resource resource;
+    struct span name;
+    uint64_t count;
+};
+struct trc_counts {
+    uint64_t protocol[OP_PROTOCOL_COUNT], tier[OP_TIER_COUNT];
+    uint64_t cause[OUT_CAUSE_COUNT], check[OUT_WRONG + 1]; /* of a run */
+    const struct trc_model_count *models; /* ascending by resource, then name */
+    uint32_t model_count;
+    uint64_t other; /* records whose model is not listed: there are too many */
+};
+/* NULL unless the footer was read; borrowed from r. */
+const struct trc_counts *trc_reader_counts(const struct trc_reader *r);
 
 /* Value of a note, or NULL; borrowed until the next block is read. Notes of the close
  * are known at once when the file is complete and seekable, else when the end was
@@ -65,6 +99,12 @@ uint64_t trc_reader_lost_blocks(const struct trc_reader *r);
 /* Next trc_reader_next gives the block that holds the first arrival >= arrival_ns
  * (index if complete, else block headers). ERR_USAGE on a pipe. */
 int trc_reader_seek(struct trc_reader *r, int64_t arrival_ns, struct err *e) MUST_USE;
+
+/* Fills records, blocks, first_ns and last_ns of an incomplete file from its block
+ * headers alone; nothing to do for a complete one. Damage is passed over (and counted
+ * by trc_reader_lost_blocks until the next call that moves). ERR_USAGE on a pipe. The
+ * next trc_reader_next starts at the front. */
+int trc_reader_survey(struct trc_reader *r, struct err *e) MUST_USE;
 
 /* Reads everything once (checksums, order, totals, content hash against the footer) and
  * rewinds. 0 sound; else the first fault. */

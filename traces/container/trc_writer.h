@@ -45,6 +45,12 @@ int trc_writer_op(struct trc_writer *w, const struct op *op, struct err *e) MUST
 int trc_writer_outcome(struct trc_writer *w, const struct outcome *o,
                        struct err *e) MUST_USE;
 
+/* The answer (times, status, response) to operation answer->index, which was written
+ * before without one: for captures that do not hold operations back until they are
+ * answered. */
+int trc_writer_late(struct trc_writer *w, const struct op *answer,
+                    struct err *e) MUST_USE;
+
 /* Writes the open block if it is old enough (flush_ns), for callers that idle. */
 int trc_writer_tick(struct trc_writer *w, struct err *e) MUST_USE;
 

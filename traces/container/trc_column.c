@@ -1,0 +1,306 @@
+/*
+ * trc_column.c - see trc_column.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "traces/container/trc_column.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define FORM_CONSTANT 1u
+#define FORM_SIGNED   2u
+#define FORM_NULLABLE 4u
+#define FORM_KNOWN    (FORM_CONSTANT | FORM_SIGNED | FORM_NULLABLE)
+
+/* A column from this size on gets zstd blocks of its own: below, the tables cost more
+ * than they save. */
+#define CUT_FROM 2048
+
+void trc_group_out_reset(struct trc_group_out *g)
+{
+    buf_reset(&g->raw);
+    g->cut_count = 0;
+}
+
+void trc_group_out_done(struct trc_group_out *g)
+{
+    buf_done(&g->raw);
+    buf_done(&g->scratch);
+    *g = (struct trc_group_out){0};
+}
+
+static void cut(struct trc_group_out *g)
+{
+    size_t last = g->cut_count ? g->cuts[g->cut_count - 1] : 0;
+    if (g->raw.n > last && g->cut_count < TRC_CUTS_MAX)
+        g->cuts[g->cut_count++] = g->raw.n;
+}
+
+void trc_put_bytes(struct trc_group_out *g, unsigned id, bool required,
+                   struct span content)
+{
+    if (content.n >= CUT_FROM)
+        cut(g);
+    buf_varint(&g->raw, 2 * (uint64_t)id + (required ? 1 : 0));
+    buf_varint(&g->raw, content.n);
+    buf_span(&g->raw, content);
+    if (content.n >= CUT_FROM)
+        cut(g);
+}
+
+static uint8_t *put_varint(uint8_t *p, uint64_t v)
+{
+    while (v >= 0x80) {
+        *p++ = (uint8_t)(v | 0x80);
+        v >>= 7;
+    }
+    *p++ = (uint8_t)v;
+    return p;
+}
+
+static uint64_t fold(int64_t v, unsigned form)
+{
+    if ((form & FORM_NULLABLE) && v == TRC_NULL)
+        return 0;
+    uint64_t u = (uint64_t)v;
+    if (form & FORM_SIGNED)
+        u = (u << 1) ^ (v < 0 ? UINT64_MAX : 0);
+    return u + (form & FORM_NULLABLE ? 1 : 0);
+}
+
+static void put_ints(struct buf *out, const int64_t *values, size_t n)
+{
+    bool same = n > 0, null = false;
+    int64_t least = 0;
+    for (size_t i = 0; i < n; i++) {
+        same &= values[i] == values[0];
+        null |= values[i] == TRC_NULL;
+        least = values[i] != TRC_NULL && values[i] < least ? values[i] : least;
+    }
+    unsigned form = (same ? FORM_CONSTANT : 0) | (least < 0 ? FORM_SIGNED : 0) |
+                    (null ? FORM_NULLABLE : 0);
+    size_t stored = same ? 1 : n;
+    buf_u8(out, (uint8_t)form);
+    buf_reserve(out, 10 * stored);
+    if (out->failed)
+        return;
+    uint8_t *p = out->p + out->n;
+    if (form == 0)
+        for (size_t i = 0; i < stored; i++)
+            p = put_varint(p, (uint64_t)values[i]);
+    else
+        for (size_t i = 0; i < stored; i++)
+            p = put_varint(p, fold(values[i], form));
+    out->n = (size_t)(p - out->p);
+}
+
+void trc_put_ints(struct trc_group_out *g, unsigned id, bool required,
+                  const int64_t *values, size_t n, int64_t def)
+{
+    size_t i = 0;
+    while (i < n && values[i] == def)
+        i++;
+    if (i == n)
+        return;
+    trc_put_prefixed(g, id, required, (struct span){0}, values, n);
+}
+
+void trc_put_prefixed(struct trc_group_out *g, unsigned id, bool required,
+                      struct span prefix, const int64_t *values, size_t n)
+{
+    buf_reset(&g->scratch);
+    buf_span(&g->scratch, prefix);
+    put_ints(&g->scratch, values, n);
+    if (g->scratch.failed)
+        g->raw.failed = true;
+    trc_put_bytes(g, id, required, buf_view(&g->scratch));
+}
+
+int trc_column_error(const struct trc_group *g, unsigned id, const char *reason,
+                     struct err *e)
+{
+    return err_at(e, ERR_FORMAT, g->at, "%s: %s column %u: %s", g->block, g->name, id,
+                  reason);
+}
+
+static bool is_known(const uint8_t *known, uint64_t id)
+{
+    for (; *known; known++)
+        if (*known == id)
+            return true;
+    return false;
+}
+
+int trc_group_parse(struct trc_group *g, struct span raw, const uint8_t *known,
+                    struct err *e)
+{
+    struct cursor c = cursor_of(raw);
+    uint64_t last = 0;
+    g->count = 0;
+    for (unsigned seen = 0; cursor_left(&c) > 0; seen++) {
+        uint64_t tag = cursor_varint(&c), id = tag >> 1, n = cursor_varint(&c);
+        if (c.bad || n > cursor_left(&c))
+            return err_at(e, ERR_FORMAT, g->at,
+                          "%s: %s: a column runs past the end of its group", g->block,
+                          g->name);
+        struct span content = cursor_take(&c, (size_t)n);
+        if (seen == TRC_COLUMNS_MAX)
+            return err_at(e, ERR_LIMIT, g->at, "%s: %s: more than %u columns", g->block,
+                          g->name, TRC_COLUMNS_MAX);
+        if (id <= last)
+            return err_at(e, ERR_FORMAT, g->at,
+                          "%s: %s: column %" PRIu64 " after %" PRIu64, g->block,
+                          g->name, id, last);
+        last = id;
+        if (is_known(known, id)) {
+            g->columns[g->count].id = (unsigned)id;
+            g->columns[g->count++].content = content;
+        } else if (tag & 1) {
+            return err_at(e, ERR_FORMAT, g->at,
+                          "%s: %s: column %" PRIu64
+                          " must be understood and is not known to this version",
+                          g->block, g->name, id);
+        }
+    }
+    return 0;
+}
+
+bool trc_group_find(const struct trc_group *g, unsigned id, struct span *content)
+{
+    for (unsigned i = 0; i < g->count; i++)
+        if (g->columns[i].id == id) {
+            *content = g->columns[i].content;
+            return true;
+        }
+    *content = (struct span){0};
+    return false;
+}
+
+/* One varint at *p, in front of end. */
+static bool take_varint(const uint8_t **p, const uint8_t *end, uint64_t *v)
+{
+    struct cursor c = cursor_of(span_of(*p, (size_t)(end - *p)));
+    *v = cursor_varint(&c);
+    *p += cursor_offset(&c);
+    return !c.bad;
+}
+
+static bool unfold(const struct trc_ints *it, uint64_t u, int64_t *v)
+{
+    if (it->nullable) {
+        if (u == 0) {
+            *v = TRC_NULL;
+            return true;
+        }
+        u--;
+    }
+    if (it->is_signed) {
+        *v = (int64_t)((u >> 1) ^ (0 - (u & 1)));
+        return *v != INT64_MIN;
+    }
+    *v = (int64_t)u;
+    return u <= INT64_MAX;
+}
+
+bool trc_ints_init(struct trc_ints *it, struct span content)
+{
+    *it = (struct trc_ints){.p = content.p, .end = content.p + content.n};
+    if (content.n == 0)
+        return false;
+    unsigned form = *it->p++;
+    it->constant = form & FORM_CONSTANT;
+    it->is_signed = form & FORM_SIGNED;
+    it->nullable = form & FORM_NULLABLE;
+    if (form & ~FORM_KNOWN)
+        return false;
+    uint64_t u;
+    return !it->constant ||
+           (take_varint(&it->p, it->end, &u) && unfold(it, u, &it->value));
+}
+
+int trc_ints_open(struct trc_ints *it, const struct trc_group *g, unsigned id,
+                  int64_t def, struct err *e)
+{
+    struct span content;
+    if (!trc_group_find(g, id, &content)) {
+        *it = (struct trc_ints){.constant = true, .value = def};
+        return 0;
+    }
+    if (!trc_ints_init(it, content))
+        return trc_column_error(g, id, "malformed integers", e);
+    return 0;
+}
+
+/* Plain varints while at least 10 bytes are left for each; the rest is read with care.
+ */
+static size_t take_fast(struct trc_ints *it, int64_t *out, size_t n)
+{
+    const uint8_t *p = it->p, *safe = it->end - 10;
+    size_t i = 0;
+    if (it->end - it->p < 10)
+        return 0;
+    for (; i < n && p <= safe; i++) {
+        uint64_t v = p[0];
+        if (v < 0x80) {
+            p += 1;
+        } else if (p[1] < 0x80) {
+            v = (v & 0x7f) | (uint64_t)p[1] << 7;
+            p += 2;
+        } else if (p[2] < 0x80) {
+            v = (v & 0x7f) | (uint64_t)(p[1] & 0x7f) << 7 | (uint64_t)p[2] << 14;
+            p += 3;
+        } else if (p[3] < 0x80) {
+            v = (v & 0x7f) | (uint64_t)(p[1] & 0x7f) << 7 |
+                (uint64_t)(p[2] & 0x7f) << 14 | (uint64_t)p[3] << 21;
+            p += 4;
+        } else {
+            break; /* rare: the careful way */
+        }
+        out[i] = (int64_t)v;
+    }
+    it->p = p;
+    return i;
+}
+
+bool trc_ints_take(struct trc_ints *it, int64_t *out, size_t n)
+{
+    if (it->constant) {
+        for (size_t i = 0; i < n; i++)
+            out[i] = it->value;
+        return true;
+    }
+    bool plain = !it->is_signed && !it->nullable;
+    for (size_t i = 0; i < n;) {
+        size_t got = take_fast(it, out + i, n - i);
+        if (!plain)
+            for (size_t k = i; k < i + got; k++)
+                if (!unfold(it, (uint64_t)out[k], &out[k]))
+                    return false;
+        i += got;
+        uint64_t u;
+        if (i < n) {
+            if (!take_varint(&it->p, it->end, &u) || !unfold(it, u, &out[i]))
+                return false;
+            i++;
+        }
+    }
+    return true;
+}
+
+bool trc_ints_ended(const struct trc_ints *it)
+{
+    return it->p == it->end;
+}
+
+int trc_ints_all(const struct trc_group *g, unsigned id, int64_t def, int64_t *out,
+                 size_t n, struct err *e)
+{
+    struct trc_ints it;
+    int rc = trc_ints_open(&it, g, id, def, e);
+    if (rc < 0)
+        return rc;
+    if (!trc_ints_take(&it, out, n))
+        return trc_column_error(g, id, "malformed integers", e);
+    return trc_ints_ended(&it) ? 0 : trc_column_error(g, id, "bytes left over", e);
+}

@@ -1,0 +1,45 @@
+/*
+ * trc_decode.h - raw groups of a block to records, checked whole: FORMAT.md, 5.1
+ * to 5.6.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef TRACES_CONTAINER_TRC_DECODE_H
+#define TRACES_CONTAINER_TRC_DECODE_H
+
+#include "traces/base/arena.h"
+#include "traces/container/trc_blobs.h"
+#include "traces/container/trc_column.h"
+#include "traces/container/trc_reader.h"
+
+struct trc_pin {
+    struct trc_blob_block *blobs;
+    struct trc_pin *next;
+};
+
+/* What stands behind the trc_block that a caller holds; `pub` comes first. */
+struct trc_block_own {
+    struct trc_block pub;
+    struct trc_head head;
+    uint8_t *raw[TRC_GROUPS]; /* owned; records point into them */
+    struct arena arena;
+    struct op *ops; /* owned: operations, or late answers */
+    struct outcome *outcomes;
+    struct trc_pin *pins; /* blobs in use, in the arena */
+};
+void trc_block_own_free(struct trc_block_own *b);
+
+/* Where bodies in blobs come from. Fills *out (KEPT, or ELIDED when its blobs are
+ * lost); what it points to lives as long as b. */
+struct trc_blob_source {
+    int (*fetch)(void *arg, struct trc_block_own *b, uint64_t first, uint32_t fragments,
+                 struct op_body *out, struct err *e);
+    void *arg;
+};
+
+/* b->head and b->raw are set; fills b->pub and what it owns. first_index and ordinals
+ * are the caller's to check. ERR_FORMAT, ERR_LIMIT, ERR_NOMEM. */
+int trc_decode_block(struct trc_block_own *b, uint64_t at, unsigned groups,
+                     const struct trc_blob_source *blobs, struct err *e) MUST_USE;
+
+#endif

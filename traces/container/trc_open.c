@@ -1,0 +1,276 @@
+/*
+ * trc_open.c - opening a file: its first block, its footer and index; seeking.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "traces/container/trc_reader.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "traces/container/trc_reader_own.h"
+
+#define FIRST_LIMIT                                                                    \
+    (1u << 20)        /* how far a first header is looked for when byte 0 has none */
+#define METAS_MAX 64u /* META blocks read at the open */
+
+static void adopt_head(struct trc_reader *r, const struct trc_head *h)
+{
+    r->file_id = h->file_id;
+    r->info.kind = h->run ? TRC_RUN : TRC_TRACE;
+    r->info.version_major = TRC_MAJOR;
+    r->info.version_minor = h->minor;
+    r->info.resolution_ns = h->resolution_ns;
+}
+
+/* No valid header at byte 0: one soon behind it makes this a damaged file of ours. */
+static int first_header_later(struct trc_reader *r, const struct err *why,
+                              struct err *e)
+{
+    struct trc_head h;
+    int rc = trc_reader_find_header(r, FIRST_LIMIT, &h, e);
+    if (rc < 0)
+        return rc;
+    if (rc == 0) {
+        if (e && e->code == ERR_OK)
+            *e = *why;
+        return ERR_FORMAT;
+    }
+    adopt_head(r, &h);
+    err_at(&r->pending, ERR_FORMAT, 0, "%s; %" PRIu64 " bytes skipped", why->text,
+           r->source.pos);
+    r->lost_blocks = h.ordinal;
+    r->ordinal = h.ordinal;
+    r->loose = true;
+    r->lossy = true;
+    return 0;
+}
+
+/* Learns from the first block what the file is; consumes nothing of a sound one. */
+static int first_block(struct trc_reader *r, struct err *e)
+{
+    struct span s;
+    struct trc_head h;
+    struct err why = {0};
+    bool checked;
+    int rc = trc_source_peek(&r->source, TRC_HEAD_BYTES, &s, e);
+    if (rc < 0)
+        return rc;
+    if (s.n == 0)
+        return err_set(e, ERR_TRUNCATED, "the file is empty");
+    uint32_t n = s.n >= 12 ? trc_head_probe(s.p) : 0;
+    if (n == 0) {
+        static const uint8_t start[] = "\x5e\x2a\x4d\x18";
+        if (s.n < TRC_HEAD_BYTES && memcmp(s.p, start, s.n < 4 ? s.n : 4) == 0)
+            return err_at(e, ERR_TRUNCATED, s.n,
+                          "the file ends within its first header");
+        err_at(&why, ERR_FORMAT, 0, "not a trace or run: no block header");
+        return first_header_later(r, &why, e);
+    }
+    rc = trc_source_peek(&r->source, n, &s, e);
+    if (rc < 0)
+        return rc;
+    if (s.n < n)
+        return err_at(e, ERR_TRUNCATED, s.n, "the file ends within its first header");
+    rc = trc_head_decode(s, 0, &h, &checked, &why);
+    if (rc < 0)
+        return first_header_later(r, &why, e);
+    adopt_head(r, &h);
+    uint64_t bytes = trc_head_block_bytes(&h);
+    if (h.kind != TRC_META || h.ordinal != 0)
+        return 0;
+    rc = trc_source_peek(&r->source, (size_t)bytes, &s, e);
+    if (rc < 0)
+        return rc;
+    /* Damage to it is no matter here: it is told when the block passes. */
+    rc = s.n == bytes ? trc_reader_take_meta(r, &h, s, 0, NULL) : 0;
+    return rc == ERR_NOMEM ? err_set(e, rc, "out of memory for notes") : 0;
+}
+
+static int read_index(struct trc_reader *r, uint64_t footer_at, struct buf *block,
+                      struct err *e)
+{
+    uint64_t at = r->totals.index_offset;
+    struct trc_head h;
+    for (uint64_t i = 0; i < r->totals.index_blocks; i++) {
+        uint8_t *raw[TRC_GROUPS] = {0};
+        int rc = trc_reader_pread_block(r, at, &h, block, e);
+        if (rc == 0 && h.kind != TRC_INDEX)
+            rc = err_at(e, ERR_FORMAT, at, "no INDEX block");
+        if (rc == 0)
+            rc = trc_reader_unpack(r, &h, buf_view(block), at, 1, raw, e);
+        if (rc == 0)
+            rc = trc_index_parse(&r->index, &h, span_of(raw[0], raw[0] ? h.raw[0] : 0),
+                                 at, footer_at, e);
+        free(raw[0]);
+        if (rc < 0)
+            return rc;
+        at += trc_head_block_bytes(&h);
+    }
+    return at == footer_at ? 0 : err_at(e, ERR_FORMAT, at, "no FOOTER block");
+}
+
+static int read_footer(struct trc_reader *r, uint64_t at, struct buf *block,
+                       struct err *e)
+{
+    struct trc_head h;
+    uint8_t *raw[TRC_GROUPS] = {0};
+    int rc = trc_reader_pread_block(r, at, &h, block, e);
+    if (rc == 0 && h.kind != TRC_FOOTER)
+        rc = err_at(e, ERR_FORMAT, at, "no FOOTER block");
+    if (rc == 0)
+        rc = trc_reader_unpack(r, &h, buf_view(block), at, 1, raw, e);
+    if (rc == 0)
+        rc = trc_footer_parse(&h, span_of(raw[0], raw[0] ? h.raw[0] : 0), at,
+                              &r->totals, &r->tally, e);
+    free(raw[0]);
+    return rc;
+}
+
+/* The blobs' places, and the notes of the META blocks behind the first. */
+static int use_index(struct trc_reader *r, struct buf *block, struct err *e)
+{
+    unsigned metas = 0;
+    for (size_t i = 0; i < r->index.n; i++) {
+        const struct trc_entry *x = &r->index.v[i];
+        struct trc_head h;
+        int rc = 0;
+        if (x->kind == TRC_BLOBS)
+            rc =
+                trc_blob_cache_add(&r->blobs, x->first_index, x->records, x->offset, e);
+        if (x->kind == TRC_META && x->offset > 0 && metas++ < METAS_MAX) {
+            rc = trc_reader_pread_block(r, x->offset, &h, block, e);
+            if (rc == 0 && h.kind == TRC_META)
+                rc = trc_reader_take_meta(r, &h, buf_view(block), x->offset, e);
+        }
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Footer, index and later notes, when the file has them and they are sound; else the
+ * file counts as incomplete, and what is wrong with it is told when it passes. */
+static void read_end(struct trc_reader *r)
+{
+    uint8_t tail[TRC_TAIL_BYTES];
+    uint64_t id, footer;
+    size_t got;
+    struct trc_info *info = &r->info;
+    if (r->source.size < TRC_TAIL_BYTES + TRC_HEAD_BYTES ||
+        trc_source_pread(&r->source, r->source.size - TRC_TAIL_BYTES, tail, sizeof tail,
+                         &got, NULL) < 0 ||
+        got != sizeof tail || !trc_tail_decode(tail, &id, &footer) ||
+        id != r->file_id || footer >= r->source.size)
+        return;
+    struct buf block = {0};
+    int rc = read_footer(r, footer, &block, NULL);
+    if (rc == 0)
+        rc = read_index(r, footer, &block, NULL);
+    if (rc == 0)
+        rc = use_index(r, &block, NULL);
+    buf_done(&block);
+    if (rc < 0) {
+        trc_tally_done(&r->tally);
+        trc_index_done(&r->index);
+        return;
+    }
+    r->indexed = true;
+    info->complete = true;
+    info->records = r->totals.records;
+    info->blocks = r->totals.blocks + 1;
+    info->first_ns = r->totals.first_ns;
+    info->last_ns = r->totals.last_ns;
+    info->payload_bytes = r->totals.payload_bytes;
+    info->content_hash[0] = r->totals.hash[0];
+    info->content_hash[1] = r->totals.hash[1];
+}
+
+int trc_reader_open(struct trc_reader **out, const char *path, struct err *e)
+{
+    *out = NULL;
+    struct trc_reader *r = calloc(1, sizeof *r);
+    if (!r)
+        return err_set(e, ERR_NOMEM, "out of memory for '%s'", path);
+    r->source.fd = -1;
+    r->wanted = TRC_READ_ALL;
+    r->prev_known = true;
+    r->path = strdup(path);
+    r->unpack = trc_unpack_new();
+    if (!r->path || !r->unpack) {
+        trc_reader_close(r);
+        return err_set(e, ERR_NOMEM, "out of memory for '%s'", path);
+    }
+    int rc = trc_source_open(&r->source, path, e);
+    if (rc < 0) {
+        trc_reader_close(r);
+        return rc;
+    }
+    struct err why = {0};
+    rc = first_block(r, &why);
+    if (rc < 0) {
+        err_note(&why, "'%s'", path);
+        if (e && e->code == ERR_OK)
+            *e = why;
+        trc_reader_close(r);
+        return rc;
+    }
+    r->info.file_bytes = r->source.size;
+    if (r->source.seekable)
+        read_end(r);
+    *out = r;
+    return 0;
+}
+
+/* --- moving about --- */
+
+/* Header by header, without records: fills r->index and what info can know. */
+int trc_reader_survey(struct trc_reader *r, struct err *e)
+{
+    if (!r->source.seekable)
+        return err_set(e, ERR_USAGE, "'%s' is a pipe", r->path);
+    if (r->indexed) {
+        trc_reader_rewind(r);
+        return 0;
+    }
+    trc_reader_rewind(r);
+    r->headers_only = true;
+    trc_index_done(&r->index);
+    int rc;
+    uint64_t lost = 0;
+    do {
+        struct trc_block *b;
+        rc = trc_reader_next(r, &b, NULL);
+        lost = r->lost_blocks;
+    } while (!r->ended && rc != ERR_NOMEM && rc != ERR_IO);
+    r->headers_only = false;
+    r->indexed = rc != ERR_NOMEM && rc != ERR_IO;
+    trc_reader_rewind(r);
+    r->lost_blocks = lost;
+    return r->indexed ? 0 : err_set(e, (enum err_code)rc, "cannot read '%s'", r->path);
+}
+
+static bool holds(const struct trc_reader *r, const struct trc_entry *x, int64_t ns)
+{
+    return x->kind == (r->info.kind == TRC_RUN ? TRC_OUTCOMES : TRC_OPS) &&
+           x->t_max >= ns;
+}
+
+int trc_reader_seek(struct trc_reader *r, int64_t arrival_ns, struct err *e)
+{
+    int rc = trc_reader_survey(r, e);
+    if (rc < 0)
+        return rc;
+    size_t i = 0;
+    while (i < r->index.n && !holds(r, &r->index.v[i], arrival_ns))
+        i++;
+    uint64_t to = i < r->index.n     ? r->index.v[i].offset
+                  : r->info.complete ? r->totals.index_offset
+                                     : r->source.size;
+    if (i == r->index.n && r->index.n && !r->info.complete)
+        to = r->survey_end;
+    trc_source_seek(&r->source, to);
+    r->loose = true;
+    return 0;
+}

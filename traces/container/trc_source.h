@@ -1,0 +1,36 @@
+/*
+ * trc_source.h - the bytes of a file or a pipe, looked at before they are consumed.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef TRACES_CONTAINER_TRC_SOURCE_H
+#define TRACES_CONTAINER_TRC_SOURCE_H
+
+#include "traces/base/err.h"
+#include "traces/base/span.h"
+
+struct trc_source {
+    int fd;
+    bool seekable;
+    uint64_t pos;  /* in the file, of the next byte */
+    uint64_t size; /* of a seekable file, at the last look */
+    uint8_t *buf;
+    size_t cap, start, have; /* bytes [start, start + have) of buf stand at pos */
+};
+
+/* "-" is standard input. ERR_IO; ERR_NOMEM. */
+int trc_source_open(struct trc_source *s, const char *path, struct err *e) MUST_USE;
+void trc_source_close(struct trc_source *s);
+/* The next n bytes without consuming them, fewer at the end; borrowed until the next
+ * call. Memory follows what is there, not what is asked for. */
+int trc_source_peek(struct trc_source *s, size_t n, struct span *out,
+                    struct err *e) MUST_USE;
+/* Consumes n bytes, or what is left. */
+int trc_source_skip(struct trc_source *s, uint64_t n, struct err *e) MUST_USE;
+/* Seekable only. */
+void trc_source_seek(struct trc_source *s, uint64_t pos);
+/* n bytes at `at` of a seekable file; *got fewer at the end. */
+int trc_source_pread(struct trc_source *s, uint64_t at, void *p, size_t n, size_t *got,
+                     struct err *e) MUST_USE;
+
+#endif
