@@ -138,27 +138,23 @@ static void put_param(struct buf *out, const struct pay_param *p)
     }
 }
 
+/* as_base64: content_type becomes "base64", whatever it was. */
 static void put_params(struct buf *out, const struct pay_param *params, uint32_t count,
-                       bool add_base64)
+                       bool as_base64)
 {
+    bool first = true;
     buf_str(out, "\"parameters\":{");
     for (uint32_t i = 0; i < count; i++) {
-        if (i > 0)
+        if (as_base64 && span_eq_str(params[i].name, "content_type"))
+            continue;
+        if (!first)
             buf_u8(out, ',');
         put_param(out, &params[i]);
+        first = false;
     }
-    if (add_base64)
-        buf_str(out, count > 0 ? ",\"content_type\":\"base64\""
-                               : "\"content_type\":\"base64\"");
+    if (as_base64)
+        buf_fmt(out, "%s\"content_type\":\"base64\"", first ? "" : ",");
     buf_u8(out, '}');
-}
-
-static bool says_base64(const struct pay_tensor *t)
-{
-    const struct pay_param *p =
-        pay_param_find(t->params, t->param_count, "content_type");
-    return t->type == PAY_BYTES && p && p->kind == PAY_PARAM_STRING &&
-           span_eq_str(p->s, "base64");
 }
 
 static bool all_text(const struct pay_tensor *t)
@@ -203,7 +199,7 @@ void v2_json_data(const struct pay_tensor *t, struct buf *out)
 {
     buf_u8(out, '[');
     if (t->type == PAY_BYTES)
-        put_strings(out, t, says_base64(t) || !all_text(t));
+        put_strings(out, t, !all_text(t));
     else
         put_numbers(out, t);
     buf_u8(out, ']');
@@ -219,14 +215,14 @@ void v2_json_shape(const struct pay_tensor *t, struct buf *out)
 
 static void put_tensor(struct buf *out, const struct pay_tensor *t)
 {
-    bool add_base64 = !all_text(t) && !says_base64(t);
+    bool as_base64 = !all_text(t);
     buf_u8(out, '{');
     put_text_member(out, "name", t->name);
     buf_str(out, ",\"shape\":");
     v2_json_shape(t, out);
     buf_fmt(out, ",\"datatype\":\"%s\",", pay_type_names[t->type]);
-    if (t->param_count > 0 || add_base64) {
-        put_params(out, t->params, t->param_count, add_base64);
+    if (t->param_count > 0 || as_base64) {
+        put_params(out, t->params, t->param_count, as_base64);
         buf_u8(out, ',');
     }
     buf_str(out, "\"data\":");
@@ -317,6 +313,9 @@ static void parse_param_value(struct json_scan *s, struct pay_param *p)
         if (!whole || !json_number_i64(digits, &p->i)) {
             p->kind = PAY_PARAM_DOUBLE;
             p->d = json_number_f64(digits);
+            if (!isfinite(p->d))
+                json_scan_fail(s, ERR_FORMAT, json_scan_at(s) - digits.n,
+                               "a parameter is out of range");
         }
         break;
     default:
@@ -410,19 +409,6 @@ static void parse_number(struct json_scan *s, enum pay_type type, uint8_t *at)
                        pay_type_names[type]);
 }
 
-static void parse_bytes(struct json_scan *s, bool base64, struct span *element)
-{
-    struct err inner = {0};
-    json_scan_peek(s); /* moves to the value */
-    size_t at = json_scan_at(s);
-    if (!json_scan_string(s, element) || !base64)
-        return;
-    int rc = base64_decode(*element, s->arena, element, &inner);
-    if (rc < 0)
-        json_scan_fail(s, (enum err_code)rc, at, "%s",
-                       rc == ERR_FORMAT ? "element is not base64" : inner.text);
-}
-
 /* Reads `data`, flat or nested in any way: its elements in order must be as many as the
  * shape says. */
 static void parse_data(struct json_scan *s, struct pay_tensor *t)
@@ -442,7 +428,7 @@ static void parse_data(struct json_scan *s, struct pay_tensor *t)
                        (unsigned long long)t->element_count);
         return;
     }
-    bool base64 = says_base64(t), value = false;
+    bool value = false;
     uint64_t i = 0;
     int outer = s->depth;
     if (!json_scan_open(s, JSON_KIND_ARRAY))
@@ -456,7 +442,7 @@ static void parse_data(struct json_scan *s, struct pay_tensor *t)
             json_scan_fail(s, ERR_FORMAT, json_scan_at(s),
                            "data has more than %llu elements", (unsigned long long)i);
         } else if (t->type == PAY_BYTES) {
-            parse_bytes(s, base64, &((struct span *)(void *)out)[i++]);
+            json_scan_string(s, &((struct span *)(void *)out)[i++]);
         } else if (t->type == PAY_BOOL) {
             json_scan_bool(s, &value);
             out[i++] = value;

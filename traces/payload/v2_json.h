@@ -8,9 +8,11 @@
  * members that the protocol does not know, and the outputs that a request asks for, are
  * passed over.
  *
- * BYTES elements are JSON strings. Where the tensor's parameter content_type is
- * "base64", they are base64 of the element; the encoder adds that parameter itself to a
- * tensor with an element that is not UTF-8. Thread-safe.
+ * BYTES elements are JSON strings, and what a string says is the element: nothing is
+ * decoded on the strength of a content_type. A tensor with an element that is not UTF-8
+ * cannot be said so; the encoder writes all its elements in base64 and sets its
+ * parameter content_type to "base64", as MLServer's codec of that name does.
+ * Thread-safe.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
