@@ -280,9 +280,9 @@ static double numeric_value(struct making *k, const struct mt_tensor *in, uint64
     switch (k->q->values) {
     case MT_CONSTANT:
         return in->ramp ? (double)i : in->constant;
-    case MT_COUNTING: /* floats in 256 steps */
+    case MT_COUNTING: /* floats in 250 steps; 251 is prime, so pictures differ, too */
         return whole ? in->low + (double)(at % ((uint64_t)range + 1))
-                     : in->low + range * (double)(at % 256) / 255;
+                     : in->low + range * (double)(at % 251) / 250;
     default:
         return whole ? in->low + (double)rng_below(&k->rng, (uint64_t)range + 1)
                      : in->low + range * rng_unit(&k->rng);
