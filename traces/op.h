@@ -61,8 +61,7 @@ struct op_stream {
 
 enum op_body_state {
     OP_BODY_NONE,   /* the operation has no body */
-    OP_BODY_KEPT,   /* data is the body, byte for byte (gRPC: the message without its
-                       prefix) */
+    OP_BODY_KEPT,   /* data is the body (gRPC: the message without its prefix) */
     OP_BODY_ELIDED, /* only length and hash are known */
 };
 
@@ -75,15 +74,14 @@ struct op_body {
 
 /* Bits of op.flags, as stored. */
 enum op_flag {
-    OP_FLAG_TRUNCATED = 1u << 0, /* the body was cut by the capture */
-    OP_FLAG_REDACTED = 1u << 1,  /* something was taken out on purpose */
-    OP_FLAG_INFERRED = 1u << 2,  /* method and name were inferred from the body */
-    OP_FLAG_OPAQUE = 1u << 3,    /* headers could not be read */
-    OP_FLAG_GAP = 1u << 4,       /* bytes are missing near this operation */
-    OP_FLAG_SAMPLED = 1u << 5,   /* stands for more operations than itself: weight */
-    OP_FLAG_DEQUANTIZED =
-        1u << 6, /* its time was spread within a grid cell by a stated rule */
-    OP_FLAG_SYNTHETIC = 1u << 7, /* made, not recorded */
+    OP_FLAG_TRUNCATED = 1u << 0,   /* the body was cut by the capture */
+    OP_FLAG_REDACTED = 1u << 1,    /* something was taken out on purpose */
+    OP_FLAG_INFERRED = 1u << 2,    /* method and name were inferred from the body */
+    OP_FLAG_OPAQUE = 1u << 3,      /* headers could not be read */
+    OP_FLAG_GAP = 1u << 4,         /* bytes are missing near this operation */
+    OP_FLAG_SAMPLED = 1u << 5,     /* stands for more operations than itself: weight */
+    OP_FLAG_DEQUANTIZED = 1u << 6, /* time was spread in a grid cell by a rule */
+    OP_FLAG_SYNTHETIC = 1u << 7,   /* made, not recorded */
     OP_FLAG_K6 = 1u << 8, /* body as SCv2's k6 tests build it, defects included */
 };
 

@@ -5,8 +5,8 @@
  * due. All times are nanoseconds of one monotonic clock since the start of the replay,
  * or OP_TIME_NONE when that moment never came. Where they came, in an open-loop run:
  *     due <= sent <= first <= done,   due <= ready <= sent.
- *   response time = done - due        service time = done - sent      ttfb = first -
- * sent lateness = sent - due = back-pressure (ready - due) + generator (sent - ready)
+ *   response time = done - due      service time = done - sent      ttfb = first - sent
+ *   lateness = sent - due = back-pressure (ready - due) + generator (sent - ready)
  * `ready` is due itself when a connection or stream was free at that moment, else the
  * moment at which one became free: waiting for it is the target's doing, the rest is
  * ours. In a closed loop due = ready = the moment at which the virtual user was free to
@@ -29,8 +29,7 @@ enum out_cause {
     OUT_TOO_BIG,  /* the answer is beyond our limit */
     OUT_DEADLINE, /* no complete answer before the deadline */
     OUT_DROPPED,  /* never sent: too late by the back-pressure policy */
-    OUT_REFUSED,  /* never sent: over the in-flight cap, or not expressible at this tier
-                   */
+    OUT_REFUSED,  /* never sent: over the in-flight cap, or impossible at this tier */
     OUT_STOPPED,  /* in flight or not yet sent when the run was interrupted */
     OUT_CAUSE_COUNT
 };
@@ -68,7 +67,7 @@ char *outcome_class(const struct outcome *o, char out[OUT_CLASS_MAX]);
 /* Answered, with success, and not found wrong. */
 bool outcome_ok(const struct outcome *o);
 
-/* "NOT_FOUND" for 5; "CODE_99" style for an unknown one is never given: NULL. */
+/* "NOT_FOUND" for 5; NULL for a code that gRPC does not define. */
 const char *out_grpc_name(int code);
 
 #endif

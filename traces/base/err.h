@@ -47,8 +47,7 @@ enum exit_status {
 struct err {
     enum err_code code;
     int sys;        /* errno, or 0 */
-    bool retriable; /* time-outs, and errnos that pass by themselves; callers may set it
-                     */
+    bool retriable; /* a time-out, an errno that passes by itself; callers may set it */
     bool has_at;
     uint64_t at; /* byte offset in the input, when has_at */
     char text[240];

@@ -15,10 +15,9 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* What passes: warn and above for quiet, info and above by default. areas is a comma
- * list
- * ("pacer,engine"), "all", or NULL; it opens debug for those areas. Call before threads
- * start. */
+/* What passes: warn and above for quiet, info and above by default. The areas are a
+ * comma list ("pacer,engine"), "all", or NULL, and open debug for those; borrowed for
+ * good, as from argv. Call before threads start. */
 void log_setup(bool quiet, const char *debug_areas);
 bool log_enabled(enum log_level level, const char *area);
 void log_line(enum log_level level, const char *area, const char *format, ...)

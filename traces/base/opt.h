@@ -50,9 +50,11 @@ struct opt {
 struct opt_cmd {
     const char *name;    /* "replay", "trace info" */
     const char *summary; /* one line, lower case */
-    const char
-        *synopsis; /* "TRACE --tier TIER -o RUN [OPTION]..." without "reprise NAME" */
-    const char *about; /* paragraphs, separated by blank lines */
+    /* "TRACE --tier TIER -o RUN [OPTION]...", without "reprise NAME". */
+    const char *synopsis;
+    /* Paragraphs, separated by blank lines. One that starts with a blank stays as it
+     * is. */
+    const char *about;
     const struct opt *opts;
     const char *examples;   /* lines: "# what it does" and commands, ready to copy */
     int min_args, max_args; /* operands; max -1: any number */
@@ -61,7 +63,9 @@ struct opt_cmd {
 /* Fills *config (already zeroed) from defaults, environment and argv[1..]. Operands are
  * left in argv[1..*operands]. 0: go on. 1: --help was asked for and printed to stdout;
  * exit 0. ERR_USAGE: unknown option, bad value, missing or surplus operands; the text
- * names it. */
+ * names it. What an OPT_STRV field holds is the caller's to free, after failure too.
+ * Names are never abbreviated, the last of several values counts (OPT_STRV gathers
+ * them), an empty environment variable counts as unset, and "--" ends the options. */
 int opt_parse(const struct opt_cmd *cmd, int argc, char **argv, void *config,
               int *operands, struct err *e) MUST_USE;
 
@@ -76,8 +80,7 @@ void opt_strv_done(struct opt_strv *v);
 enum opt_format { OPT_TEXT, OPT_MAN, OPT_MARKDOWN };
 void opt_describe(const struct opt_cmd *cmd, enum opt_format format, struct buf *out);
 
-/* A page about several commands: the program (about->name is "") or a command with
- * verbs
+/* A page about several commands: the program (about->name is "") or one with verbs
  * ("trace"). cmds is NULL-terminated. */
 void opt_describe_list(const struct opt_cmd *about, const struct opt_cmd *const *cmds,
                        enum opt_format format, struct buf *out);
@@ -86,8 +89,8 @@ void opt_describe_list(const struct opt_cmd *about, const struct opt_cmd *const 
  * had. Returns the exit status that the error asks for. For cmd_*.c and main.c. */
 int opt_fail(const struct opt_cmd *cmd, const struct err *e);
 
-/* The one of names (NULL-terminated) that `word` was most likely meant to be, or NULL.
- */
+/* The name (of a NULL-terminated list) that `word` was most likely meant to be, or
+ * NULL. */
 const char *opt_nearest(const char *word, const char *const *names);
 
 #endif
