@@ -1,0 +1,568 @@
+/*
+ * si_server.c - the inference server: MLServer 1.7.1, or Triton for the types that it
+ * runs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "deploy/standin/si_tier.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "traces/base/jsonw.h"
+
+static bool is_triton(const struct si_model *m)
+{
+    return strcmp(m->type->server, "triton") == 0;
+}
+
+/* --- REST ------------------------------------------------------------------------- */
+
+/* uvicorn's order: date, server, then what the application set. */
+static void mlserver_head(struct si_world *w, struct si_call *c,
+                          const char *content_type, bool length)
+{
+    struct si_fields *f = &c->reply.fields;
+    struct arena *a = &c->arena;
+    f->n = 0;
+    si_fields_add(f, a, SPAN_LIT("date"), si_world_date(w, a));
+    si_fields_add(f, a, SPAN_LIT("server"), SPAN_LIT("uvicorn"));
+    if (length)
+        si_fields_add(f, a, SPAN_LIT("content-length"),
+                      si_text(a, "%zu", c->reply.body.n));
+    if (content_type)
+        si_fields_add(f, a, SPAN_LIT("content-type"), span_str(content_type));
+}
+
+static void mlserver_reply(struct si_world *w, struct si_call *c, uint16_t status,
+                           const char *content_type, struct span body)
+{
+    c->reply.fate = SI_ANSWERED;
+    c->reply.status = status;
+    c->reply.grpc_status = SI_NO_GRPC;
+    c->reply.body = body;
+    mlserver_head(w, c, content_type, true);
+}
+
+static void mlserver_detail(struct si_world *w, struct si_call *c, uint16_t status,
+                            const char *text)
+{
+    mlserver_reply(w, c, status, "application/json",
+                   si_text(&c->arena, "{\"detail\":\"%s\"}", text));
+}
+
+/* {"MEMBER":"text"} with the text escaped. */
+static struct span error_body(struct arena *a, const char *member, struct span text)
+{
+    struct buf b = {0};
+    struct jsonw w = {.out = &b};
+    jsonw_object(&w);
+    jsonw_key(&w, member);
+    jsonw_span(&w, text);
+    jsonw_end(&w);
+    struct span s = arena_dup(a, buf_view(&b));
+    buf_done(&b);
+    return s;
+}
+
+/* What a schema fault looks like: a list with place, message and type. */
+static struct span schema_body(struct arena *a, struct span text)
+{
+    struct buf b = {0};
+    struct jsonw w = {.out = &b};
+    jsonw_object(&w);
+    jsonw_key(&w, "detail");
+    jsonw_array(&w);
+    jsonw_object(&w);
+    jsonw_key(&w, "loc");
+    jsonw_array(&w);
+    jsonw_str(&w, "body");
+    jsonw_end(&w);
+    jsonw_key(&w, "msg");
+    jsonw_span(&w, text);
+    jsonw_key_str(&w, "type", "value_error");
+    jsonw_end(&w);
+    jsonw_end(&w);
+    jsonw_end(&w);
+    struct span s = arena_dup(a, buf_view(&b));
+    buf_done(&b);
+    return s;
+}
+
+static void triton_reply(struct si_call *c, uint16_t status, struct span body)
+{
+    c->reply.fields.n = 0;
+    si_reply_rest(c, status, "application/json", body);
+}
+
+static void rest_error(struct si_world *w, struct si_call *c, const struct si_model *m,
+                       uint16_t status, struct span text)
+{
+    struct span body = error_body(&c->arena, "error", text);
+    if (m && is_triton(m))
+        triton_reply(c, status, body);
+    else
+        mlserver_reply(w, c, status, "application/json", body);
+}
+
+static void add_ce(struct si_fields *f, struct arena *a, struct span internal,
+                   struct span id)
+{
+    si_fields_add(f, a, SPAN_LIT("ce-specversion"), SPAN_LIT("0.3"));
+    si_fields_add(f, a, SPAN_LIT("ce-source"),
+                  SPAN_LIT("io.seldon.serving.deployment.mlserver"));
+    si_fields_add(f, a, SPAN_LIT("ce-type"),
+                  SPAN_LIT("io.seldon.serving.inference.response"));
+    si_fields_add(f, a, SPAN_LIT("ce-modelid"), internal);
+    si_fields_add(f, a, SPAN_LIT("ce-inferenceservicename"), SPAN_LIT("mlserver"));
+    si_fields_add(f, a, SPAN_LIT("ce-endpoint"), internal);
+    if (id.n) {
+        si_fields_add(f, a, SPAN_LIT("ce-id"), id);
+        si_fields_add(f, a, SPAN_LIT("ce-requestid"), id);
+    }
+}
+
+static void put_member(struct buf *b, const char *before, struct span text)
+{
+    struct jsonw w = {.out = b};
+    buf_str(b, before);
+    jsonw_span(&w, text);
+}
+
+static struct span rest_body(struct arena *a, bool triton, struct span internal,
+                             struct span id, struct span outputs)
+{
+    struct buf b = {0};
+    put_member(&b, "{\"model_name\":", internal);
+    buf_str(&b, ",\"model_version\":\"1\"");
+    if (id.n)
+        put_member(&b, ",\"id\":", id);
+    buf_str(&b, triton ? ",\"outputs\":" : ",\"parameters\":{},\"outputs\":");
+    buf_span(&b, outputs);
+    buf_u8(&b, '}');
+    struct span s = arena_dup(a, buf_view(&b));
+    buf_done(&b);
+    return s;
+}
+
+static void rest_failed(struct si_world *w, struct si_call *c, const struct si_model *m,
+                        const struct si_work *work)
+{
+    bool triton = is_triton(m);
+    if (work->kind == SI_WORK_REFUSED)
+        rest_error(w, c, m, triton ? 400 : 500, work->text);
+    else if (triton)
+        rest_error(w, c, m, 500, work->text);
+    else
+        mlserver_reply(w, c, 422, "application/json",
+                       schema_body(&c->arena, work->text));
+}
+
+static void stream_reply(struct si_world *w, struct si_call *c)
+{
+    struct si_reply *r = &c->reply;
+    struct span event = si_join(&c->arena, SPAN_LIT("data:"), ' ', r->body);
+    r->body = si_join(&c->arena, event, '\n', SPAN_LIT("\n"));
+    r->chunked = true;
+    mlserver_head(w, c, "text/event-stream; charset=utf-8", false);
+}
+
+static void rest_infer(struct si_world *w, struct si_call *c, const struct si_model *m,
+                       struct span internal, bool stream)
+{
+    bool triton = is_triton(m);
+    struct span type = si_fields_get(&c->request.fields, "content-type");
+    c->reply.served = true;
+    if (c->mishap.status) {
+        rest_error(w, c, m, c->mishap.status, SPAN_LIT("injected by the stand-in"));
+        return;
+    }
+    if (si_fields_count(&c->request.fields, "inference-header-content-length")) {
+        if (triton)
+            rest_error(w, c, m, 400,
+                       SPAN_LIT("the stand-in does not read binary tensors"));
+        else
+            mlserver_reply(w, c, 500, "text/plain; charset=utf-8",
+                           SPAN_LIT("Internal Server Error"));
+        return;
+    }
+    if (!triton && type.n &&
+        !span_starts(si_lower_case(&c->arena, type), "application/json")) {
+        mlserver_reply(w, c, 422, "application/json",
+                       schema_body(&c->arena, SPAN_LIT("not a JSON content type")));
+        return;
+    }
+    struct si_work work;
+    struct err e = {0};
+    if (si_work(w->works, &m->type, 1, triton ? SI_JSON_TRITON : SI_JSON_MLSERVER,
+                c->request.body, &c->arena, &work, &e) < 0) {
+        si_own_failure(c, &e);
+        return;
+    }
+    if (work.kind != SI_WORK_OK) {
+        rest_failed(w, c, m, &work);
+        return;
+    }
+    struct span id =
+        work.id.n || triton ? arena_dup(&c->arena, work.id) : si_uuid(w, &c->arena);
+    struct span body = rest_body(&c->arena, triton, internal, id, work.outputs);
+    if (triton) {
+        triton_reply(c, 200, body);
+        return;
+    }
+    mlserver_reply(w, c, 200, "application/json", body);
+    if (stream)
+        stream_reply(w, c);
+    add_ce(&c->reply.fields, &c->arena, internal, id);
+}
+
+static void rest_metadata(struct si_world *w, struct si_call *c,
+                          const struct si_model *m, struct span internal)
+{
+    struct buf b = {0};
+    struct jsonw j = {.out = &b};
+    jsonw_object(&j);
+    jsonw_key(&j, "name");
+    jsonw_span(&j, internal);
+    jsonw_key_str(&j, "platform", "");
+    jsonw_key(&j, "versions");
+    jsonw_array(&j);
+    jsonw_end(&j);
+    jsonw_key(&j, "inputs");
+    jsonw_array(&j);
+    for (uint32_t i = 0; i < m->type->input_count; i++) {
+        const struct mt_tensor *t = &m->type->inputs[i];
+        jsonw_object(&j);
+        jsonw_key_str(&j, "name", t->name);
+        jsonw_key_str(&j, "datatype", pay_type_names[t->type]);
+        jsonw_key(&j, "shape");
+        jsonw_array(&j);
+        for (int d = 0; d < 4 && t->dims[d]; d++)
+            jsonw_i64(&j, t->dims[d]);
+        jsonw_end(&j);
+        jsonw_end(&j);
+    }
+    jsonw_end(&j);
+    jsonw_end(&j);
+    struct span body = arena_dup(&c->arena, buf_view(&b));
+    buf_done(&b);
+    if (is_triton(m))
+        triton_reply(c, 200, body);
+    else
+        mlserver_reply(w, c, 200, "application/json", body);
+}
+
+static void rest_model(struct si_world *w, struct si_call *c,
+                       const struct si_path *path, struct span internal)
+{
+    const struct si_request *q = &c->request;
+    bool infer = span_eq_str(path->rest, "/infer");
+    bool stream = span_eq_str(path->rest, "/infer_stream");
+    bool ready = span_eq_str(path->rest, "/ready");
+    if (!infer && !stream && !ready && path->rest.n) {
+        mlserver_detail(w, c, 404, "Not Found");
+        return;
+    }
+    if (!span_eq_str(q->method, infer || stream ? "POST" : "GET")) {
+        mlserver_detail(w, c, 405, "Method Not Allowed");
+        return;
+    }
+    struct si_model m;
+    if (!si_catalog_find_internal(&w->catalog, internal, &m)) {
+        struct span text =
+            si_text(&c->arena, "Model %.*s not found", SPAN_ARG(internal));
+        rest_error(w, c, NULL, 404, text);
+        return;
+    }
+    if (infer || stream)
+        rest_infer(w, c, &m, internal, stream && !is_triton(&m));
+    else if (ready)
+        mlserver_reply(w, c, 200, NULL, (struct span){0});
+    else
+        rest_metadata(w, c, &m, internal);
+}
+
+/* Only declared models can be listed: those that exist by rule are without number. */
+static struct span repository_index(struct si_world *w, struct arena *a)
+{
+    struct buf b = {0};
+    struct jsonw j = {.out = &b};
+    jsonw_array(&j);
+    for (size_t i = 0; i < w->catalog.model_count; i++) {
+        jsonw_object(&j);
+        jsonw_key(&j, "name");
+        jsonw_span(&j, si_internal_name(a, &w->catalog.models[i]));
+        jsonw_key_str(&j, "state", "READY");
+        jsonw_key_str(&j, "reason", "");
+        jsonw_end(&j);
+    }
+    jsonw_end(&j);
+    struct span s = arena_dup(a, buf_view(&b));
+    buf_done(&b);
+    return s;
+}
+
+static void rest_repository_model(struct si_world *w, struct si_call *c,
+                                  struct span rest)
+{
+    size_t slash = span_find(rest, '/', 0);
+    struct span name = span_sub(rest, 0, slash), verb = span_sub(rest, slash, rest.n);
+    struct si_model m;
+    if (!span_eq_str(verb, "/load") && !span_eq_str(verb, "/unload"))
+        mlserver_detail(w, c, 404, "Not Found");
+    else if (!span_eq_str(c->request.method, "POST"))
+        mlserver_detail(w, c, 405, "Method Not Allowed");
+    else if (!si_catalog_find_internal(&w->catalog, name, &m))
+        rest_error(w, c, NULL, 404,
+                   si_text(&c->arena, "Model %.*s not found", SPAN_ARG(name)));
+    else
+        mlserver_reply(w, c, 200, NULL, (struct span){0});
+}
+
+static void rest_server(struct si_world *w, struct si_call *c)
+{
+    static const char repository[] = "/v2/repository/models/";
+    const struct si_request *q = &c->request;
+    struct span path = span_sub(q->target, 0, span_find(q->target, '?', 0));
+    bool index = span_eq_str(path, "/v2/repository/index");
+    bool health =
+        span_eq_str(path, "/v2/health/live") || span_eq_str(path, "/v2/health/ready");
+    if (span_starts(path, repository)) {
+        rest_repository_model(w, c, span_sub(path, sizeof repository - 1, path.n));
+        return;
+    }
+    if (!index && !health && !span_eq_str(path, "/v2"))
+        mlserver_detail(w, c, 404, "Not Found");
+    else if (!span_eq_str(q->method, index ? "POST" : "GET"))
+        mlserver_detail(w, c, 405, "Method Not Allowed");
+    else if (index)
+        mlserver_reply(w, c, 200, "application/json", repository_index(w, &c->arena));
+    else if (health)
+        mlserver_reply(w, c, 200, NULL, (struct span){0});
+    else
+        mlserver_reply(
+            w, c, 200, "application/json",
+            SPAN_LIT(
+                "{\"name\":\"mlserver\",\"version\":\"1.7.1\",\"extensions\":[]}"));
+}
+
+void si_server_rest_as(struct si_world *w, struct si_call *c, struct span internal)
+{
+    struct si_path path;
+    if (si_path_split(c->request.target, &path) && !path.pipelines)
+        rest_model(w, c, &path, internal.n ? internal : path.name);
+    else
+        rest_server(w, c);
+}
+
+void si_server_rest(struct si_world *w, struct si_call *c)
+{
+    si_server_rest_as(w, c, (struct span){0});
+}
+
+/* --- gRPC ------------------------------------------------------------------------- */
+
+static void grpc_head(struct si_call *c, bool triton)
+{
+    si_fields_add(&c->reply.fields, &c->arena, SPAN_LIT("content-type"),
+                  SPAN_LIT("application/grpc"));
+    si_fields_add(&c->reply.fields, &c->arena, SPAN_LIT("grpc-accept-encoding"),
+                  SPAN_LIT("identity, deflate, gzip"));
+    c->reply.grpc_has_message = !triton;
+}
+
+static void grpc_flag(struct si_call *c, bool flag)
+{
+    grpc_head(c, false);
+    si_grpc_reply_message(c, si_proto_flag(&c->arena, flag));
+}
+
+static void put_string(struct buf *b, uint32_t field, struct span s)
+{
+    if (!s.n)
+        return;
+    buf_varint(b, (uint64_t)field << 3 | 2);
+    buf_varint(b, s.n);
+    buf_span(b, s);
+}
+
+static void reply_proto(struct si_call *c, struct buf *b)
+{
+    si_grpc_reply_message(c, buf_view(b));
+    buf_done(b);
+}
+
+static void grpc_failed(struct si_call *c, const struct si_model *m,
+                        const struct si_work *work)
+{
+    /* Refused tensors: INTERNAL at MLServer, INVALID_ARGUMENT at Triton. */
+    int code = work->kind == SI_WORK_REFUSED && is_triton(m) ? SI_INVALID_ARGUMENT
+                                                             : SI_INTERNAL;
+    si_reply_grpc(c, code, arena_dup(&c->arena, work->text));
+}
+
+/* One message of ModelInfer or ModelStreamInfer; false after a failure. */
+static bool grpc_infer_one(struct si_world *w, struct si_call *c,
+                           const struct si_model *m, struct span internal,
+                           struct span message)
+{
+    struct si_work work;
+    struct err e = {0};
+    if (si_work(w->works, &m->type, 1, SI_PROTO, message, &c->arena, &work, &e) < 0) {
+        si_own_failure(c, &e);
+        return false;
+    }
+    if (work.kind != SI_WORK_OK) {
+        grpc_failed(c, m, &work);
+        return false;
+    }
+    struct buf b = {0};
+    put_string(&b, 1, internal);
+    put_string(&b, 2, SPAN_LIT("1"));
+    put_string(&b, 3, work.id);
+    buf_span(&b, work.outputs);
+    if (!c->reply.body.n) {
+        grpc_head(c, is_triton(m));
+        if (!is_triton(m))
+            add_ce(&c->reply.trailers, &c->arena, internal,
+                   arena_dup(&c->arena, work.id));
+    }
+    reply_proto(c, &b);
+    return true;
+}
+
+static bool grpc_find(struct si_world *w, struct si_call *c, struct span message,
+                      struct span internal, struct span *name, struct si_model *m)
+{
+    *name = internal.n ? internal : si_proto_string(message, 1);
+    if (si_catalog_find_internal(&w->catalog, *name, m))
+        return true;
+    si_reply_grpc(c, SI_NOT_FOUND,
+                  si_text(&c->arena, "Model %.*s not found", SPAN_ARG(*name)));
+    return false;
+}
+
+static void grpc_infer(struct si_world *w, struct si_call *c, struct span internal,
+                       bool stream)
+{
+    struct span message, name;
+    struct si_model m;
+    c->reply.served = true;
+    for (uint32_t i = 0; si_grpc_message(c->request.body, i, &message); i++) {
+        if (!grpc_find(w, c, message, internal, &name, &m))
+            return;
+        if (c->mishap.status) {
+            si_reply_grpc(c, si_code_of_status(c->mishap.status),
+                          SPAN_LIT("injected by the stand-in"));
+            return;
+        }
+        if (!grpc_infer_one(w, c, &m, name, message) || !stream)
+            return;
+    }
+    if (!c->reply.body.n) /* a call without a message is never answered */
+        c->reply.fate = SI_HANGS;
+}
+
+static void grpc_metadata(struct si_world *w, struct si_call *c, struct span message,
+                          struct span internal)
+{
+    struct span name;
+    struct si_model m;
+    if (!grpc_find(w, c, message, internal, &name, &m))
+        return;
+    struct buf b = {0};
+    put_string(&b, 1, name);
+    for (uint32_t i = 0; i < m.type->input_count; i++) {
+        const struct mt_tensor *t = &m.type->inputs[i];
+        struct buf tensor = {0}, shape = {0};
+        put_string(&tensor, 1, span_str(t->name));
+        put_string(&tensor, 2, span_str(pay_type_names[t->type]));
+        for (int d = 0; d < 4 && t->dims[d]; d++)
+            buf_varint(&shape, (uint64_t)(int64_t)t->dims[d]);
+        put_string(&tensor, 3, buf_view(&shape));
+        put_string(&b, 4, buf_view(&tensor));
+        buf_done(&tensor);
+        buf_done(&shape);
+    }
+    grpc_head(c, is_triton(&m));
+    reply_proto(c, &b);
+}
+
+static void grpc_model_ready(struct si_world *w, struct si_call *c, struct span message,
+                             struct span internal)
+{
+    struct span name = internal.n ? internal : si_proto_string(message, 1);
+    struct si_model m;
+    if (si_catalog_find_internal(&w->catalog, name, &m))
+        grpc_flag(c, true);
+    else /* not NOT_FOUND: so MLServer */
+        si_reply_grpc(c, SI_UNKNOWN,
+                      si_text(&c->arena, "Model %.*s not found", SPAN_ARG(name)));
+}
+
+static void grpc_server_metadata(struct si_call *c)
+{
+    struct buf b = {0};
+    put_string(&b, 1, SPAN_LIT("mlserver"));
+    put_string(&b, 2, SPAN_LIT("1.7.1"));
+    grpc_head(c, false);
+    reply_proto(c, &b);
+}
+
+static void grpc_index(struct si_world *w, struct si_call *c)
+{
+    struct buf b = {0};
+    for (size_t i = 0; i < w->catalog.model_count; i++) {
+        struct buf entry = {0};
+        put_string(&entry, 1, si_internal_name(&c->arena, &w->catalog.models[i]));
+        put_string(&entry, 3, SPAN_LIT("READY"));
+        put_string(&b, 1, buf_view(&entry));
+        buf_done(&entry);
+    }
+    grpc_head(c, false);
+    reply_proto(c, &b);
+}
+
+static void grpc_load(struct si_world *w, struct si_call *c, struct span message)
+{
+    struct span name = si_proto_string(message, 2);
+    struct si_model m;
+    if (si_catalog_find_internal(&w->catalog, name, &m))
+        grpc_flag(c, false); /* an empty message */
+    else
+        si_reply_grpc(c, SI_NOT_FOUND,
+                      si_text(&c->arena, "Model %.*s not found", SPAN_ARG(name)));
+}
+
+void si_server_grpc_as(struct si_world *w, struct si_call *c, struct span internal)
+{
+    struct span method = si_grpc_method(c->request.target), message = {0};
+    bool infer = span_eq_str(method, "ModelInfer");
+    bool stream =
+        span_eq_str(method, "ModelStreamInfer") && w->release != SI_RELEASE_2_8;
+    bool has_message = si_grpc_message(c->request.body, 0, &message);
+    if (infer || stream)
+        grpc_infer(w, c, internal, stream);
+    else if (!has_message)
+        c->reply.fate = SI_HANGS;
+    else if (span_eq_str(method, "ModelReady"))
+        grpc_model_ready(w, c, message, internal);
+    else if (span_eq_str(method, "ModelMetadata"))
+        grpc_metadata(w, c, message, internal);
+    else if (span_eq_str(method, "ServerLive") || span_eq_str(method, "ServerReady"))
+        grpc_flag(c, true);
+    else if (span_eq_str(method, "ServerMetadata"))
+        grpc_server_metadata(c);
+    else if (span_eq_str(method, "RepositoryIndex"))
+        grpc_index(w, c);
+    else if (span_eq_str(method, "RepositoryModelLoad") ||
+             span_eq_str(method, "RepositoryModelUnload"))
+        grpc_load(w, c, message);
+    else
+        si_reply_grpc(c, SI_UNIMPLEMENTED, SPAN_LIT("Method not found!"));
+}
+
+void si_server_grpc(struct si_world *w, struct si_call *c)
+{
+    si_server_grpc_as(w, c, (struct span){0});
+}
