@@ -1,0 +1,75 @@
+/*
+ * run_notes.h - the notes of a run file: keys, and what their values mean.
+ *
+ * Replay writes them, report and compare read them. Values are text; numbers are
+ * decimal, shares lie in [0, 1], durations are nanoseconds, "yes"/"no" is a truth
+ * value. A note that could not be known is missing, never guessed. Notes of the start
+ * are in the file before its first outcome, those of the end only when it was closed.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef TRACES_RUN_NOTES_H
+#define TRACES_RUN_NOTES_H
+
+/* --- at the start ----------------------------------------------------------------- */
+#define NOTE_TOOL_VERSION     "tool.version"
+#define NOTE_TRACE_FILE       "trace.file"
+#define NOTE_TRACE_HASH       "trace.hash"       /* content hash, 32 hex digits */
+#define NOTE_TRACE_OPERATIONS "trace.operations" /* in the whole trace */
+#define NOTE_TRACE_SPAN       "trace.span_ns"    /* last arrival - first arrival */
+#define NOTE_TARGET_TIER      "target.tier"
+#define NOTE_TARGET_HTTP      "target.http"
+#define NOTE_TARGET_GRPC      "target.grpc"
+#define NOTE_SCHEDULE_MODE    "schedule.mode"     /* "open" or "closed" */
+#define NOTE_SCHEDULE_EPOCH   "schedule.epoch_ns" /* arrival that is due at 0 */
+#define NOTE_SCHEDULE_SPEED   "schedule.speed"    /* "2", "0.5": as given */
+#define NOTE_SCHEDULE_USERS   "schedule.users"    /* closed loop only */
+#define NOTE_OPTIONS          "run.options"       /* of the command, one line */
+#define NOTE_START            "run.start"         /* wall clock, ISO 8601, of due = 0 */
+#define NOTE_START_WALL       "run.start_wall_ns" /* the same, since 1970 UTC */
+#define NOTE_MACHINE_NAME     "machine.name"
+#define NOTE_MACHINE_KERNEL   "machine.kernel"
+#define NOTE_MACHINE_CPUS     "machine.cpus"
+#define NOTE_MACHINE_CPU      "machine.cpu"   /* model name */
+#define NOTE_LABEL            "label."        /* + KEY: what the user called this run */
+#define NOTE_LABEL_ARM        "label.arm"     /* of a campaign: which target */
+#define NOTE_LABEL_PAIR       "label.pair"    /* of a campaign: number of the pair */
+#define NOTE_LABEL_PLAN       "label.plan"    /* of a campaign: hash of its plan */
+#define NOTE_LABEL_VERSION    "label.version" /* of what was measured */
+
+/* --- at the end ------------------------------------------------------------------- */
+#define NOTE_DURATION      "run.duration_ns" /* from due = 0 to the last end */
+#define NOTE_INTERRUPTED   "run.interrupted" /* "yes": a signal or an error ended it */
+#define NOTE_ENDED_BY      "run.ended_by"    /* the reason, where interrupted */
+#define NOTE_DUE           "operations.due"  /* outcomes in this file */
+#define NOTE_SENT          "operations.sent"
+#define NOTE_NEVER_DUE     "operations.never_due" /* left in the trace at the end */
+#define NOTE_FILTERED      "operations.filtered"  /* left out on demand (--protocol) */
+#define NOTE_REFUSALS      "operations.refusals"  /* "COUNT: reason" lines */
+#define NOTE_RATE_OFFERED  "rate.offered"         /* per second, from due times */
+#define NOTE_RATE_ACHIEVED "rate.achieved"        /* per second, from sent times */
+#define NOTE_CHECK_RIGHT   "check.right"
+#define NOTE_CHECK_WRONG   "check.wrong"
+#define NOTE_CHECK_UNJUDGED                                                            \
+    "check.unjudged" /* asked for, but type or request unknown */
+#define NOTE_GENERATOR_P50   "lateness.generator.p50_ns"
+#define NOTE_GENERATOR_P99   "lateness.generator.p99_ns"
+#define NOTE_GENERATOR_MAX   "lateness.generator.max_ns"
+#define NOTE_PRESSURE_P99    "lateness.back_pressure.p99_ns"
+#define NOTE_PRESSURE_MAX    "lateness.back_pressure.max_ns"
+#define NOTE_TREND           "lateness.trend_ppm" /* of the generator's, per run time */
+#define NOTE_STARVED         "feeder.starved_ns"  /* workers waited for the trace */
+#define NOTE_CPU_STEAL       "cpu.steal_share"    /* of the machine, during the run */
+#define NOTE_CPU_BUSY        "cpu.busy_share"     /* of the machine, all processes */
+#define NOTE_CPU_OWN         "cpu.own_ns"         /* of this process */
+#define NOTE_CLOCK_STEP      "clock.wall_step_ns" /* sum of steps of the wall clock */
+#define NOTE_CLOCK_BACKWARDS "clock.monotonic_backwards" /* "yes": nothing holds */
+#define NOTE_CLIENT_ERRORS   "client.errors"   /* our own: ports, descriptors, memory */
+#define NOTE_CONNECTS        "client.connects" /* connections made, in all */
+#define NOTE_RETRIES         "client.retries"  /* operations sent a second time */
+#define NOTE_WARM_FAILED     "client.warm_failed" /* connections not there at the start */
+#define NOTE_PACER_MARGIN    "pacer.margin_ns"    /* spin before due; 0: sleep only */
+#define NOTE_HEALTH_VERDICT  "health.verdict"     /* "VALID", "DEGRADED", "INVALID" */
+#define NOTE_HEALTH_CAUSES   "health.causes"      /* "code: text" lines, worst first */
+
+#endif
