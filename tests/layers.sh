@@ -56,7 +56,7 @@ while read -r header files; do
     done < <(grep -lE "^ *# *include +<$header" $(sources traces capture replay analysis deploy) main.c commands.h 2>/dev/null)
 done <<'TABLE'
 zstd.h traces/container/*
-xxhash.h traces/container/* traces/op.c
+xxhash.h traces/container/* traces/op.c traces/outcome.c
 jansson.h traces/* analysis/* deploy/* replay/campaign.c
 nghttp2/nghttp2.h replay/engine/grpc*.c deploy/standin/*
 protobuf-c/protobuf-c.h traces/payload/v2_proto.c traces/gen/*

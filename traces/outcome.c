@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#include <xxhash.h>
+
 const char *const out_cause_names[] = {"ok",      "status",  "connect", "reset",
                                        "closed",  "garbage", "too-big", "deadline",
                                        "dropped", "refused", "stopped", NULL};
@@ -47,6 +49,12 @@ struct outcome outcome_empty(void)
         .grpc_status = -1,
         .connection = OP_NONE,
     };
+}
+
+uint64_t outcome_answer_hash(struct span body)
+{
+    uint64_t hash = XXH3_64bits(body.p, body.n);
+    return hash ? hash : 1;
 }
 
 /* A gRPC call may fail below gRPC (a proxy answers 503): then there is no gRPC code,

@@ -60,6 +60,9 @@ struct outcome {
 
 struct outcome outcome_empty(void);
 
+/* XXH3-64 of the body of an answer, as answer_hash holds it; never 0. */
+uint64_t outcome_answer_hash(struct span body);
+
 /* What the report calls it: "http 503", "grpc 5 NOT_FOUND", "deadline", "wrong answer";
  * "ok" for a good one. Returns out. */
 #define OUT_CLASS_MAX 48
