@@ -1,0 +1,208 @@
+/* test_schedule.c - due times, the pacer's margins, who waited for whom.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/check.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "replay/handoff.h"
+#include "replay/pacer.h"
+#include "replay/schedule.h"
+#include "replay/slots.h"
+
+static struct rep_speed speed(const char *text)
+{
+    struct err e = {0};
+    struct rep_speed s = {0, 0};
+    check_ok(rep_speed_parse(text, &s, &e), &e);
+    return s;
+}
+
+static void due_times_are_exact_at_any_decimal_speed(void **state)
+{
+    (void)state;
+    check_int(rep_schedule_due(speed("1"), 123456789), ==, 123456789);
+    check_int(rep_schedule_due(speed("2"), 5), ==, 2);
+    check_int(rep_schedule_due(speed("0.01"), 1), ==, 100);
+    check_int(rep_schedule_due(speed("1000"), 999), ==, 0);
+    check_int(rep_schedule_due(speed("1000"), 123456789000), ==, 123456789);
+    /* A tenth is a tenth: no nanosecond is lost though 0.1 is no double. */
+    check_int(rep_schedule_due(speed("0.1"), INT64_C(864000000000007)), ==,
+              INT64_C(8640000000000070));
+    check_int(rep_schedule_due(speed("1.1"), 11), ==, 10);
+    check_int(rep_schedule_due(speed("0.3"), 1), ==, 3);
+    check_int(rep_schedule_due(speed("0.333333333"), 333333333), ==, 1000000000);
+}
+
+static void long_traces_keep_every_nanosecond(void **state)
+{
+    const int64_t year = INT64_C(365) * 86400 * INT64_C(1000000000);
+    (void)state;
+    check_int(rep_schedule_due(speed("0.01"), 2 * year + 1), ==, 200 * year + 100);
+    check_int(rep_schedule_due(speed("999.999999999"), 250 * year), ==,
+              INT64_C(7884000000007884));
+    check_int(rep_schedule_due(speed("0.01"), 3 * year), ==, REP_NEVER);
+    check_int(rep_schedule_due(speed("1"), INT64_MAX), ==, REP_NEVER);
+    check_int(rep_schedule_due(speed("1"), INT64_MAX - 1), ==, INT64_MAX - 1);
+}
+
+static void due_times_never_step_back(void **state)
+{
+    static const char *const speeds[] = {"0.01", "0.7", "1", "3.3", "1000"};
+    (void)state;
+    for (size_t i = 0; i < sizeof speeds / sizeof *speeds; i++) {
+        int64_t before = 0;
+        for (int64_t at = 0; at < 100000; at += 7) {
+            int64_t due = rep_schedule_due(speed(speeds[i]), at);
+            check_int(due, >=, before);
+            before = due;
+        }
+    }
+}
+
+static void speeds_that_are_none_are_refused(void **state)
+{
+    static const char *const bad[] = {
+        "",  ".",     "x",      "1x",           "-1",   "1e3",
+        "0", "0.009", "1000.1", "0.0100000001", "1..2", "99999999999999999999",
+        " 1"};
+    struct rep_speed s;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct err e = {0};
+        check_int(rep_speed_parse(bad[i], &s, &e), ==, ERR_USAGE);
+        check_str_has(e.text, "speed '");
+    }
+}
+
+static void the_margin_covers_most_wake_ups_within_its_bounds(void **state)
+{
+    int64_t late[20];
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        late[i] = 10 * CLK_US;
+    check_int(rep_pacer_margin(late, 20), ==, REP_MARGIN_MIN_NS);
+    for (int i = 0; i < 20; i++)
+        late[i] = (20 - i) * 8 * CLK_US; /* 90 % are within 152 us */
+    check_int(rep_pacer_margin(late, 20), ==, 228 * CLK_US);
+    for (int i = 0; i < 20; i++)
+        late[i] = CLK_SEC;
+    check_int(rep_pacer_margin(late, 20), ==, REP_MARGIN_MAX_NS);
+}
+
+static void the_pacer_sleeps_to_the_margin_and_then_only_polls(void **state)
+{
+    struct rep_pacer p = {.margin_ns = 100}, sleeper = {.margin_ns = 0};
+    (void)state;
+    check_int(rep_pacer_until(&p, 1000, 5000), ==, 4900);
+    check_int(rep_pacer_until(&p, 4900, 5000), ==, 4900);
+    check_int(rep_pacer_until(&p, 4999, 5000), ==, 4999);
+    check_int(rep_pacer_until(&p, 5001, 5000), ==, 5001);
+    check_int(rep_pacer_until(&sleeper, 4999, 5000), ==, 5000);
+}
+
+static void a_slot_that_was_always_free_makes_nobody_wait(void **state)
+{
+    static struct rep_slots s;
+    (void)state;
+    s = (struct rep_slots){0};
+    check_int(rep_slots_take(&s, 2), ==, INT64_MIN);
+    check_int(rep_slots_take(&s, 1), ==, INT64_MIN);
+    rep_slots_freed(&s, 70);
+    rep_slots_freed(&s, 80);
+    check_int(rep_slots_take(&s, 2), ==, 70);
+    check_int(rep_slots_take(&s, 1), ==, 80);
+}
+
+static void the_slot_that_is_free_longest_is_taken_first(void **state)
+{
+    static struct rep_slots s;
+    (void)state;
+    s = (struct rep_slots){0};
+    rep_slots_freed(&s, 10);
+    /* Three are free: two were never used, the third since 10. */
+    check_int(rep_slots_take(&s, 3), ==, INT64_MIN);
+    check_int(rep_slots_take(&s, 2), ==, INT64_MIN);
+    check_int(rep_slots_take(&s, 1), ==, 10);
+    /* The target now allows fewer streams than were freed. */
+    rep_slots_freed(&s, 20);
+    rep_slots_freed(&s, 30);
+    rep_slots_freed(&s, 40);
+    check_int(rep_slots_take(&s, 1), ==, 40);
+}
+
+static void a_full_ring_refuses_and_an_empty_one_gives_nothing(void **state)
+{
+    struct rep_handoff h;
+    struct err e = {0};
+    int things[5];
+    (void)state;
+    check_ok(rep_handoff_init(&h, 4, &e), &e);
+    check_true(rep_handoff_take(&h) == NULL);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 4; i++)
+            check_true(rep_handoff_put(&h, &things[i]));
+        check_true(!rep_handoff_put(&h, &things[4]));
+        for (int i = 0; i < 4; i++)
+            check_true(rep_handoff_take(&h) == &things[i]);
+        check_true(rep_handoff_take(&h) == NULL);
+    }
+    rep_handoff_done(&h);
+}
+
+#define HANDED 200000
+static struct rep_handoff ring;
+static int *handed;
+
+static void *produce(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < HANDED; i++) {
+        handed[i] = i * 3;
+        while (!rep_handoff_put(&ring, &handed[i]))
+            sched_yield();
+    }
+    return NULL;
+}
+
+static void two_threads_see_everything_once_and_in_order(void **state)
+{
+    struct err e = {0};
+    pthread_t t;
+    (void)state;
+    handed = calloc(HANDED, sizeof *handed);
+    check_ok(rep_handoff_init(&ring, 64, &e), &e);
+    check_int(pthread_create(&t, NULL, produce, NULL), ==, 0);
+    for (int i = 0; i < HANDED;) {
+        int *p = rep_handoff_take(&ring);
+        if (!p) {
+            sched_yield();
+            continue;
+        }
+        if (*p != i * 3 || p != &handed[i])
+            fail_msg("item %d came as %d", i, *p);
+        i++;
+    }
+    pthread_join(t, NULL);
+    check_true(rep_handoff_take(&ring) == NULL);
+    rep_handoff_done(&ring);
+    free(handed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(due_times_are_exact_at_any_decimal_speed),
+        cmocka_unit_test(long_traces_keep_every_nanosecond),
+        cmocka_unit_test(due_times_never_step_back),
+        cmocka_unit_test(speeds_that_are_none_are_refused),
+        cmocka_unit_test(the_margin_covers_most_wake_ups_within_its_bounds),
+        cmocka_unit_test(the_pacer_sleeps_to_the_margin_and_then_only_polls),
+        cmocka_unit_test(a_slot_that_was_always_free_makes_nobody_wait),
+        cmocka_unit_test(the_slot_that_is_free_longest_is_taken_first),
+        cmocka_unit_test(a_full_ring_refuses_and_an_empty_one_gives_nothing),
+        cmocka_unit_test(two_threads_see_everything_once_and_in_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
