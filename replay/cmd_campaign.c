@@ -216,6 +216,7 @@ struct campaign {
     struct rep_campaign plan;
     char self[4096];
     uint64_t pairs_run, pairs_valid;
+    int failed_status; /* of the run that ended the campaign; it becomes ours */
 };
 
 static void run_path(const struct campaign *c, uint64_t pair, size_t arm, char *out,
@@ -284,9 +285,9 @@ static int run_arm(struct campaign *c, uint64_t pair, size_t arm, size_t place,
     if (stopped || status == EXIT_INTERRUPTED)
         return err_set(e, ERR_STOPPED, "interrupted");
     if (status != EXIT_DONE && status != EXIT_INVALID) {
-        /* Down now means down for the next runs too: no verdict can come of this. */
-        return err_set(e, status == EXIT_UNAVAILABLE ? ERR_PEER : ERR_USAGE,
-                       "the run of arm '%s' ended with exit status %d",
+        /* What failed now fails in the next runs too: no verdict can come of this. */
+        c->failed_status = status;
+        return err_set(e, ERR_PEER, "the run of arm '%s' ended with exit status %d",
                        c->plan.arms[arm].name, status);
     }
     run_path(c, pair, arm, path, sizeof path);
@@ -479,7 +480,7 @@ int rep_cmd_campaign(int argc, char **argv)
     rep_campaign_done(&c.plan);
     if (rc < 0) {
         fprintf(stderr, "reprise campaign: %s\n", e.text);
-        return (int)err_exit_status(e.code);
+        return c.failed_status ? c.failed_status : (int)err_exit_status(e.code);
     }
     return rc;
 }

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # campaign: what would run, in which order, and what is refused.
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -34,7 +35,8 @@ mkdir "$tmp/runs" && : >"$tmp/runs/001-A.run"
 expect 64 "$REPRISE" campaign "$tmp/plan.json" -o "$tmp/runs"
 err_has "holds runs already"
 
-# A run that cannot start ends the campaign with the reason's status.
-expect 64 "$REPRISE" campaign "$tmp/plan.json" -o "$tmp/other"
-err_has "ended with exit status"
+# A campaign whose preparation fails runs nothing and says so.
+sed 's/"pairs": 3/"before_run": ["false"], "pairs": 3/' "$tmp/plan.json" >"$tmp/prepared.json"
+expect 69 "$REPRISE" campaign "$tmp/prepared.json" -o "$tmp/other"
+err_has "before_run ended with exit status 1"
 finish
