@@ -471,8 +471,6 @@ int rep_cmd_campaign(int argc, char **argv)
     int operands = 0;
     int rc = opt_parse(&campaign_doc, argc, argv, &config, &operands, &e);
 
-    bool usage = rc < 0;
-
     if (rc == 1)
         return EXIT_DONE;
     if (rc == 0)
@@ -481,10 +479,8 @@ int rep_cmd_campaign(int argc, char **argv)
         rc = campaign_run(&c, &e);
     rep_campaign_done(&c.plan);
     if (rc < 0) {
-        fprintf(stderr, "reprise campaign: %s\n", e.text);
-        if (usage)
-            fputs("Try 'reprise campaign --help'.\n", stderr);
-        return c.failed_status ? c.failed_status : (int)err_exit_status(e.code);
+        int status = opt_fail(&campaign_doc, &e);
+        return c.failed_status ? c.failed_status : status;
     }
     return rc;
 }
