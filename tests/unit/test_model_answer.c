@@ -3,6 +3,7 @@
 #include "tests/unit/check.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "traces/payload/model_type.h"
@@ -411,6 +412,37 @@ static void sentiments_are_json_with_label_and_score(void **state)
             "wanted a label and a score from 0 to 1");
 }
 
+static void answers_of_real_servers_are_right(void **state)
+{
+    (void)state;
+    static const char *const servers[] = {"mlserver", "triton"};
+    static const char *const names[] = {"iris", "tfsimple", "add10", "echo"};
+    for (int i = 0; i < 2 * 4 * 2; i++) {
+        enum op_protocol protocol = i % 2 ? OP_GRPC : OP_REST;
+        const struct model_type *mt = type(names[i / 2 % 4]);
+        struct mt_request q = {.protocol = protocol, .batch = 1};
+        struct pay_message request = built(mt, &q), answer;
+        struct buf file = {0};
+        char path[128];
+        snprintf(path, sizeof path, "tests/data/v2-answers/%s-%s.%s", servers[i / 8],
+                 mt->name, protocol == OP_REST ? "json" : "pb");
+        check_ok(buf_read_file(&file, path, 100000, &e), &e);
+        check_ok(protocol == OP_REST
+                     ? v2_json_parse_response(buf_view(&file), &arena, &answer, &e)
+                     : v2_proto_parse_response(buf_view(&file), &arena, &answer, &e),
+                 &e);
+        check_int(answer.raw, ==, protocol == OP_GRPC && i >= 8); /* Triton */
+        check_ok(model_type_check(mt, &request, &answer, &e), &e);
+        q.values = MT_RANDOM; /* and the same are wrong for another request */
+        request = built(mt, &q);
+        if (mt->kind != MT_IRIS) {
+            check_int(model_type_check(mt, &request, &answer, &e), ==, ERR_FORMAT);
+            err_clear(&e);
+        }
+        buf_done(&file);
+    }
+}
+
 static void a_request_without_a_right_answer_is_not_judged(void **state)
 {
     (void)state;
@@ -442,6 +474,7 @@ int main(void)
         T(iris_classes_are_checked_by_range_and_count),
         T(look_alikes_are_checked_by_size_and_finiteness),
         T(sentiments_are_json_with_label_and_score),
+        T(answers_of_real_servers_are_right),
         T(a_request_without_a_right_answer_is_not_judged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,11 +100,11 @@ static void requests_of_every_type_are_as_they_were(void **state)
         char name[80];
         for (enum op_protocol protocol = OP_REST; protocol <= OP_GRPC; protocol++)
             for (uint32_t batch = 1; batch <= 3; batch += 2)
-                for (int kind = 0; kind < 4; kind++)
+                for (unsigned kind = 0; kind < 4; kind++)
                     show_request(&out, mt,
                                  &(struct mt_request){.protocol = protocol,
                                                       .batch = batch,
-                                                      .values = kind < 3 ? kind : 0,
+                                                      .values = kind % 3,
                                                       .seed = 1,
                                                       .ordinal = 5,
                                                       .k6 = kind == 3});
@@ -173,7 +173,7 @@ static void both_protocols_carry_the_same_message(void **state)
 {
     (void)state;
     for (size_t i = 0; model_type_at(i); i++) {
-        for (int values = 0; values < 3; values++) {
+        for (unsigned values = 0; values < 3; values++) {
             struct mt_request q = {
                 .batch = 2, .values = values, .seed = 4, .ordinal = 9};
             struct pay_message rest = message(model_type_at(i), &q);

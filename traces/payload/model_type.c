@@ -481,7 +481,8 @@ static void put_k6_json(const struct model_type *mt, const struct pay_message *m
 }
 
 /* What k6 sends to echo by gRPC cannot be said as a pay_message: a BYTES tensor of
- * shape [1] with 1.2 in fp32_contents. Field numbers: v2_proto.h. */
+ * shape [1] with 1.2 in fp32_contents. MLServer answers INTERNAL, Triton
+ * INVALID_ARGUMENT. Field numbers: v2_proto.h. */
 static void put_k6_echo(struct buf *out)
 {
     static const uint8_t tensor[] = {

@@ -1,0 +1,3 @@
+
+echo_11*
+predictBYTES*Bhello
