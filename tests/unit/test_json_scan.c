@@ -155,8 +155,7 @@ static void an_error_is_kept_and_everything_after_it_says_no(void **state)
     check_int(e.at, ==, 1);
 }
 
-/* --- numbers -------------------------------------------------------------------------
- */
+/* --- numbers ----------------------------------------------------------------- */
 
 static void whole_numbers_are_exact_to_the_last_digit(void **state)
 {
@@ -249,8 +248,7 @@ static void accepts_what_jansson_accepts(void **state)
     check_int(accepted, <, 25000);
 }
 
-/* --- base64 --------------------------------------------------------------------------
- */
+/* --- base64 ------------------------------------------------------------------ */
 
 static void base64_goes_there_and_back(void **state)
 {

@@ -92,8 +92,7 @@ static void accepted(const char *name, const struct pay_message *request,
     check_ok(model_type_check(type(name), request, &answer, &e), &e);
 }
 
-/* --- answers -------------------------------------------------------------------------
- */
+/* --- answers ----------------------------------------------------------------- */
 
 static void every_type_answers_what_it_accepts_in_every_encoding(void **state)
 {
@@ -263,8 +262,7 @@ static void a_wrong_datatype_or_shape_is_named(void **state)
     check_str_has(e.text, "tfsimple wants a tensor 'INPUT0'");
 }
 
-/* --- checks --------------------------------------------------------------------------
- */
+/* --- checks ------------------------------------------------------------------ */
 
 static void sums_are_checked_to_the_element(void **state)
 {

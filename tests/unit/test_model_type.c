@@ -57,8 +57,7 @@ static struct pay_message message(const struct model_type *mt,
     return m;
 }
 
-/* --- golden --------------------------------------------------------------------------
- */
+/* --- golden ------------------------------------------------------------------ */
 
 static void show(struct buf *out, struct span s, enum op_protocol protocol)
 {
@@ -114,8 +113,7 @@ static void requests_of_every_type_are_as_they_were(void **state)
     }
 }
 
-/* --- the table -----------------------------------------------------------------------
- */
+/* --- the table --------------------------------------------------------------- */
 
 static void types_are_found_by_name_and_place(void **state)
 {
@@ -146,8 +144,7 @@ static void only_iris_has_numbered_artefacts(void **state)
     buf_done(&uri);
 }
 
-/* --- sizes and values ----------------------------------------------------------------
- */
+/* --- sizes and values -------------------------------------------------------- */
 
 static void tensors_have_the_sizes_that_the_models_take(void **state)
 {
@@ -271,8 +268,7 @@ static void random_flowers_have_plausible_measures(void **state)
     check_true(sum[2] > 3.53 && sum[2] < 3.99 && sum[3] > 1.10 && sum[3] < 1.30);
 }
 
-/* --- refusals ------------------------------------------------------------------------
- */
+/* --- refusals ---------------------------------------------------------------- */
 
 static void refused(const char *name, struct mt_request q, enum err_code code,
                     const char *why)

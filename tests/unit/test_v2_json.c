@@ -48,8 +48,7 @@ static void refused(const char *json, enum err_code code, const char *why)
     "{\"inputs\":[{\"name\":\"x\",\"shape\":" shape ",\"datatype\":\"" type            \
     "\",\"data\":" data "}]}"
 
-/* --- reading -------------------------------------------------------------------------
- */
+/* --- reading ----------------------------------------------------------------- */
 
 static void members_may_come_in_any_order(void **state)
 {
@@ -135,7 +134,7 @@ static void faults_are_named_with_their_place(void **state)
             ERR_FORMAT, "tensor without 'name' at byte 11");
     refused("{\"inputs\":[{\"name\":\"x\"}]}", ERR_FORMAT, "tensor without 'datatype'");
     refused(TENSOR("[1]", "INT9", "[1]"), ERR_FORMAT,
-            "unknown datatype 'INT9' at byte 52");
+            "unknown datatype 'INT9' at byte 46");
     refused(TENSOR("[1]", "INT8", "[128]"), ERR_FORMAT, "128 is no INT8 at byte 61");
     refused(TENSOR("[2]", "INT32", "[1,0.1]"), ERR_FORMAT,
             "0.1 is no INT32 at byte 64");
@@ -239,8 +238,7 @@ static void responses_have_names_and_errors_are_told(void **state)
     check_str_has(e.text, "no 'outputs' in the message");
 }
 
-/* --- writing -------------------------------------------------------------------------
- */
+/* --- writing ----------------------------------------------------------------- */
 
 static void numbers_are_written_with_the_fewest_digits(void **state)
 {

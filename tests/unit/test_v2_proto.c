@@ -64,8 +64,7 @@ static struct pay_message request(const char *bytes)
     return m;
 }
 
-/* --- bytes on the wire ---------------------------------------------------------------
- */
+/* --- bytes on the wire ------------------------------------------------------- */
 
 static const int32_t two_numbers[] = {1, -2};
 
@@ -165,8 +164,7 @@ static void names_may_hold_a_nul(void **state)
     check_int(m.model_name.n, ==, 3);
 }
 
-/* --- faults --------------------------------------------------------------------------
- */
+/* --- faults ------------------------------------------------------------------ */
 
 static void faults_are_named(void **state)
 {
@@ -262,8 +260,7 @@ static void memory_goes_with_the_size_of_the_message(void **state)
     buf_done(&b);
 }
 
-/* --- renaming ------------------------------------------------------------------------
- */
+/* --- renaming ---------------------------------------------------------------- */
 
 static void renamed(const char *from, const char *name, const char *id,
                     const char *want)
@@ -298,8 +295,7 @@ static void renaming_refuses_what_is_not_protobuf(void **state)
     buf_done(&out);
 }
 
-/* --- any message, in every encoding --------------------------------------------------
- */
+/* --- any message, in every encoding ------------------------------------------ */
 
 static struct span random_text(struct rng *rng)
 {

@@ -91,8 +91,7 @@ enum json_kind json_scan_peek(struct json_scan *s)
     }
 }
 
-/* --- objects and arrays ------------------------------------------------------------
- */
+/* --- objects and arrays ------------------------------------------------------ */
 
 bool json_scan_open(struct json_scan *s, enum json_kind kind)
 {
@@ -146,8 +145,7 @@ bool json_scan_element(struct json_scan *s)
     return another(s, ']');
 }
 
-/* --- strings -----------------------------------------------------------------------
- */
+/* --- strings ----------------------------------------------------------------- */
 
 static int hex4(const uint8_t *p)
 {
@@ -298,8 +296,7 @@ bool json_scan_string(struct json_scan *s, struct span *text)
     return false;
 }
 
-/* --- numbers, words, skipping -------------------------------------------------------
- */
+/* --- numbers, words, skipping ------------------------------------------------ */
 
 static size_t take_digits(struct json_scan *s)
 {
@@ -414,8 +411,7 @@ int json_scan_end(struct json_scan *s)
     return s->rc;
 }
 
-/* --- what numbers mean --------------------------------------------------------------
- */
+/* --- what numbers mean ------------------------------------------------------- */
 
 static const double powers_of_ten[] = {
     1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,

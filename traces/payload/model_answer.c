@@ -25,8 +25,7 @@ struct answering {
     struct err *e;
 };
 
-/* --- inputs and outputs --------------------------------------------------------------
- */
+/* --- inputs and outputs ------------------------------------------------------ */
 
 /* Input i as the request gives it: the only one whatever its name, one of several by
  * its name or k6's name for it. NULL: missing, which is recorded. */
@@ -115,8 +114,7 @@ static struct span text_of(struct answering *k, struct buf *text)
     return s;
 }
 
-/* --- functions -----------------------------------------------------------------------
- */
+/* --- functions --------------------------------------------------------------- */
 
 /* OUTPUT0 = INPUT0 + INPUT1, OUTPUT1 = INPUT0 - INPUT1; INT32 wraps. */
 static bool answer_tfsimple(struct answering *k, struct pay_tensor out[2])
@@ -239,8 +237,7 @@ static bool answer_iris(struct answering *k, struct pay_tensor *out)
     return classes != NULL;
 }
 
-/* --- look-alikes ---------------------------------------------------------------------
- */
+/* --- look-alikes ------------------------------------------------------------- */
 
 /* For each item `classes` scores that add up to one. */
 static bool answer_scores(struct answering *k, struct pay_tensor *out, const char *name,
@@ -352,6 +349,10 @@ static bool answer_sentiment(struct answering *k, struct pay_tensor *out)
 static bool answer_synth(struct answering *k, struct pay_tensor *out)
 {
     const struct pay_tensor *in = find_input(k, 0);
+    if (in && in->element_count == 0) {
+        err_set(k->e, ERR_FORMAT, "'%s' is empty", k->mt->inputs[0].name);
+        return false;
+    }
     if (!in)
         return false;
     *out = *in;

@@ -22,8 +22,7 @@
 /* Start of a text for an error message. */
 #define SHOWN(s) (int)((s).n < 40 ? (s).n : 40), (const char *)(s).p
 
-/* --- exact ---------------------------------------------------------------------------
- */
+/* --- exact ------------------------------------------------------------------- */
 
 static bool same_number(const struct pay_tensor *a, const struct pay_tensor *b,
                         uint64_t i)
@@ -122,8 +121,7 @@ static int compare_tensor(const struct pay_tensor *want,
                                    : compare_numbers(want, got, e);
 }
 
-/* --- by form -------------------------------------------------------------------------
- */
+/* --- by form ----------------------------------------------------------------- */
 
 /* An output of `items` rows of `each` elements, whatever its name. */
 static int find_rows(const struct pay_message *answer, int64_t items, int64_t each,

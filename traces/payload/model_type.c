@@ -20,8 +20,7 @@
 
 const char *const mt_values_names[] = {"constant", "counting", "random", NULL};
 
-/* --- the table -----------------------------------------------------------------------
- */
+/* --- the table --------------------------------------------------------------- */
 
 #define SAME(n) .name = (n), .k6_rest_name = (n), .k6_grpc_name = (n)
 
@@ -259,8 +258,7 @@ const char *model_type_k6_refusal(const struct model_type *mt,
     return NULL;
 }
 
-/* --- values --------------------------------------------------------------------------
- */
+/* --- values ------------------------------------------------------------------ */
 
 /* What one request is built from. */
 struct making {
@@ -387,8 +385,7 @@ static int make_numbers(struct making *k, const struct mt_tensor *in,
     return 0;
 }
 
-/* --- requests ------------------------------------------------------------------------
- */
+/* --- requests ---------------------------------------------------------------- */
 
 static const char *name_in(const struct mt_tensor *in, const struct mt_request *q)
 {

@@ -17,8 +17,7 @@
 #include "traces/payload/pay_tensor.h"
 
 enum mt_values {
-    MT_CONSTANT, /* the same values in every request (the correct form of what k6 sends)
-                  */
+    MT_CONSTANT, /* the same in every request: the correct form of what k6 sends */
     MT_COUNTING, /* values that count on from request to request */
     MT_RANDOM,   /* seeded, within the type's valid range */
 };
@@ -32,8 +31,8 @@ struct mt_tensor {
     int32_t dims[4];  /* -1 is the batch size; 0 ends */
     double low, high; /* valid range of MT_RANDOM values; integers include high */
     const char *text; /* BYTES: the constant */
-    bool ramp; /* MT_CONSTANT counts 0, 1, 2 … instead of repeating `constant` */
-    double constant;
+    bool ramp;        /* MT_CONSTANT counts 0, 1, 2 … */
+    double constant;  /* … or repeats this */
 };
 
 struct mt_param {

@@ -67,8 +67,7 @@ int pay_shape_count(const int64_t *shape, uint32_t rank, uint64_t *count, struct
     return 0;
 }
 
-/* --- floats ------------------------------------------------------------------------
- */
+/* --- floats ------------------------------------------------------------------ */
 
 /* The nearest number with `bits` explicit bits of significand, least exponent min_exp
  * (below it the spacing stays), and nothing at or above 2^(max_exp + 1). */
@@ -153,8 +152,7 @@ void pay_store_float(enum pay_type t, uint8_t *at, double v)
     }
 }
 
-/* --- integers ----------------------------------------------------------------------
- */
+/* --- integers ---------------------------------------------------------------- */
 
 bool pay_int_fits(enum pay_type t, int64_t v)
 {
@@ -234,8 +232,7 @@ double pay_tensor_number(const struct pay_tensor *t, uint64_t i)
     }
 }
 
-/* --- look-ups ----------------------------------------------------------------------
- */
+/* --- look-ups ---------------------------------------------------------------- */
 
 const struct pay_tensor *pay_message_tensor(const struct pay_message *m,
                                             const char *name)

@@ -19,8 +19,7 @@
 
 #define NUMBER_TEXT_MAX 48
 
-/* --- numbers as text ----------------------------------------------------------------
- */
+/* --- numbers as text --------------------------------------------------------- */
 
 /* Decimal digits of m with the point `decimals` places from the right. */
 static size_t put_fixed(char *out, bool negative, uint64_t m, int decimals)
@@ -95,8 +94,7 @@ static size_t element_text(const struct pay_tensor *t, uint64_t i,
     return put_fixed(out, true, 0 - (uint64_t)v, 0);
 }
 
-/* --- encoding -----------------------------------------------------------------------
- */
+/* --- encoding ---------------------------------------------------------------- */
 
 static void put_string(struct buf *out, struct span s)
 {
@@ -267,8 +265,7 @@ void v2_json_response(const struct pay_message *m, struct buf *out)
     put_rest(m, "outputs", out);
 }
 
-/* --- decoding -----------------------------------------------------------------------
- */
+/* --- decoding ---------------------------------------------------------------- */
 
 /* Room for one element more in an arena array that doubles: the array, maybe moved.
  * NULL: out of memory, which is recorded. */
@@ -485,8 +482,10 @@ static int known_member(struct json_scan *s, struct span key, const char *const 
 static void parse_datatype(struct json_scan *s, struct pay_tensor *t)
 {
     struct span name;
+    json_scan_peek(s); /* moves to the value */
+    size_t at = json_scan_at(s);
     if (json_scan_string(s, &name) && pay_type_of(name, &t->type) < 0)
-        json_scan_fail(s, ERR_FORMAT, json_scan_at(s), "unknown datatype '%.*s'",
+        json_scan_fail(s, ERR_FORMAT, at, "unknown datatype '%.*s'",
                        (int)(name.n < 40 ? name.n : 40), (const char *)name.p);
 }
 

@@ -77,8 +77,7 @@ static struct span span_of_data(ProtobufCBinaryData d)
     return span_of(d.data, d.len);
 }
 
-/* --- one field on the wire -----------------------------------------------------------
- */
+/* --- one field on the wire --------------------------------------------------- */
 
 enum wire_type { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 
@@ -177,8 +176,7 @@ static int walk(struct span message, size_t at, enum level level, bool request,
     return 0;
 }
 
-/* --- decoding: memory ----------------------------------------------------------------
- */
+/* --- decoding: memory -------------------------------------------------------- */
 
 /* The decoder's memory comes from the arena, up to a bound that goes with the message:
  * a field of two bytes may cost a hundred. */
@@ -207,8 +205,7 @@ static void pool_free(void *data, void *p)
     (void)p;
 }
 
-/* --- decoding: parts -----------------------------------------------------------------
- */
+/* --- decoding: parts --------------------------------------------------------- */
 
 /* Checks that a text is UTF-8, as proto3 demands of strings. */
 static int take_text(ProtobufCBinaryData d, const char *what, struct span *text,
@@ -562,8 +559,7 @@ int v2_proto_parse_response(struct span bytes, struct arena *a, struct pay_messa
     return parse(bytes, false, a, m, e);
 }
 
-/* --- encoding ------------------------------------------------------------------------
- */
+/* --- encoding ---------------------------------------------------------------- */
 
 /* Everything below builds the generated structs in an arena; NULL or false: out of
  * memory. */
@@ -793,8 +789,7 @@ void v2_proto_response(const struct pay_message *m, struct buf *out)
     arena_done(&a);
 }
 
-/* --- renaming ------------------------------------------------------------------------
- */
+/* --- renaming ---------------------------------------------------------------- */
 
 static void put_text_field(struct buf *out, unsigned number, struct span text)
 {
