@@ -18,6 +18,7 @@ static const struct opt_cmd *const help_docs[] = {&help_page, NULL};
 static const struct cmd cmds[] = {
     {"standin", dep_cmd_standin, dep_standin_docs},
     {"help", help_run, help_docs},
+    {"replay", rep_cmd_replay, rep_replay_docs},
     {"campaign", rep_cmd_campaign, rep_campaign_docs},
     {NULL, NULL, NULL},
 };
