@@ -16,6 +16,7 @@ static const struct opt_cmd help_page;
 static const struct opt_cmd *const help_docs[] = {&help_page, NULL};
 
 static const struct cmd cmds[] = {
+    {"synth", trc_cmd_synth, trc_synth_docs},
     {"standin", dep_cmd_standin, dep_standin_docs},
     {"help", help_run, help_docs},
     {"replay", rep_cmd_replay, rep_replay_docs},
