@@ -17,6 +17,7 @@ static const struct opt_cmd *const help_docs[] = {&help_page, NULL};
 
 static const struct cmd cmds[] = {
     {"synth", trc_cmd_synth, trc_synth_docs},
+    {"import", trc_cmd_import, trc_import_docs},
     {"standin", dep_cmd_standin, dep_standin_docs},
     {"help", help_run, help_docs},
     {"replay", rep_cmd_replay, rep_replay_docs},
