@@ -139,6 +139,8 @@ void trc_head_encode(const struct trc_head *h, uint8_t out[TRC_HEAD_BYTES]);
 /* Length of the header frame that seems to begin with these 12 bytes, or 0 when none
  * does. */
 uint32_t trc_head_probe(const uint8_t p[12]);
+/* Whether s, shorter than a header, is how one begins. */
+bool trc_head_begins(struct span s);
 /* s is a whole header frame at byte `at` of the file. ERR_FORMAT: checksum, version or
  * resolution; ERR_LIMIT: a length beyond section 9. *checked tells whether the checksum
  * held, so that the lengths are what the writer wrote. */

@@ -10,8 +10,8 @@
 
 #include "traces/container/trc_format.h"
 
-#define HEAD_MAGIC  0x5A545289u /* 89 54 52 5A */
-#define TAIL_MAGIC  0x45545289u /* 89 54 52 45 */
+#define HEAD_MAGIC  0x5A525489u /* 89 54 52 5A */
+#define TAIL_MAGIC  0x45525489u /* 89 54 52 45 */
 #define FLAG_RUN    0x01u
 #define FLAGS_MUST  0x0Eu
 #define CHECKSUM_AT 128u /* within the frame */
@@ -117,6 +117,12 @@ uint32_t trc_head_probe(const uint8_t p[12])
     if (length < TRC_HEAD_BYTES - 8 || length > TRC_HEAD_MAX - 8)
         return 0;
     return cursor_u32(&c) == HEAD_MAGIC ? length + 8 : 0;
+}
+
+bool trc_head_begins(struct span s)
+{
+    static const uint8_t start[4] = {0x5e, 0x2a, 0x4d, 0x18};
+    return s.n < TRC_HEAD_BYTES && memcmp(s.p, start, s.n < 4 ? s.n : 4) == 0;
 }
 
 static int check_lengths(const struct trc_head *h, uint64_t at, struct err *e)

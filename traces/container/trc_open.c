@@ -35,12 +35,14 @@ static int first_header_later(struct trc_reader *r, const struct err *why,
     if (rc == 0) {
         if (e && e->code == ERR_OK)
             *e = *why;
-        return ERR_FORMAT;
+        return why->code;
     }
     adopt_head(r, &h);
     err_at(&r->pending, ERR_FORMAT, 0, "%s; %" PRIu64 " bytes skipped", why->text,
            r->source.pos);
     r->lost_blocks = h.ordinal;
+    r->loss_to = h.t_min;
+    r->torn = r->data_lost = true;
     r->ordinal = h.ordinal;
     r->loose = true;
     r->lossy = true;
@@ -60,19 +62,14 @@ static int first_block(struct trc_reader *r, struct err *e)
     if (s.n == 0)
         return err_set(e, ERR_TRUNCATED, "the file is empty");
     uint32_t n = s.n >= 12 ? trc_head_probe(s.p) : 0;
-    if (n == 0) {
-        static const uint8_t start[] = "\x5e\x2a\x4d\x18";
-        if (s.n < TRC_HEAD_BYTES && memcmp(s.p, start, s.n < 4 ? s.n : 4) == 0)
-            return err_at(e, ERR_TRUNCATED, s.n,
-                          "the file ends within its first header");
-        err_at(&why, ERR_FORMAT, 0, "not a trace or run: no block header");
-        return first_header_later(r, &why, e);
-    }
-    rc = trc_source_peek(&r->source, n, &s, e);
-    if (rc < 0)
+    if (n > s.n && (rc = trc_source_peek(&r->source, n, &s, e)) < 0)
         return rc;
-    if (s.n < n)
-        return err_at(e, ERR_TRUNCATED, s.n, "the file ends within its first header");
+    if (n > s.n || (n == 0 && trc_head_begins(s)))
+        err_at(&why, ERR_TRUNCATED, s.n, "the file ends within its first header");
+    else if (n == 0)
+        err_at(&why, ERR_FORMAT, 0, "not a trace or run: no block header");
+    if (why.code)
+        return first_header_later(r, &why, e);
     rc = trc_head_decode(s, 0, &h, &checked, &why);
     if (rc < 0)
         return first_header_later(r, &why, e);
@@ -235,20 +232,27 @@ int trc_reader_survey(struct trc_reader *r, struct err *e)
         return 0;
     }
     trc_reader_rewind(r);
-    r->headers_only = true;
+    r->headers_only = r->collect = true;
     trc_index_done(&r->index);
     int rc;
-    uint64_t lost = 0;
-    do {
-        struct trc_block *b;
+    struct trc_block *b;
+    do
         rc = trc_reader_next(r, &b, NULL);
-        lost = r->lost_blocks;
-    } while (!r->ended && rc != ERR_NOMEM && rc != ERR_IO);
-    r->headers_only = false;
+    while (!r->ended && rc != ERR_NOMEM && rc != ERR_IO);
+    uint64_t lost = r->lost_blocks;
+    r->headers_only = r->collect = false;
     r->indexed = rc != ERR_NOMEM && rc != ERR_IO;
     trc_reader_rewind(r);
     r->lost_blocks = lost;
     return r->indexed ? 0 : err_set(e, (enum err_code)rc, "cannot read '%s'", r->path);
+}
+
+bool trc_reader_has_late(const struct trc_reader *r)
+{
+    for (size_t i = 0; i < r->index.n; i++)
+        if (r->index.v[i].kind == TRC_LATE)
+            return true;
+    return !r->indexed;
 }
 
 static bool holds(const struct trc_reader *r, const struct trc_entry *x, int64_t ns)

@@ -51,6 +51,30 @@ uint64_t trc_reader_lost_blocks(const struct trc_reader *r)
     return r->lost_blocks;
 }
 
+struct trc_loss trc_reader_loss(const struct trc_reader *r)
+{
+    return (struct trc_loss){r->lost_blocks, r->lost_records, r->loss_from, r->loss_to};
+}
+
+/* Counts n blocks with (at least) so many records as lost, between the given times. */
+static void count_loss(struct trc_reader *r, uint64_t blocks, uint64_t records,
+                       int64_t from_ns, int64_t to_ns)
+{
+    if (r->lost_blocks == 0 || from_ns < r->loss_from)
+        r->loss_from = from_ns;
+    if (r->lost_blocks == 0 || to_ns > r->loss_to)
+        r->loss_to = to_ns;
+    r->lost_blocks += blocks;
+    r->lost_records += records;
+    r->lossy = true;
+    r->data_lost |= !r->in_end;
+}
+
+static bool holds_records(unsigned kind)
+{
+    return kind == TRC_OPS || kind == TRC_OUTCOMES;
+}
+
 void trc_block_free(struct trc_block *b)
 {
     trc_block_own_free((struct trc_block_own *)(void *)b);
@@ -79,7 +103,8 @@ void trc_reader_rewind(struct trc_reader *r)
     r->loose = r->ended = r->lossy = false;
     r->prev_known = true;
     r->ordinal = r->prev_bytes = 0;
-    r->records = r->blob_count = r->lost_blocks = r->good_end = 0;
+    r->records = r->blob_count = r->lost_blocks = r->lost_records = 0;
+    r->torn = r->in_end = r->data_lost = false;
     r->last_ns = 0;
     err_clear(&r->pending);
 }
@@ -354,14 +379,17 @@ static int resync(struct trc_reader *r, struct err *why, struct err *e)
     if (rc < 0)
         return rc;
     if (rc == 0) {
-        r->lost_blocks++;
+        count_loss(r, 1, 0, r->last_ns, INT64_MAX);
         r->ended = true;
         return err_at(e, ERR_TRUNCATED, at, "no block of this file from here on: %s",
                       why->text);
     }
     uint64_t skipped = r->source.pos - at;
+    r->torn |= h.kind != TRC_INDEX && h.kind != TRC_FOOTER;
     if (h.ordinal >= r->ordinal) {
-        r->lost_blocks += h.ordinal - r->ordinal;
+        if (h.ordinal > r->ordinal)
+            count_loss(r, h.ordinal - r->ordinal, 0, r->last_ns,
+                       holds_records(h.kind) ? h.t_min : INT64_MAX);
         r->ordinal = h.ordinal;
         r->loose = true;
     }
@@ -377,15 +405,53 @@ static int end_early(struct trc_reader *r, struct err *e)
                   "the file was not closed: it ends without a footer");
 }
 
-static int cut_short(struct trc_reader *r, uint64_t wanted, uint64_t got, struct err *e)
+/* h: the header, when that much is there. */
+static int cut_short(struct trc_reader *r, const struct trc_head *h, uint64_t wanted,
+                     uint64_t got, struct err *e)
 {
     r->ended = true;
-    r->lossy = true;
-    r->lost_blocks++;
+    r->in_end |= h && (h->kind == TRC_INDEX || h->kind == TRC_FOOTER);
+    count_loss(r, 1, h && holds_records(h->kind) ? h->records : 0, r->last_ns,
+               INT64_MAX);
     return err_at(e, ERR_TRUNCATED, r->source.pos,
                   "block %" PRIu32 " is cut off: wanted %" PRIu64
                   " bytes, got %" PRIu64,
                   r->ordinal, wanted, got);
+}
+
+/* A header that seems to run past the end of the file: cut off, unless more of the file
+ * follows, and then it is its length that is damaged. */
+static int cut_or_torn(struct trc_reader *r, uint64_t wanted, uint64_t got,
+                       struct err *e)
+{
+    uint64_t at = r->source.pos;
+    struct err why = {0};
+    err_set(&why, ERR_FORMAT, "no block header");
+    int rc = resync(r, &why, NULL);
+    if (rc != ERR_TRUNCATED)
+        return rc == ERR_FORMAT
+                   ? err_at(e, rc, at, "no block header; %" PRIu64 " bytes skipped",
+                            r->source.pos - at)
+                   : err_set(e, (enum err_code)rc, "cannot read on");
+    return err_at(e, ERR_TRUNCATED, at,
+                  "block %" PRIu32 " is cut off: wanted %" PRIu64
+                  " bytes, got %" PRIu64,
+                  r->ordinal, wanted, got);
+}
+
+static bool is_tail(const struct trc_reader *r, struct span s)
+{
+    uint64_t id, footer;
+    return s.n >= TRC_TAIL_BYTES && trc_tail_decode(s.p, &id, &footer) &&
+           id == r->file_id;
+}
+
+/* The tail without a sound footer in front of it. */
+static int end_damaged(struct trc_reader *r, struct err *e)
+{
+    r->ended = true;
+    return err_at(e, ERR_TRUNCATED, r->source.pos,
+                  "the file ends without a sound footer");
 }
 
 /* The header at the source's place. 1: *h is valid and of this file. Otherwise as
@@ -403,9 +469,10 @@ static int take_header(struct trc_reader *r, struct trc_head *h, struct err *e)
     uint32_t n = s.n >= 12 ? trc_head_probe(s.p) : 0;
     if (n > s.n && (rc = trc_source_peek(&r->source, n, &s, e)) < 0)
         return rc;
-    if (n > s.n || (n == 0 && s.n < TRC_HEAD_BYTES &&
-                    memcmp(s.p, "\x5e\x2a\x4d\x18", s.n < 4 ? s.n : 4) == 0))
-        return cut_short(r, n ? n : TRC_HEAD_BYTES, s.n, e);
+    if (n == 0 && is_tail(r, s))
+        return end_damaged(r, e);
+    if (n > s.n || (n == 0 && trc_head_begins(s)))
+        return cut_or_torn(r, n ? n : TRC_HEAD_BYTES, s.n, e);
     if (n == 0) {
         err_set(&why, ERR_FORMAT, "no block header");
         return resync(r, &why, e);
@@ -419,8 +486,8 @@ static int take_header(struct trc_reader *r, struct trc_head *h, struct err *e)
     if (!checked || !is_ours(r, h))
         return resync(r, &why, e);
     /* Lengths that the writer signed but that we do not accept: go on behind them. */
-    r->lost_blocks++;
-    r->lossy = true;
+    count_loss(r, 1, holds_records(h->kind) ? h->records : 0, h->t_min, h->t_max);
+    r->torn = true;
     r->ordinal = h->ordinal + 1;
     r->loose = true;
     if (e && e->code == ERR_OK)
@@ -439,8 +506,10 @@ static int check_ordinal(struct trc_reader *r, const struct trc_head *h, struct 
     if (r->loose || h->ordinal == expected)
         return 0;
     r->lossy = true;
+    r->torn = true;
     if (h->ordinal > expected) {
-        r->lost_blocks += h->ordinal - expected;
+        count_loss(r, h->ordinal - expected, 0, r->last_ns,
+                   holds_records(h->kind) ? h->t_min : INT64_MAX);
         r->ordinal = h->ordinal;
         r->loose = true;
         return err_at(e, ERR_FORMAT, at,
@@ -463,7 +532,7 @@ static int check_place(struct trc_reader *r, const struct trc_head *h, struct er
         h->run != (r->info.kind == TRC_RUN))
         return err_at(e, ERR_FORMAT, at, "block %" PRIu32 ": another kind of file",
                       h->ordinal);
-    bool records = h->kind == TRC_OPS || h->kind == TRC_OUTCOMES;
+    bool records = holds_records(h->kind);
     uint64_t expected = records ? r->records : r->blob_count;
     if (!r->loose && r->prev_known && h->prev_bytes != r->prev_bytes)
         return err_at(e, ERR_FORMAT, at,
@@ -487,10 +556,14 @@ static int pass(struct trc_reader *r, const struct trc_head *h, struct err *e)
 {
     r->loose = false;
     r->prev_known = true;
+    r->in_end |= h->kind == TRC_INDEX;
     r->ordinal = h->ordinal + 1;
     r->prev_bytes = (uint32_t)trc_head_block_bytes(h);
-    if (h->kind == TRC_OPS || h->kind == TRC_OUTCOMES)
+    if (holds_records(h->kind)) {
+        if (r->lossy && h->first_index > r->records)
+            r->lost_records += h->first_index - r->records;
         r->records = h->first_index + h->records;
+    }
     if (h->kind == TRC_BLOBS)
         r->blob_count = h->first_index + h->records;
     if (h->kind == TRC_OPS)
@@ -507,7 +580,7 @@ static void grow_info(struct trc_reader *r, const struct trc_head *h)
         return;
     if (h->ordinal + 1 > info->blocks)
         info->blocks = h->ordinal + 1;
-    if (h->kind != TRC_OPS && h->kind != TRC_OUTCOMES)
+    if (!holds_records(h->kind))
         return;
     if (info->records == 0 || h->t_min < info->first_ns)
         info->first_ns = h->t_min;
@@ -547,7 +620,7 @@ static int take_blobs(struct trc_reader *r, const struct trc_head *h, struct spa
 {
     uint64_t at = r->source.pos;
     int rc = trc_blob_cache_add(&r->blobs, h->first_index, h->records, at, e);
-    if (rc < 0 || r->headers_only || (r->source.seekable && !r->audit))
+    if (rc < 0 || r->headers_only || (r->source.seekable && !r->audit && !r->collect))
         return rc;
     uint8_t *raw[TRC_GROUPS] = {0};
     struct trc_blob_block *b;
@@ -637,9 +710,10 @@ static int take_block(struct trc_reader *r, const struct trc_head *h,
                       struct trc_block_own **out, struct err *e)
 {
     uint64_t at = r->source.pos;
-    bool records = h->kind == TRC_OPS || h->kind == TRC_OUTCOMES || h->kind == TRC_LATE;
+    bool records = holds_records(h->kind) || h->kind == TRC_LATE;
     bool skip = h->kind == TRC_LATE && !(r->wanted & TRC_READ_ANSWERS);
     bool load = h->kind == TRC_META || h->kind == TRC_FOOTER || r->audit ||
+                r->collect ||
                 (!r->headers_only && !skip &&
                  (records || (h->kind == TRC_BLOBS && !r->source.seekable)));
     struct span block = {0};
@@ -648,9 +722,9 @@ static int take_block(struct trc_reader *r, const struct trc_head *h,
     if (load) {
         rc = trc_source_peek(&r->source, (size_t)bytes, &block, e);
         if (rc == 0 && block.n < bytes)
-            return cut_short(r, bytes, block.n, e);
+            return cut_short(r, h, bytes, block.n, e);
     } else if (r->source.seekable && at + bytes > r->source.size) {
-        return cut_short(r, bytes, r->source.size - at, e);
+        return cut_short(r, h, bytes, r->source.size - at, e);
     }
     if (rc == 0 && r->audit)
         rc = trc_audit_block(r->audit, r, h, block, at, e);
@@ -691,8 +765,8 @@ static int hand_over(struct trc_reader *r, struct trc_block_own *b,
         trc_blob_cache_slide(&r->blobs, TRC_BLOB_WINDOW);
     if (r->blob_error.code) {
         r->held = b;
-        r->lost_blocks++;
-        r->lossy = true;
+        r->torn = true;
+        count_loss(r, 1, 0, b->head.t_min, b->head.t_max);
         int rc = r->blob_error.code;
         *e = r->blob_error;
         err_clear(&r->blob_error);
@@ -708,8 +782,11 @@ static int lose(struct trc_reader *r, const struct trc_head *h, int rc, struct e
 {
     if (rc == ERR_NOMEM || rc == ERR_IO || r->ended)
         return rc;
-    r->lost_blocks++;
-    r->lossy = true;
+    r->in_end |= h->kind == TRC_INDEX || h->kind == TRC_FOOTER;
+    r->torn |= !r->in_end;
+    count_loss(r, 1, holds_records(h->kind) ? h->records : 0,
+               holds_records(h->kind) ? h->t_min : r->last_ns,
+               holds_records(h->kind) ? h->t_max : r->last_ns);
     err_clear(&r->blob_error);
     int skip = pass(r, h, e);
     return skip < 0 ? skip : rc;
@@ -744,12 +821,11 @@ static int next(struct trc_reader *r, struct trc_block_own **out, struct err *e)
         if (rc < 0)
             return lose(r, &h, rc, e);
         grow_info(r, &h);
-        if (r->headers_only && (passed = note_entry(r, &h, at, e)) < 0)
+        if (r->collect && (passed = note_entry(r, &h, at, e)) < 0)
             return passed;
         passed = pass(r, &h, e);
         if (passed < 0)
             return passed;
-        r->good_end = r->source.pos;
         if (rc == 1 || h.kind == TRC_FOOTER)
             return rc == 1 ? 1 : take_tail(r, at, e);
     }

@@ -96,9 +96,21 @@ bool trc_reader_note_at(const struct trc_reader *r, size_t i, const char **key,
 int trc_reader_next(struct trc_reader *r, struct trc_block **b, struct err *e) MUST_USE;
 uint64_t trc_reader_lost_blocks(const struct trc_reader *r);
 
+/* What damage took away so far, as far as the blocks around it tell. */
+struct trc_loss {
+    uint64_t blocks;
+    uint64_t records; /* at least: those that later blocks say stood before them */
+    int64_t from_ns,
+        to_ns; /* around them; valid when blocks > 0; to_ns INT64_MAX: the end */
+};
+struct trc_loss trc_reader_loss(const struct trc_reader *r);
+
 /* Next trc_reader_next gives the block that holds the first arrival >= arrival_ns
  * (index if complete, else block headers). ERR_USAGE on a pipe. */
 int trc_reader_seek(struct trc_reader *r, int64_t arrival_ns, struct err *e) MUST_USE;
+
+/* Whether late answers may be among the blocks: true where nothing is known of them. */
+bool trc_reader_has_late(const struct trc_reader *r);
 
 /* Fills records, blocks, first_ns and last_ns of an incomplete file from its block
  * headers alone; nothing to do for a complete one. Damage is passed over (and counted

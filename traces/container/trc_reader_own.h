@@ -34,12 +34,15 @@ struct trc_reader {
     uint32_t ordinal, prev_bytes;
     uint64_t records, blob_count;
     int64_t last_ns; /* t_max of the last block of operations */
-    uint64_t lost_blocks;
-    uint64_t good_end; /* end of the last block that was passed whole */
+    uint64_t lost_blocks, lost_records;
+    int64_t loss_from, loss_to; /* valid when lost_blocks > 0 */
+    bool in_end;    /* INDEX or FOOTER was met: what follows holds no records */
+    bool data_lost; /* more is lost than INDEX and FOOTER */
+    bool torn;      /* damage or foreign bytes stand in front of a block of records */
 
-    uint64_t survey_end; /* end of the last block that a survey saw, index and footer
-                            apart */
-    bool headers_only;   /* a survey: records are not decoded */
+    bool headers_only;          /* a survey: records are not decoded */
+    bool collect;               /* the index is built from the blocks that pass */
+    uint64_t survey_end;        /* end of the last block in it */
     struct trc_audit *audit;    /* a verification: everything is checked, or NULL */
     struct err pending;         /* to be told by the next trc_reader_next */
     struct trc_block_own *held; /* to be given by the one after that */

@@ -16,6 +16,7 @@
 
 #include "traces/container/trc_encode.h"
 #include "traces/container/trc_hash.h"
+#include "traces/container/trc_writer_own.h"
 #include "traces/container/trc_zstd.h"
 
 #define BLOCK_RECORDS     16384u
@@ -93,11 +94,11 @@ static int check_options(struct trc_options *o, struct err *e)
     return 0;
 }
 
-static int open_output(struct trc_writer *w, struct err *e)
+static int open_output(struct trc_writer *w, bool fresh, struct err *e)
 {
+    int flags = O_WRONLY | O_CLOEXEC | (fresh ? O_CREAT | O_TRUNC : 0);
     bool standard = strcmp(w->path, "-") == 0;
-    w->fd = standard ? fcntl(1, F_DUPFD_CLOEXEC, 3)
-                     : open(w->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    w->fd = standard ? fcntl(1, F_DUPFD_CLOEXEC, 3) : open(w->path, flags, 0666);
     if (w->fd < 0)
         return err_sys(e, errno, "cannot write '%s'", w->path);
     struct stat st;
@@ -105,8 +106,8 @@ static int open_output(struct trc_writer *w, struct err *e)
     return 0;
 }
 
-int trc_writer_open(struct trc_writer **out, const char *path,
-                    const struct trc_options *options, struct err *e)
+static int open_writer(struct trc_writer **out, const char *path,
+                       const struct trc_options *options, bool fresh, struct err *e)
 {
     *out = NULL;
     struct trc_writer *w = calloc(1, sizeof *w);
@@ -126,12 +127,48 @@ int trc_writer_open(struct trc_writer **out, const char *path,
     if (rc == 0 && (!w->path || !w->pack))
         rc = err_set(e, ERR_NOMEM, "out of memory for '%s'", path);
     if (rc == 0)
-        rc = open_output(w, e);
+        rc = open_output(w, fresh, e);
     if (rc < 0) {
         free_writer(w);
         return rc;
     }
     *out = w;
+    return 0;
+}
+
+int trc_writer_open(struct trc_writer **out, const char *path,
+                    const struct trc_options *options, struct err *e)
+{
+    return open_writer(out, path, options, true, e);
+}
+
+int trc_writer_resume(struct trc_writer **out, const char *path,
+                      const struct trc_options *options, struct trc_resume *at,
+                      struct err *e)
+{
+    struct trc_options o = *options;
+    o.block_records = 1; /* no record is to come */
+    int rc = open_writer(out, path, &o, false, e);
+    if (rc < 0)
+        return rc;
+    struct trc_writer *w = *out;
+    w->meta_done = true;
+    w->file_id = at->file_id;
+    w->offset = at->offset;
+    w->ordinal = at->ordinal;
+    w->prev_bytes = at->prev_bytes;
+    w->totals = at->totals;
+    w->blobs.count = at->totals.blobs;
+    w->index = at->index;
+    w->tally = at->tally;
+    at->index = (struct trc_index){0};
+    at->tally = (struct trc_tally){0};
+    if (lseek(w->fd, (off_t)at->offset, SEEK_SET) < 0) {
+        err_sys(e, errno, "cannot go to byte %" PRIu64 " of '%s'", at->offset, path);
+        free_writer(w);
+        *out = NULL;
+        return ERR_IO;
+    }
     return 0;
 }
 

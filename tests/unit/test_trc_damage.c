@@ -1,0 +1,482 @@
+/*
+ * test_trc_damage.c - what is left of a file that was cut, flipped, killed or
+ * overwritten.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tests/unit/check.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/trc_random.h"
+#include "traces/base/buf.h"
+#include "traces/container/trc_format.h"
+#include "traces/container/trc_repair.h"
+
+static char path[64], other[96], mended[96];
+
+static int make_paths(void **state)
+{
+    (void)state;
+    snprintf(path, sizeof path, "/tmp/test_trc_damage.%ld", (long)getpid());
+    snprintf(other, sizeof other, "%s.other", path);
+    snprintf(mended, sizeof mended, "%s.mended", path);
+    return 0;
+}
+
+static int remove_paths(void **state)
+{
+    (void)state;
+    unlink(path);
+    unlink(other);
+    unlink(mended);
+    return 0;
+}
+
+static void put_file(const char *to, const uint8_t *p, size_t n)
+{
+    int fd = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    check_true(fd >= 0);
+    check_int(write(fd, p, n), ==, n);
+    close(fd);
+}
+
+static void get_file(const char *from, struct buf *b)
+{
+    struct err e = {0};
+    buf_reset(b);
+    check_ok(buf_read_file(b, from, BUF_MAX, &e), &e);
+}
+
+/* A file with blocks of `per_block` operations, closed or not, and its operations. */
+static struct op *make_file(struct arena *a, uint64_t seed, size_t n,
+                            uint32_t per_block, bool closed,
+                            const struct trc_random *how)
+{
+    struct err e = {0};
+    struct trc_writer *w;
+    struct op *ops = trc_random_ops(a, seed, n, how);
+    struct trc_options options = {.kind = TRC_TRACE, .block_records = per_block};
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    check_ok(trc_writer_note(w, "synth.seed", "7", &e), &e);
+    for (size_t i = 0; i < n; i++)
+        check_ok(trc_writer_op(w, &ops[i], &e), &e);
+    if (closed)
+        check_ok(trc_writer_close(w, &e), &e);
+    else
+        trc_writer_abandon(w);
+    return ops;
+}
+
+struct reading {
+    size_t seen;   /* operations that came, all equal to those that were written */
+    size_t errors; /* before the end */
+    int end;       /* 0, or the code at the end */
+    uint64_t lost;
+    bool opened, complete;
+    struct err first; /* error */
+};
+
+/* Reads a file as far as it goes; every operation that comes must be the right one. */
+static struct reading read_file(const char *from, const struct op *ops, size_t n)
+{
+    struct reading out = {0};
+    struct trc_reader *r;
+    struct trc_block *b;
+    struct err e = {0};
+    out.end = trc_reader_open(&r, from, &e);
+    out.first = e;
+    if (out.end < 0)
+        return out;
+    out.opened = true;
+    for (int rc = 1; rc != 0;) {
+        err_clear(&e);
+        rc = trc_reader_next(r, &b, &e);
+        if (rc < 0) {
+            check_true(rc == ERR_FORMAT || rc == ERR_TRUNCATED || rc == ERR_LIMIT);
+            if (!out.first.code)
+                out.first = e;
+            out.errors++;
+            out.end = rc;
+            if (rc == ERR_TRUNCATED)
+                break;
+            continue;
+        }
+        if (rc == 0) {
+            out.end = 0;
+            break;
+        }
+        for (uint32_t i = 0; i < b->count; i++) {
+            uint64_t at = b->ops[i].index;
+            check_true(at < n);
+            const char *field = trc_op_difference(&ops[at], &b->ops[i]);
+            if (field)
+                fail_msg("operation %d differs in %s", (int)at, field);
+            out.seen++;
+        }
+        trc_block_free(b);
+    }
+    out.lost = trc_reader_lost_blocks(r);
+    out.complete = trc_reader_info(r)->complete;
+    trc_reader_close(r);
+    return out;
+}
+
+/* Ends of the blocks of records, and how many records there are up to them. */
+static size_t block_ends(const char *from, size_t *ends, size_t *counts, size_t max)
+{
+    struct buf b = {0};
+    size_t n = 0, count = 0;
+    get_file(from, &b);
+    for (size_t at = 0; at + TRC_HEAD_BYTES <= b.n;) {
+        uint32_t frame = trc_head_probe(b.p + at);
+        struct trc_head h;
+        bool checked;
+        if (frame == 0)
+            break;
+        check_int(trc_head_decode(span_of(b.p + at, frame), at, &h, &checked, NULL), ==,
+                  0);
+        at += (size_t)trc_head_block_bytes(&h);
+        count += h.kind == TRC_OPS ? h.records : 0;
+        check_true(n < max);
+        ends[n] = at;
+        counts[n++] = count;
+    }
+    buf_done(&b);
+    return n;
+}
+
+static const struct trc_random small = {3, 4, 60, true, true, 1};
+
+static void cut_at_every_byte_gives_the_operations_of_all_whole_blocks(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct buf file = {0};
+    size_t ends[32], counts[32], n = 40;
+    struct op *ops = make_file(&a, 1, n, 10, true, &small);
+    size_t blocks = block_ends(path, ends, counts, 32);
+    get_file(path, &file);
+    for (size_t cut = 0; cut <= file.n; cut++) {
+        size_t whole = 0;
+        for (size_t i = 0; i < blocks && ends[i] <= cut; i++)
+            whole = counts[i];
+        put_file(other, file.p, cut);
+        struct reading got = read_file(other, ops, n);
+        check_int(got.seen, ==, whole);
+        check_int(got.end, ==, cut == file.n ? 0 : ERR_TRUNCATED);
+        check_int(got.complete, ==, cut == file.n);
+    }
+    buf_done(&file);
+    arena_done(&a);
+}
+
+static void a_cut_file_is_repaired_to_what_a_close_would_have_given(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct buf file = {0}, want = {0}, got = {0};
+    size_t ends[32], counts[32], n = 30;
+    struct op *ops = make_file(&a, 2, n, 10, true, &small);
+    get_file(path, &file);
+    block_ends(path, ends, counts, 32);
+    /* Blocks: META, three of operations, INDEX, FOOTER. */
+    for (size_t keep = 1; keep <= 3; keep++) {
+        make_file(&a, 2, 10 * keep, 10, true, &small);
+        get_file(path, &want);
+        for (size_t more = 0; more < 3; more++) {
+            struct trc_repaired done;
+            struct err e = {0};
+            size_t cut = ends[keep] + more * 40;
+            put_file(other, file.p, cut);
+            check_ok(trc_repair(other, mended, &done, &e), &e);
+            check_true(done.copied);
+            check_int(done.records, ==, 10 * keep);
+            check_int(done.loss.blocks, ==, more ? 1 : 0);
+            get_file(mended, &got);
+            check_int(got.n, ==, want.n);
+            check_true(memcmp(got.p, want.p, got.n) == 0);
+            struct reading r = read_file(mended, ops, n);
+            check_int(r.end, ==, 0);
+        }
+    }
+    buf_done(&file);
+    buf_done(&want);
+    buf_done(&got);
+    arena_done(&a);
+}
+
+static void any_flipped_bit_is_noticed_and_costs_one_block_at_most(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct buf file = {0};
+    size_t n = 24, per_block = 8;
+    struct op *ops = make_file(&a, 3, n, (uint32_t)per_block, true, &small);
+    get_file(path, &file);
+    int fd = open(other, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    check_int(write(fd, file.p, file.n), ==, file.n);
+    size_t unnoticed = 0;
+    for (size_t bit = 0; bit < 8 * file.n; bit++) {
+        uint8_t flipped = (uint8_t)(file.p[bit / 8] ^ 1u << bit % 8);
+        check_int(pwrite(fd, &flipped, 1, (off_t)(bit / 8)), ==, 1);
+        struct reading got = read_file(other, ops, n);
+        check_true(got.opened);
+        check_true(got.seen + per_block >= n);
+        struct trc_reader *r;
+        struct err e = {0};
+        check_ok(trc_reader_open(&r, other, &e), &e);
+        if (trc_reader_verify(r, &e) == 0)
+            unnoticed++;
+        trc_reader_close(r);
+        check_int(pwrite(fd, file.p + bit / 8, 1, (off_t)(bit / 8)), ==, 1);
+    }
+    close(fd);
+    /* FORMAT.md leaves bits open: three bytes of the tail are under its checksum too.
+     */
+    check_int(unnoticed, ==, 0);
+    buf_done(&file);
+    arena_done(&a);
+}
+
+static void a_lost_block_is_counted_and_the_rest_is_repaired_with_a_note(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct buf file = {0};
+    size_t ends[32], counts[32], n = 50;
+    struct op *ops = make_file(&a, 4, n, 10, true, &small);
+    struct trc_repaired done;
+    struct err e = {0};
+    struct trc_reader *r;
+    get_file(path, &file);
+    block_ends(path, ends, counts, 32);
+    file.p[ends[2] - 3] ^= 0xff; /* in the second block of operations */
+    put_file(other, file.p, file.n);
+    struct reading got = read_file(other, ops, n);
+    check_int(got.seen, ==, 40);
+    check_int(got.lost, ==, 1);
+    check_int(got.errors, ==, 1);
+    check_str_has(got.first.text, "OPS block 2");
+    check_str_has(got.first.text, "checksum mismatch at byte");
+    check_ok(trc_repair(other, mended, &done, &e), &e);
+    check_int(done.records, ==, 40);
+    check_int(done.loss.blocks, ==, 1);
+    check_int(done.loss.records, ==, 10);
+    check_int(done.loss.from_ns, ==, ops[10].arrival_ns);
+    check_int(done.loss.to_ns, ==, ops[19].arrival_ns);
+    check_true(!done.copied);
+    check_ok(trc_reader_open(&r, mended, &e), &e);
+    check_str(trc_reader_note(r, "repair.lost_operations"), "10");
+    check_str(trc_reader_note(r, "synth.seed"), "7");
+    check_ok(trc_reader_verify(r, &e), &e);
+    trc_reader_close(r);
+    buf_done(&file);
+    arena_done(&a);
+}
+
+static void missing_blocks_are_told_and_what_follows_is_read(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct buf file = {0};
+    size_t ends[32], counts[32], n = 50;
+    struct op *ops = make_file(&a, 5, n, 10, true, &small);
+    get_file(path, &file);
+    block_ends(path, ends, counts, 32);
+    size_t gap = ends[3] - ends[1]; /* the second and third block of operations */
+    memmove(file.p + ends[1], file.p + ends[3], file.n - ends[3]);
+    put_file(other, file.p, file.n - gap);
+    struct reading got = read_file(other, ops, n);
+    check_int(got.seen, ==, 30);
+    check_int(got.lost, ==, 3); /* and the footer, whose offsets are no longer true */
+    check_str_has(got.first.text, "blocks 2 to 3 are missing");
+    buf_done(&file);
+    arena_done(&a);
+}
+
+static void foreign_bytes_between_blocks_cost_no_operation(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct buf file = {0}, torn = {0};
+    size_t ends[32], counts[32], n = 20;
+    struct op *ops = make_file(&a, 6, n, 10, true, &small);
+    get_file(path, &file);
+    block_ends(path, ends, counts, 32);
+    buf_add(&torn, file.p, ends[1]);
+    for (int i = 0; i < 300000; i++) /* longer than one look for the next header */
+        buf_u8(&torn, (uint8_t)i);
+    buf_add(&torn, file.p + ends[1], file.n - ends[1]);
+    put_file(other, torn.p, torn.n);
+    struct reading got = read_file(other, ops, n);
+    check_int(got.seen, ==, n);
+    check_str_has(got.first.text, "no block header; 300000 bytes skipped at byte");
+    buf_done(&file);
+    buf_done(&torn);
+    arena_done(&a);
+}
+
+static void the_stale_tail_of_an_older_file_is_never_read(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct buf old = {0}, new = {0};
+    size_t ends[64], counts[64];
+    make_file(&a, 7, 200, 10, true, &small);
+    get_file(path, &old);
+    struct op *ops = make_file(&a, 8, 20, 10, true, &small);
+    get_file(path, &new);
+    check_true(old.n > new.n);
+    size_t whole = new.n;
+    buf_add(&new, old.p + new.n, old.n - new.n);
+    put_file(other, new.p, new.n);
+    struct reading got = read_file(other, ops, 20);
+    check_int(got.seen, ==, 20);
+    check_int(got.end, ==, 0);
+    check_int(got.errors, ==, 0);
+    struct trc_reader *r;
+    struct err e = {0};
+    check_ok(trc_reader_open(&r, other, &e), &e);
+    check_int(trc_reader_verify(r, &e), ==, ERR_FORMAT);
+    check_str_has(e.text, "bytes stand behind the end of the file's own");
+    err_clear(&e);
+    check_ok(trc_reader_survey(r, &e), &e);
+    check_true(trc_reader_info(r)->complete);
+    check_int(trc_reader_info(r)->records, ==, 20);
+    trc_reader_close(r);
+    /* The same without a footer: whole blocks of the old file follow ours directly. */
+    size_t blocks = block_ends(path, ends, counts, 64);
+    size_t ours = ends[blocks - 3];
+    put_file(path, old.p, old.n);
+    blocks = block_ends(path, ends, counts, 64);
+    buf_reset(&new);
+    struct buf mine = {0};
+    get_file(other, &mine);
+    buf_add(&new, mine.p, ours);
+    buf_add(&new, old.p + ends[3], old.n - ends[3]);
+    put_file(other, new.p, new.n);
+    got = read_file(other, ops, 20);
+    check_int(got.seen, ==, 20);
+    check_int(got.end, ==, ERR_TRUNCATED);
+    check_str_has(got.first.text, "a block of another file");
+    (void)whole;
+    buf_done(&mine);
+    buf_done(&old);
+    buf_done(&new);
+    arena_done(&a);
+}
+
+static void a_killed_writer_leaves_what_it_flushed(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct op *ops = trc_random_ops(&a, 9, 100, &small);
+    int ready[2];
+    check_int(pipe(ready), ==, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct trc_writer *w;
+        struct trc_options options = {.kind = TRC_TRACE, .flush_ns = 1};
+        if (trc_writer_open(&w, path, &options, NULL) < 0)
+            _exit(1);
+        for (size_t i = 0; i < 60; i++)
+            if (trc_writer_op(w, &ops[i], NULL) < 0)
+                _exit(1);
+        if (trc_writer_tick(w, NULL) < 0)
+            _exit(1);
+        (void)!write(ready[1], "x", 1);
+        pause();
+        _exit(0);
+    }
+    char c;
+    close(ready[1]);
+    check_int(read(ready[0], &c, 1), ==, 1);
+    close(ready[0]);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    struct reading got = read_file(path, ops, 100);
+    check_int(got.seen, ==, 60);
+    check_int(got.end, ==, ERR_TRUNCATED);
+    check_str_has(got.first.text, "was not closed: it ends without a footer at byte");
+    arena_done(&a);
+}
+
+static void lost_blobs_leave_length_and_hash_of_the_bodies(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct buf file = {0};
+    static uint8_t body[20000];
+    struct err e = {0};
+    struct trc_writer *w;
+    struct trc_reader *r;
+    struct trc_block *b;
+    struct op o = *trc_random_ops(&a, 10, 1, &small);
+    struct rng rng;
+    rng_init(&rng, 1);
+    for (size_t i = 0; i < sizeof body; i++)
+        body[i] = (uint8_t)rng_u64(&rng);
+    o.request = op_body_of(span_of(body, sizeof body));
+    struct trc_options options = {.kind = TRC_TRACE, .block_records = 1};
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    for (int i = 0; i < 4; i++) {
+        check_ok(trc_writer_op(w, &o, &e), &e);
+        o.arrival_ns += 10;
+    }
+    check_ok(trc_writer_close(w, &e), &e);
+    get_file(path, &file);
+    check_true(file.n < 3 * sizeof body); /* stored inline once, in blobs once */
+    size_t ends[32], counts[32];
+    check_int(block_ends(path, ends, counts, 32), ==,
+              8); /* META OPS BLOBS OPS OPS OPS … */
+    check_ok(trc_reader_open(&r, path, &e), &e);
+    check_ok(trc_reader_verify(r, &e), &e);
+    trc_reader_close(r);
+    file.p[ends[2] - 100] ^= 1;
+    put_file(other, file.p, file.n);
+    check_ok(trc_reader_open(&r, other, &e), &e);
+    size_t errors = 0, kept = 0, elided = 0;
+    for (int rc; (rc = trc_reader_next(r, &b, &e)) != 0; err_clear(&e)) {
+        if (rc < 0) {
+            check_str_has(e.text, "BLOBS block 2: payload: checksum mismatch");
+            errors++;
+            continue;
+        }
+        kept += b->ops[0].request.state == OP_BODY_KEPT;
+        elided += b->ops[0].request.state == OP_BODY_ELIDED;
+        check_int(b->ops[0].request.bytes, ==, sizeof body);
+        check_true(b->ops[0].request.hash[0] == o.request.hash[0]);
+        trc_block_free(b);
+    }
+    check_int(errors, ==, 1);
+    check_int(kept, ==, 1);
+    check_int(elided, ==, 3);
+    trc_reader_close(r);
+    buf_done(&file);
+    arena_done(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cut_at_every_byte_gives_the_operations_of_all_whole_blocks),
+        cmocka_unit_test(a_cut_file_is_repaired_to_what_a_close_would_have_given),
+        cmocka_unit_test(any_flipped_bit_is_noticed_and_costs_one_block_at_most),
+        cmocka_unit_test(a_lost_block_is_counted_and_the_rest_is_repaired_with_a_note),
+        cmocka_unit_test(missing_blocks_are_told_and_what_follows_is_read),
+        cmocka_unit_test(foreign_bytes_between_blocks_cost_no_operation),
+        cmocka_unit_test(the_stale_tail_of_an_older_file_is_never_read),
+        cmocka_unit_test(a_killed_writer_leaves_what_it_flushed),
+        cmocka_unit_test(lost_blobs_leave_length_and_hash_of_the_bodies),
+    };
+    return cmocka_run_group_tests(tests, make_paths, remove_paths);
+}

@@ -1,0 +1,523 @@
+/*
+ * cmd_trace.c - `reprise trace VERB`: look at traces and runs, mend them, make new
+ * ones.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "traces/base/units.h"
+#include "traces/container/trc_repair.h"
+#include "traces/tool/trc_cut.h"
+#include "traces/tool/trc_print.h"
+#include "traces/tool/trc_select.h"
+#include "traces/tool/trc_show.h"
+
+#define OUT_CHUNK (256u * 1024) /* printed at once */
+
+static int flush_out(struct buf *out, struct err *e)
+{
+    int rc = buf_check(out, e);
+    if (rc == 0 && out->n && fwrite(out->p, 1, out->n, stdout) != out->n)
+        rc = err_sys(e, errno, "cannot write to standard output");
+    buf_reset(out);
+    return rc;
+}
+
+static int end_out(struct err *e)
+{
+    return fflush(stdout) == 0 ? 0
+                               : err_sys(e, errno, "cannot write to standard output");
+}
+
+static void warn(const struct opt_cmd *cmd, const struct err *e)
+{
+    fprintf(stderr, "reprise %s: warning: %s\n", cmd->name, e->text);
+}
+
+/* --- info ----------------------------------------------------------------- */
+
+struct info_config {
+    bool json;
+};
+static const struct opt info_opts[] = {
+    {.name = "json",
+     .type = OPT_FLAG,
+     .at = offsetof(struct info_config, json),
+     .help = "print one JSON object"},
+    {.name = NULL},
+};
+static const struct opt_cmd info_page = {
+    .name = "trace info",
+    .summary = "say what a trace or a run holds",
+    .synopsis = "FILE [--json]",
+    .about =
+        "Reads the footer and the index, so it takes the same few milliseconds for a "
+        "file of any size. A file that was not closed is gone through header by "
+        "header; "
+        "then counts by model, tier and protocol are not known. A stream (\"-\") is "
+        "read "
+        "to its end.",
+    .opts = info_opts,
+    .examples = "# what is in it\n"
+                "reprise trace info day.trace\n"
+                "# how many operations\n"
+                "reprise trace info day.trace --json | jq .operations\n",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+/* A stream, read to its end: what is damaged is counted on the way. */
+static int read_through(struct trc_reader *r, struct err *e)
+{
+    struct trc_block *b;
+    struct err why = {0};
+    int rc;
+    trc_reader_want(r, TRC_READ_SCHEDULE);
+    while ((rc = trc_reader_next(r, &b, &why)) != 0) {
+        if (rc == ERR_IO || rc == ERR_NOMEM) {
+            *e = why;
+            return rc;
+        }
+        if (rc == 1)
+            trc_block_free(b);
+        err_clear(&why);
+    }
+    return 0;
+}
+
+static int info(const char *path, bool json, struct err *e)
+{
+    struct trc_reader *r;
+    int rc = trc_reader_open(&r, path, e);
+    if (rc < 0)
+        return rc;
+    if (trc_reader_info(r)->file_bytes == 0)
+        rc = read_through(r, e);
+    else
+        rc = trc_reader_survey(r, e);
+    struct buf out = {0};
+    if (rc == 0) {
+        if (json)
+            trc_show_json(r, path, &out);
+        else
+            trc_show_text(r, path, &out);
+        rc = flush_out(&out, e);
+    }
+    buf_done(&out);
+    trc_reader_close(r);
+    return rc == 0 ? end_out(e) : rc;
+}
+
+static int run_info(int argc, char **argv)
+{
+    struct info_config config = {0};
+    struct err e = {0};
+    int operands, rc = opt_parse(&info_page, argc, argv, &config, &operands, &e);
+    if (rc > 0)
+        return EXIT_DONE;
+    if (rc == 0)
+        rc = info(argv[1], config.json, &e);
+    return rc < 0 ? opt_fail(&info_page, &e) : EXIT_DONE;
+}
+
+/* --- cat ------------------------------------------------------------------ */
+
+struct cat_config {
+    bool jsonl;
+    const char *models, *tiers, *protocols, *statuses;
+    int64_t from_ns, to_ns;
+};
+static const struct opt cat_opts[] = {
+    {.name = "jsonl",
+     .type = OPT_FLAG,
+     .at = offsetof(struct cat_config, jsonl),
+     .help = "print one JSON object a line, with everything that is stored"},
+    {.name = "model",
+     .type = OPT_STR,
+     .at = offsetof(struct cat_config, models),
+     .arg = "LIST",
+     .help = "only these models, pipelines or experiments"},
+    {.name = "tier",
+     .type = OPT_STR,
+     .at = offsetof(struct cat_config, tiers),
+     .arg = "LIST",
+     .help = "only these tiers"},
+    {.name = "protocol",
+     .type = OPT_STR,
+     .at = offsetof(struct cat_config, protocols),
+     .arg = "LIST",
+     .help = "only these protocols: rest, grpc, kafka, control"},
+    {.name = "status",
+     .type = OPT_STR,
+     .at = offsetof(struct cat_config, statuses),
+     .arg = "LIST",
+     .help =
+         "only these answers: 503, 5xx, grpc:14, grpc:UNAVAILABLE, ok, failed, none, "
+         "and causes of failure in runs (deadline, reset and so on)"},
+    {.name = "from",
+     .type = OPT_DURATION,
+     .at = offsetof(struct cat_config, from_ns),
+     .arg = "TIME",
+     .help = "from this time on (arrival in a trace, due in a run)"},
+    {.name = "to",
+     .type = OPT_DURATION,
+     .at = offsetof(struct cat_config, to_ns),
+     .arg = "TIME",
+     .help = "up to this time, itself excluded"},
+    {.name = NULL},
+};
+static const struct opt_cmd cat_page = {
+    .name = "trace cat",
+    .summary = "print the operations of a trace or the outcomes of a run",
+    .synopsis = "FILE [--jsonl] [OPTION]...",
+    .about =
+        "One line per record, in the order of the file. The keys of the JSON lines are "
+        "those of traces/FORMAT.md, section 10.\n\n"
+        "Damaged blocks are passed over with a warning, and the exit status is 65 "
+        "then. "
+        "A file that was not closed is printed up to its last whole block.",
+    .opts = cat_opts,
+    .examples = "# what failed in the second minute\n"
+                "reprise trace cat a.run --status failed --from 1m --to 2m\n"
+                "# bodies of one model's operations\n"
+                "reprise trace cat day.trace --jsonl --model iris | jq .body\n",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+static void cat_block(const struct trc_block *b, const struct trc_select *s, bool jsonl,
+                      struct buf *out)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (b->ops && trc_select_op(s, &b->ops[i]))
+            (jsonl ? trc_print_op_json : trc_print_op_text)(&b->ops[i], out);
+        if (b->outcomes && trc_select_outcome(s, &b->outcomes[i]))
+            (jsonl ? trc_print_outcome_json : trc_print_outcome_text)(&b->outcomes[i],
+                                                                      out);
+    }
+    /* A late answer does not repeat what its operation was: no filter can judge it. */
+    bool all = s->model_count == 0 && s->tiers == 0 && s->protocols == 0 &&
+               s->status_count == 0 && s->from_ns == INT64_MIN && s->to_ns == INT64_MAX;
+    for (uint32_t i = 0; all && i < b->late_count; i++)
+        (jsonl ? trc_print_late_json : trc_print_late_text)(&b->late[i], out);
+}
+
+/* 0: all of it; 1: something was damaged and told. */
+static int cat(const char *path, const struct trc_select *s, bool jsonl, struct err *e)
+{
+    struct trc_reader *r;
+    int rc = trc_reader_open(&r, path, e), damaged = 0;
+    if (rc < 0)
+        return rc;
+    if (s->from_ns > INT64_MIN && trc_reader_info(r)->complete &&
+        trc_reader_info(r)->file_bytes)
+        rc = trc_reader_seek(r, s->from_ns, e);
+    struct buf out = {0};
+    while (rc == 0) {
+        struct trc_block *b;
+        struct err why = {0};
+        int got = trc_reader_next(r, &b, &why);
+        if (got == 0)
+            break;
+        if (got == ERR_IO || got == ERR_NOMEM) {
+            *e = why;
+            rc = got;
+        } else if (got < 0) {
+            warn(&cat_page, &why);
+            damaged |= trc_reader_lost_blocks(r) > 0 || got != ERR_TRUNCATED;
+        } else {
+            cat_block(b, s, jsonl, &out);
+            bool over = b->ops && b->count && b->ops[0].arrival_ns >= s->to_ns;
+            trc_block_free(b);
+            if (out.n >= OUT_CHUNK || out.failed)
+                rc = flush_out(&out, e);
+            if (over)
+                break;
+        }
+    }
+    if (rc == 0)
+        rc = flush_out(&out, e);
+    buf_done(&out);
+    trc_reader_close(r);
+    if (rc == 0)
+        rc = end_out(e);
+    return rc < 0 ? rc : damaged;
+}
+
+static int run_cat(int argc, char **argv)
+{
+    struct cat_config c = {0};
+    struct trc_select s = {0};
+    struct err e = {0};
+    int operands, rc = opt_parse(&cat_page, argc, argv, &c, &operands, &e);
+    if (rc > 0)
+        return EXIT_DONE;
+    if (rc == 0)
+        rc = trc_select_init(&s, c.models, c.tiers, c.protocols, c.statuses,
+                             opt_given(&cat_page, "from") ? c.from_ns : INT64_MIN,
+                             opt_given(&cat_page, "to") ? c.to_ns : INT64_MAX, &e);
+    if (rc == 0)
+        rc = cat(argv[1], &s, c.jsonl, &e);
+    trc_select_done(&s);
+    return rc < 0 ? opt_fail(&cat_page, &e) : rc == 1 ? EXIT_DATA : EXIT_DONE;
+}
+
+/* --- verify --------------------------------------------------------------- */
+
+struct verify_config {
+    bool quiet;
+};
+static const struct opt verify_opts[] = {
+    {.name = "quiet",
+     .type = OPT_FLAG,
+     .at = offsetof(struct verify_config, quiet),
+     .help = "say nothing when all is well"},
+    {.name = NULL},
+};
+static const struct opt_cmd verify_page = {
+    .name = "trace verify",
+    .summary = "read everything once and hold it against its checksums and totals",
+    .synopsis = "FILE...",
+    .about =
+        "Checks every checksum, the form of every block, the order of arrivals, and "
+        "that "
+        "index, totals and content hash are those of the blocks. The first fault is "
+        "named with file, offset and reason; exit status 65 then.",
+    .opts = verify_opts,
+    .examples = "# before a file is archived\n"
+                "reprise trace verify day.trace a.run\n",
+    .min_args = 1,
+    .max_args = -1,
+};
+
+static int verify(const char *path, bool quiet, struct err *e)
+{
+    struct trc_reader *r;
+    char hash[TRC_HASH_TEXT];
+    int rc = trc_reader_open(&r, path, e);
+    if (rc < 0)
+        return rc;
+    rc = trc_reader_verify(r, e);
+    const struct trc_info *info = trc_reader_info(r);
+    if (rc == 0 && !quiet)
+        printf("%s: sound, %" PRIu64 " operations in %" PRIu64 " blocks, hash %s\n",
+               path, info->records, info->blocks,
+               trc_hash_text(info->content_hash, hash));
+    trc_reader_close(r);
+    return rc;
+}
+
+static int run_verify(int argc, char **argv)
+{
+    struct verify_config c = {0};
+    struct err e = {0};
+    int status = EXIT_DONE;
+    int operands, rc = opt_parse(&verify_page, argc, argv, &c, &operands, &e);
+    if (rc > 0)
+        return EXIT_DONE;
+    if (rc < 0)
+        return opt_fail(&verify_page, &e);
+    for (int i = 1; i <= operands; i++) {
+        err_clear(&e);
+        if (verify(argv[i], c.quiet, &e) < 0) {
+            int failed = opt_fail(&verify_page, &e);
+            status = status == EXIT_DONE ? failed : status;
+        }
+    }
+    if (end_out(&e) < 0 && status == EXIT_DONE)
+        status = opt_fail(&verify_page, &e);
+    return status;
+}
+
+/* --- repair --------------------------------------------------------------- */
+
+struct repair_config {
+    const char *out;
+};
+static const struct opt repair_opts[] = {
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_STR,
+     .at = offsetof(struct repair_config, out),
+     .arg = "OUT",
+     .help =
+         "the whole file; may be FILE itself, which is replaced once OUT is complete"},
+    {.name = NULL},
+};
+static const struct opt_cmd repair_page = {
+    .name = "trace repair",
+    .summary = "make a whole file from a damaged or unfinished one",
+    .synopsis = "FILE -o OUT",
+    .about =
+        "Index and footer are made anew behind the last whole block. Where blocks "
+        "inside "
+        "are lost, the rest is written anew and the notes repair.* say what is "
+        "missing.\n\n"
+        "Exit status 0: nothing was lost. 3: blocks were lost, and how many operations "
+        "at least, and around when, is printed. 65: nothing in the file can be used.",
+    .opts = repair_opts,
+    .examples = "# after a crash or a full disk\n"
+                "reprise trace repair broken.run -o whole.run\n",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+static void print_loss(const struct trc_repaired *done)
+{
+    char from[UNITS_TEXT_MAX], to[UNITS_TEXT_MAX];
+    const struct trc_loss *l = &done->loss;
+    printf("lost: %" PRIu64 " blocks with at least %" PRIu64
+           " operations, from %s to %s\n",
+           l->blocks, l->records, units_duration_text(l->from_ns, from),
+           l->to_ns == INT64_MAX ? "the end" : units_duration_text(l->to_ns, to));
+    if (done->lost_answers)
+        printf("lost: %" PRIu64 " late answers to lost operations\n",
+               done->lost_answers);
+}
+
+static int run_repair(int argc, char **argv)
+{
+    struct repair_config c = {0};
+    struct err e = {0};
+    struct trc_repaired done;
+    int operands, rc = opt_parse(&repair_page, argc, argv, &c, &operands, &e);
+    if (rc > 0)
+        return EXIT_DONE;
+    if (rc == 0 && !c.out)
+        rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
+    if (rc == 0)
+        rc = trc_repair(argv[1], c.out, &done, &e);
+    if (rc == 0) {
+        printf("%s: %" PRIu64 " operations, %s\n", c.out, done.records,
+               done.copied ? "blocks as they were" : "blocks written anew");
+        if (done.loss.blocks)
+            print_loss(&done);
+        rc = end_out(&e);
+    }
+    if (rc < 0)
+        return opt_fail(&repair_page, &e);
+    return done.loss.blocks ? EXIT_INVALID : EXIT_DONE;
+}
+
+/* --- cut ------------------------------------------------------------------ */
+
+struct cut_config {
+    const char *out;
+    int64_t from_ns, to_ns;
+    uint64_t count;
+    bool keep_times, quiet;
+};
+static const struct opt cut_opts[] = {
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_STR,
+     .at = offsetof(struct cut_config, out),
+     .arg = "OUT",
+     .help = "the new trace; \"-\" is standard output"},
+    {.name = "from",
+     .type = OPT_DURATION,
+     .at = offsetof(struct cut_config, from_ns),
+     .arg = "TIME",
+     .help = "operations that arrive at this time or later"},
+    {.name = "to",
+     .type = OPT_DURATION,
+     .at = offsetof(struct cut_config, to_ns),
+     .arg = "TIME",
+     .help = "operations that arrive before this time"},
+    {.name = "count",
+     .letter = 'n',
+     .type = OPT_U64,
+     .at = offsetof(struct cut_config, count),
+     .arg = "N",
+     .help = "at most N operations"},
+    {.name = "keep-times",
+     .type = OPT_FLAG,
+     .at = offsetof(struct cut_config, keep_times),
+     .help = "leave arrivals as they are, instead of counting from --from"},
+    {.name = "quiet",
+     .type = OPT_FLAG,
+     .at = offsetof(struct cut_config, quiet),
+     .help = "no summary"},
+    {.name = NULL},
+};
+static const struct opt_cmd cut_page = {
+    .name = "trace cut",
+    .summary = "copy a part of a trace, by time or count",
+    .synopsis = "FILE [--from TIME] [--to TIME] [--count N] -o OUT",
+    .about = "The time --from becomes the beginning of the new trace, and the calendar "
+             "time of "
+             "that beginning moves along; --keep-times leaves both as they are.",
+    .opts = cut_opts,
+    .examples =
+        "# the second quarter of an hour\n"
+        "reprise trace cut day.trace --from 15m --to 30m -o part.trace\n"
+        "# the first thousand operations, as JSON\n"
+        "reprise trace cut day.trace --count 1000 -o - | reprise trace cat --jsonl -\n",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+static int run_cut(int argc, char **argv)
+{
+    struct cut_config c = {0};
+    struct err e = {0};
+    struct trc_cut_done done;
+    int operands, rc = opt_parse(&cut_page, argc, argv, &c, &operands, &e);
+    if (rc > 0)
+        return EXIT_DONE;
+    struct trc_cut how = {.from_ns = c.from_ns,
+                          .to_ns = rc == 0 && opt_given(&cut_page, "to") ? c.to_ns
+                                                                         : INT64_MAX,
+                          .count = c.count,
+                          .keep_times = c.keep_times};
+    if (rc == 0 && !c.out)
+        rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
+    if (rc == 0 && how.from_ns >= how.to_ns)
+        rc = err_set(&e, ERR_USAGE, "--from must be before --to");
+    if (rc == 0 && how.from_ns < 0)
+        rc = err_set(&e, ERR_USAGE, "--from must not be negative");
+    if (rc == 0)
+        rc = trc_cut(argv[1], c.out, &how, &done, &e);
+    if (rc < 0)
+        return opt_fail(&cut_page, &e);
+    if (done.unclosed)
+        fprintf(stderr,
+                "reprise %s: warning: '%s' was not closed; all that is whole was "
+                "read\n",
+                cut_page.name, argv[1]);
+    if (!c.quiet)
+        fprintf(stderr, "%s: %" PRIu64 " operations\n", c.out, done.written);
+    return EXIT_DONE;
+}
+
+/* --- verbs ---------------------------------------------------------------- */
+
+const struct opt_cmd *const trc_trace_docs[] = {&info_page,   &cat_page, &verify_page,
+                                                &repair_page, &cut_page, NULL};
+static int (*const runs[])(int, char **) = {run_info, run_cat, run_verify, run_repair,
+                                            run_cut};
+
+static const struct opt_cmd trace_page = {.name = "trace"};
+
+int trc_cmd_trace(int argc, char **argv)
+{
+    struct err e = {0};
+    const char *names[sizeof runs / sizeof *runs + 1] = {NULL};
+    for (size_t i = 0; trc_trace_docs[i]; i++) {
+        names[i] = strchr(trc_trace_docs[i]->name, ' ') + 1;
+        if (argc > 1 && strcmp(argv[1], names[i]) == 0)
+            return runs[i](argc - 1, argv + 1);
+    }
+    const char *near = argc > 1 ? opt_nearest(argv[1], names) : NULL;
+    if (argc < 2)
+        err_set(&e, ERR_USAGE, "a verb is needed: info, cat, verify, repair or cut");
+    else
+        err_set(&e, ERR_USAGE, "unknown verb '%s'%s%s%s", argv[1],
+                near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return opt_fail(&trace_page, &e);
+}
