@@ -23,8 +23,20 @@ enum cap_loss {
     CAP_LOSS_RESET,
 };
 
+/* What of an exchange is told. Nearly all come whole, when the answer is complete.
+ * Where it is not CAP_EXCHANGE_EARLY_NS (packet time) after the request's last byte,
+ * the request is told first, so that nobody who wants requests in order waits for a
+ * slow model, and its answer once it is complete or will not come; `connection` and
+ * `stream` are the same in both. With ANSWER, the request's body is not there any more.
+ */
+enum cap_part { CAP_PART_WHOLE, CAP_PART_REQUEST, CAP_PART_ANSWER };
+#define CAP_EXCHANGE_EARLY_NS (3 * CLK_SEC)
+
 struct cap_message {
     struct clk_wall first, last; /* its first and last byte */
+    /* What cap_parse_counts.record_bytes counts for it: summed over all that is handed
+     * on, they are equal. With parts, each byte is told once. */
+    uint64_t counted_bytes;
     const struct op_header
         *headers; /* wire order, names in lower case, pseudo ones apart */
     uint32_t header_count;
@@ -36,6 +48,7 @@ struct cap_message {
 };
 
 struct cap_exchange {
+    enum cap_part part;
     enum cap_wire wire;
     uint64_t connection; /* cap_flow_info.ordinal */
     uint32_t stream;     /* HTTP/2 stream id; HTTP/1.1: request number on it, from 0 */
