@@ -16,10 +16,13 @@ static const struct opt_cmd help_page;
 static const struct opt_cmd *const help_docs[] = {&help_page, NULL};
 
 static const struct cmd cmds[] = {
+    {"synth", trc_cmd_synth, trc_synth_docs},
+    {"import", trc_cmd_import, trc_import_docs},
     {"trace", trc_cmd_trace, trc_trace_docs},
+    {"replay", rep_cmd_replay, rep_replay_docs},
+    {"campaign", rep_cmd_campaign, rep_campaign_docs},
     {"standin", dep_cmd_standin, dep_standin_docs},
     {"help", help_run, help_docs},
-    {"campaign", rep_cmd_campaign, rep_campaign_docs},
     {NULL, NULL, NULL},
 };
 

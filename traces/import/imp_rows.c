@@ -118,8 +118,9 @@ int imp_cells_header(struct zst_input *in, const char *const *names, size_t n,
     int rc = zst_input_line(in, &line, e);
     if (rc == 0)
         return err_set(e, ERR_FORMAT, "the file is empty");
-    if (rc > 0)
-        rc = split(&cells, line, e);
+    if (rc < 0)
+        return rc;
+    rc = split(&cells, line, e);
     if (rc == 0)
         rc = find(&cells, names, n, at, e);
     *width = rc == 0 ? cells.n : 0;

@@ -47,7 +47,7 @@ struct mix_options {
      offsetof(T, field.model_types),                                                   \
      "LIST",                                                                           \
      "iris",                                                                           \
-     "Model types, with weights if wanted: iris:3,tfsimple",                           \
+     "model types, with weights if wanted: iris:3,tfsimple",                           \
      NULL,                                                                             \
      "MODEL_TYPE"},                                                                    \
         {"instances",                                                                  \
@@ -56,7 +56,7 @@ struct mix_options {
          offsetof(T, field.instances),                                                 \
          "LIST",                                                                       \
          "1",                                                                          \
-         "Models of each type: one number for all types, or one per type; 0 leaves a " \
+         "models of each type: one number for all types, or one per type; 0 leaves a " \
          "type "                                                                       \
          "out",                                                                        \
          NULL,                                                                         \
@@ -67,7 +67,7 @@ struct mix_options {
          offsetof(T, field.popularity),                                                \
          "LAW",                                                                        \
          "uniform",                                                                    \
-         "How often each instance of a type is meant: uniform, or zipf:S where "       \
+         "how often each instance of a type is meant: uniform, or zipf:S where "       \
          "instance i "                                                                 \
          "has weight (i+1)^-S",                                                        \
          NULL,                                                                         \
@@ -78,7 +78,7 @@ struct mix_options {
          offsetof(T, field.prefixes),                                                  \
          "LIST",                                                                       \
          NULL,                                                                         \
-         "Prefixes of the names, one per type, in front of the instance's index, "     \
+         "prefixes of the names, one per type, in front of the instance's index, "     \
          "which "                                                                      \
          "starts at 0. Without it: the model type, with - for _",                      \
          NULL,                                                                         \
@@ -89,7 +89,7 @@ struct mix_options {
          offsetof(T, field.names),                                                     \
          "LIST",                                                                       \
          NULL,                                                                         \
-         "Whole names, one per type, without an index; needs --instances 1",           \
+         "whole names, one per type, without an index; needs --instances 1",           \
          NULL,                                                                         \
          "MODEL_NAME"},                                                                \
         {"protocol",                                                                   \
@@ -98,7 +98,7 @@ struct mix_options {
          offsetof(T, field.protocol),                                                  \
          "NAME",                                                                       \
          "rest",                                                                       \
-         "Protocol of the operations",                                                 \
+         "protocol of the operations",                                                 \
          mix_protocol_names,                                                           \
          NULL},                                                                        \
         {"grpc-share",                                                                 \
@@ -107,7 +107,7 @@ struct mix_options {
          offsetof(T, field.grpc_share),                                                \
          "SHARE",                                                                      \
          "0.5",                                                                        \
-         "With --protocol both: the part that is gRPC, from 0 to 1",                   \
+         "with --protocol both: the part that is gRPC, from 0 to 1",                   \
          NULL,                                                                         \
          NULL},                                                                        \
         {"batch",                                                                      \
@@ -116,7 +116,7 @@ struct mix_options {
          offsetof(T, field.batches),                                                   \
          "LIST",                                                                       \
          "1",                                                                          \
-         "Batch sizes: one number, one per type (1,4), or weights for all types "      \
+         "batch sizes: one number, one per type (1,4), or weights for all types "      \
          "(1:8,4:1)",                                                                  \
          NULL,                                                                         \
          "INFER_BATCH_SIZE"},                                                          \
@@ -126,7 +126,7 @@ struct mix_options {
          offsetof(T, field.values),                                                    \
          "KIND",                                                                       \
          "constant",                                                                   \
-         "Tensor values: constant, counting on from operation to operation, or "       \
+         "tensor values: constant, counting on from operation to operation, or "       \
          "random "                                                                     \
          "within the type's valid range",                                              \
          mt_values_names,                                                              \
@@ -137,7 +137,7 @@ struct mix_options {
          offsetof(T, field.k6),                                                        \
          NULL,                                                                         \
          NULL,                                                                         \
-         "Bodies as SCv2's k6 tests build them, defects included",                     \
+         "bodies as SCv2's k6 tests build them, defects included",                     \
          NULL,                                                                         \
          NULL},                                                                        \
         {"pipeline",                                                                   \
@@ -146,12 +146,12 @@ struct mix_options {
          offsetof(T, field.pipeline),                                                  \
          NULL,                                                                         \
          NULL,                                                                         \
-         "Names address pipelines, not models",                                        \
+         "names address pipelines, not models",                                        \
          NULL,                                                                         \
          "VIA_PIPELINE"},                                                              \
     {                                                                                  \
         "ids", 0, OPT_FLAG, offsetof(T, field.ids), NULL, NULL,                        \
-            "Give every operation a request id, a seeded UUID", NULL, NULL             \
+            "give every operation a request id, a seeded UUID", NULL, NULL             \
     }
 
 struct mix;

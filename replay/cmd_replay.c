@@ -1,0 +1,640 @@
+/*
+ * cmd_replay.c - `reprise replay TRACE`: sends a trace on its own schedule, records a
+ * run.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "replay/run.h"
+#include "traces/base/jsonw.h"
+#include "traces/base/log.h"
+#include "traces/base/units.h"
+
+#define DEFAULT_STREAMS "100"
+
+struct config {
+    const char *out, *http, *grpc, *speed, *debug;
+    int tier, protocol, ids;
+    uint64_t connections, grpc_connections, streams, workers, users, seed, version;
+    int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns;
+    uint64_t answer_max;
+    struct opt_strv versions, labels;
+    bool force, check, spin, pin, quiet, json;
+};
+
+/* In the order of enum op_tier, from OP_TIER_ENVOY on. */
+static const char *const tier_choices[] = {"envoy",           "rproxy",       "server",
+                                           "pipelinegateway", "modelgateway", NULL};
+enum { PROTOCOL_BOTH, PROTOCOL_REST, PROTOCOL_GRPC };
+static const char *const protocol_choices[] = {"both", "rest", "grpc", NULL};
+static const char *const id_choices[] = {"mint", "keep", "none", NULL};
+
+#define FIELD(name) offsetof(struct config, name)
+
+static const struct opt options[] = {
+    {.name = "tier",
+     .type = OPT_CHOICE,
+     .at = FIELD(tier),
+     .arg = "TIER",
+     .def = "envoy",
+     .choices = tier_choices,
+     .help = "where requests enter Seldon Core: decides names, headers and paths"},
+    {.name = "http",
+     .type = OPT_STR,
+     .at = FIELD(http),
+     .arg = "URL",
+     .env = "INFER_HTTP_ENDPOINT",
+     .help = "target of REST operations: http://HOST:PORT or HOST:PORT"},
+    {.name = "grpc",
+     .type = OPT_STR,
+     .at = FIELD(grpc),
+     .arg = "HOST:PORT",
+     .env = "INFER_GRPC_ENDPOINT",
+     .help =
+         "target of gRPC operations; at the tier envoy, which takes both on one port, "
+         "the address of --http unless given"},
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_STR,
+     .at = FIELD(out),
+     .arg = "RUN",
+     .help = "run file to write, or - for standard output; by default the name of the "
+             "trace with .run, in the current folder"},
+    {.name = "force",
+     .letter = 'f',
+     .type = OPT_FLAG,
+     .at = FIELD(force),
+     .help = "replace the run file if it exists"},
+    {.name = "speed",
+     .type = OPT_STR,
+     .at = FIELD(speed),
+     .arg = "X",
+     .def = "1",
+     .help =
+         "replay X times as fast, 0.01 to 1000; due times are exact for any decimal"},
+    {.name = "protocol",
+     .type = OPT_CHOICE,
+     .at = FIELD(protocol),
+     .arg = "P",
+     .def = "both",
+     .choices = protocol_choices,
+     .help = "send only operations of this protocol; the others are left out"},
+    {.name = "duration",
+     .type = OPT_DURATION,
+     .at = FIELD(duration_ns),
+     .arg = "D",
+     .help = "stop after this time: what is due later is not sent"},
+    {.name = "closed-loop",
+     .type = OPT_U64,
+     .at = FIELD(users),
+     .arg = "N",
+     .help =
+         "ignore the schedule: N virtual users send the same operations in the same "
+         "order, each the next one as soon as its answer came"},
+    {.name = "connections",
+     .type = OPT_U64,
+     .at = FIELD(connections),
+     .arg = "N",
+     .help =
+         "HTTP/1.1 connections, over all workers; by default 64, or one per virtual "
+         "user"},
+    {.name = "grpc-connections",
+     .type = OPT_U64,
+     .at = FIELD(grpc_connections),
+     .arg = "N",
+     .help = "HTTP/2 connections, over all workers; by default 4"},
+    {.name = "streams",
+     .type = OPT_U64,
+     .at = FIELD(streams),
+     .arg = "N",
+     .def = DEFAULT_STREAMS,
+     .help =
+         "gRPC calls at once on one connection, at most; the target may allow fewer"},
+    {.name = "workers",
+     .type = OPT_U64,
+     .at = FIELD(workers),
+     .arg = "N",
+     .def = "1",
+     .help = "sending threads; the schedule is dealt to them in turn"},
+    {.name = "deadline",
+     .type = OPT_DURATION,
+     .at = FIELD(deadline_ns),
+     .arg = "D",
+     .def = "30s",
+     .help =
+         "give an operation up when its answer is not complete this long after it was "
+         "sent; also told to gRPC targets"},
+    {.name = "connect-timeout",
+     .type = OPT_DURATION,
+     .at = FIELD(connect_ns),
+     .arg = "D",
+     .def = "3s",
+     .help = "how long to wait at the start for the target and its connections"},
+    {.name = "drop-late",
+     .type = OPT_DURATION,
+     .at = FIELD(drop_late_ns),
+     .arg = "D",
+     .help =
+         "drop an operation that finds nothing free for this long, instead of sending "
+         "it ever later; it is recorded as dropped"},
+    {.name = "model-version",
+     .type = OPT_U64,
+     .at = FIELD(version),
+     .arg = "N",
+     .def = "1",
+     .help =
+         "version in the internal names of models (iris_N), for the tiers that need "
+         "them; 1 is right for a first load alone"},
+    {.name = "internal-version",
+     .type = OPT_STRV,
+     .at = FIELD(versions),
+     .arg = "MODEL=N",
+     .help = "the version of one model, where it differs"},
+    {.name = "request-ids",
+     .type = OPT_CHOICE,
+     .at = FIELD(ids),
+     .arg = "HOW",
+     .def = "mint",
+     .choices = id_choices,
+     .help =
+         "x-request-id: mint a new one for each operation, keep the recorded one, or "
+         "send none; through the pipeline gateway, which confuses calls that share an "
+         "id, one is always minted"},
+    {.name = "seed",
+     .type = OPT_U64,
+     .at = FIELD(seed),
+     .arg = "N",
+     .help =
+         "make the request ids reproducible; by default they differ from run to run"},
+    {.name = "check-answers",
+     .type = OPT_FLAG,
+     .at = FIELD(check),
+     .help =
+         "decode every answer and check it against its request, as far as the model "
+         "type tells what is right; the exit status is 3 if any is wrong"},
+    {.name = "answer-limit",
+     .type = OPT_SIZE,
+     .at = FIELD(answer_max),
+     .arg = "SIZE",
+     .def = "64MiB",
+     .help = "longest answer that is read; a longer one is recorded as too-big"},
+    {.name = "spin",
+     .type = OPT_FLAG,
+     .at = FIELD(spin),
+     .def = "yes",
+     .help =
+         "watch the clock shortly before each due time; --no-spin only sleeps, which "
+         "saves most of a processor and costs tens of microseconds of punctuality"},
+    {.name = "pin",
+     .type = OPT_FLAG,
+     .at = FIELD(pin),
+     .help = "bind each worker to a processor of its own"},
+    {.name = "label",
+     .type = OPT_STRV,
+     .at = FIELD(labels),
+     .arg = "KEY=VALUE",
+     .help = "note something about this run in its file; may be given again"},
+    {.name = "quiet",
+     .letter = 'q',
+     .type = OPT_FLAG,
+     .at = FIELD(quiet),
+     .help = "no progress and no summary; warnings stay"},
+    {.name = "json",
+     .type = OPT_FLAG,
+     .at = FIELD(json),
+     .help = "print the summary as JSON on standard output"},
+    {.name = "debug",
+     .type = OPT_STR,
+     .at = FIELD(debug),
+     .arg = "AREAS",
+     .help = "log details of these areas, or all"},
+    {.name = NULL},
+};
+
+static const struct opt_cmd doc = {
+    .name = "replay",
+    .summary = "send a trace to a target on its own schedule, and record what happens",
+    .synopsis = "TRACE --tier TIER --http URL --grpc HOST:PORT -o RUN [OPTION]...",
+    .about =
+        "Every operation of the trace is due at its own moment: the start, plus its "
+        "arrival since the trace's first, divided by --speed. It is sent then, "
+        "whatever "
+        "became of the others; if no connection is free it waits its turn, and the "
+        "wait is "
+        "recorded. The run file holds one outcome for each operation that was due: "
+        "sent, "
+        "first byte, done, status, sizes, a hash of the answer, or the cause of "
+        "failure. A "
+        "target that fails makes a bad run, not a failed command.\n"
+        "\n"
+        "An operation that the tier cannot express (a pipeline at a server) is "
+        "refused: it "
+        "gets an outcome, and is never sent. One that may have been processed is never "
+        "sent twice. Hop-by-hop headers, x-seldon-route and credentials of a recorded "
+        "request are not sent.\n"
+        "\n"
+        "With TRACE \"-\" the trace is read from standard input. A first Ctrl-C ends "
+        "the "
+        "run: what is in flight is recorded as stopped, and the file is closed "
+        "properly; a "
+        "second one leaves at once. Whether the generator itself was exact enough to "
+        "be "
+        "believed is stated as the run's health: VALID, DEGRADED or INVALID.\n"
+        "\n"
+        "Exit status: 0 completed, also with failed operations; 3 a wrong answer "
+        "(--check-answers); 65 the trace cannot be read to its end; 69 the target "
+        "cannot "
+        "be reached, or nothing could be sent; 74 the run file cannot be written; 130 "
+        "interrupted.",
+    .opts = options,
+    .examples =
+        "# both protocols through envoy, at the recorded pace\n"
+        "reprise replay day.trace --tier envoy --http http://127.0.0.1:9000 -o a.run\n"
+        "# twice as fast, straight to a server, at most ten minutes\n"
+        "reprise replay day.trace --tier server --http 127.0.0.1:9001 --grpc "
+        "127.0.0.1:9002 --speed 2 --duration 10m -o b.run\n"
+        "# as k6 does it: twenty users, each waiting for its answer\n"
+        "reprise replay day.trace --http 127.0.0.1:9000 --closed-loop 20 --duration 1m "
+        "-o "
+        "c.run\n",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+const struct opt_cmd *const rep_replay_docs[] = {&doc, NULL};
+
+/* --- signals ---------------------------------------------------------------------- */
+
+static volatile sig_atomic_t interrupts;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    interrupts = interrupts + 1;
+    if (interrupts > 1)
+        _exit(EXIT_INTERRUPTED);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* --- configuration ---------------------------------------------------------------- */
+
+/* "day.trace" -> "day.run", in the current folder. */
+static void default_output(const char *trace, char *out, size_t size)
+{
+    const char *slash = strrchr(trace, '/');
+    struct span name = span_str(slash ? slash + 1 : trace);
+    if (span_eq_str(name, "-"))
+        name = SPAN_LIT("replay");
+    else if (span_ends(name, ".trace"))
+        name = span_sub(name, 0, name.n - 6);
+    snprintf(out, size, "%.*s.run", SPAN_ARG(name));
+}
+
+static int parse_versions(const struct opt_strv *given, struct rep_version **out,
+                          struct err *e)
+{
+    *out = calloc(given->n ? given->n : 1, sizeof **out);
+    if (!*out)
+        return err_set(e, ERR_NOMEM, "out of memory for %zu versions", given->n);
+    for (size_t i = 0; i < given->n; i++) {
+        struct span s = span_str(given->v[i]);
+        size_t equals = span_find(s, '=', 0);
+        (*out)[i].name = span_sub(s, 0, equals);
+        if (equals == 0 || !span_u64(span_sub(s, equals + 1, s.n), &(*out)[i].version))
+            return err_set(e, ERR_USAGE, "--internal-version '%s' is not MODEL=N",
+                           given->v[i]);
+    }
+    return 0;
+}
+
+static bool label_ok(const char *label)
+{
+    size_t n = strcspn(label, "=");
+    for (size_t i = 0; i < n; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-",
+                    label[i]))
+            return false;
+    return n > 0 && n <= 100 && label[n] == '=';
+}
+
+static int check_range(const char *name, uint64_t v, uint64_t least, uint64_t most,
+                       struct err *e)
+{
+    if (v >= least && v <= most)
+        return 0;
+    return err_set(e, ERR_USAGE,
+                   "--%s %" PRIu64 " is out of range: from %" PRIu64 " to %" PRIu64,
+                   name, v, least, most);
+}
+
+static int check(const struct config *c, struct err *e)
+{
+    int rc = check_range("workers", c->workers, 1, REP_WORKERS_MAX, e);
+    if (rc == 0)
+        rc = check_range("closed-loop", c->users, 0, c->workers * REP_USERS_MAX, e);
+    if (rc == 0)
+        rc = check_range("connections", c->connections, 0, 65536, e);
+    if (rc == 0)
+        rc = check_range("grpc-connections", c->grpc_connections, 0, 4096, e);
+    if (rc == 0)
+        rc = check_range("streams", c->streams, 1, 1u << 20, e);
+    if (rc == 0 && c->users > 0 && c->users < c->workers)
+        rc = err_set(e, ERR_USAGE,
+                     "--closed-loop %" PRIu64
+                     " leaves workers without a user: give fewer --workers",
+                     c->users);
+    if (rc == 0 && c->deadline_ns <= 0)
+        rc = err_set(e, ERR_USAGE, "--deadline must be more than 0");
+    if (rc == 0 && (c->connect_ns <= 0 || c->duration_ns < 0 || c->drop_late_ns < 0))
+        rc = err_set(e, ERR_USAGE, "a duration must not be negative");
+    if (rc == 0 && c->users > 0 && opt_given(&doc, "speed"))
+        rc = err_set(e, ERR_USAGE, "--speed has no meaning with --closed-loop");
+    if (rc == 0 && !c->http && !c->grpc)
+        rc = err_set(e, ERR_USAGE, "no target: give --http, --grpc or both");
+    for (size_t i = 0; rc == 0 && i < c->labels.n; i++)
+        if (!label_ok(c->labels.v[i]))
+            rc = err_set(e, ERR_USAGE,
+                         "--label '%s' is not KEY=VALUE with a key of letters, digits, "
+                         "dots, dashes",
+                         c->labels.v[i]);
+    return rc;
+}
+
+/* What of the command line decides what was measured. Labels and addresses have notes
+ * of their own. */
+static void describe_options(const struct config *c, struct buf *out)
+{
+    buf_fmt(out,
+            "tier=%s protocol=%s speed=%s workers=%" PRIu64 " connections=%" PRIu64
+            " grpc-connections=%" PRIu64 " streams=%" PRIu64 " closed-loop=%" PRIu64,
+            tier_choices[c->tier], protocol_choices[c->protocol], c->speed, c->workers,
+            c->connections, c->grpc_connections, c->streams, c->users);
+    buf_fmt(out,
+            " deadline=%" PRId64 "ns duration=%" PRId64 "ns drop-late=%" PRId64
+            "ns model-version=%" PRIu64 " request-ids=%s seed=%" PRIu64
+            " check-answers=%s spin=%s pin=%s",
+            c->deadline_ns, c->duration_ns, c->drop_late_ns, c->version,
+            id_choices[c->ids], c->seed, c->check ? "yes" : "no",
+            c->spin ? "yes" : "no", c->pin ? "yes" : "no");
+}
+
+/* --- results ---------------------------------------------------------------------- */
+
+static void json_hist(struct jsonw *w, const char *key, const struct hist *h)
+{
+    static const struct {
+        const char *key;
+        double p;
+    } quantiles[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}};
+
+    jsonw_key(w, key);
+    if (h->total == 0) {
+        jsonw_null(w);
+        return;
+    }
+    jsonw_object(w);
+    for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++)
+        jsonw_key_i64(w, quantiles[i].key, hist_quantile(h, quantiles[i].p));
+    jsonw_key_i64(w, "max", h->max_ns);
+    jsonw_end(w);
+}
+
+static void json_counts(struct jsonw *w, const struct rep_run_result *r)
+{
+    const struct rep_tally *t = &r->tally;
+    jsonw_key(w, "operations");
+    jsonw_object(w);
+    jsonw_key_u64(w, "due", t->due);
+    jsonw_key_u64(w, "sent", t->sent);
+    jsonw_key_u64(w, "done", t->answered);
+    jsonw_key_u64(w, "ok", t->ok);
+    jsonw_key_u64(w, "failed", t->failed);
+    jsonw_key_u64(w, "dropped", t->dropped);
+    jsonw_key_u64(w, "refused", t->refused);
+    jsonw_key_u64(w, "stopped", t->stopped);
+    jsonw_key_u64(w, "wrong", t->wrong);
+    jsonw_key_u64(w, "never_due", r->never_due);
+    jsonw_end(w);
+}
+
+static void json_health(struct jsonw *w, const struct rep_health *h)
+{
+    jsonw_key(w, "health");
+    jsonw_object(w);
+    jsonw_key_str(w, "verdict", rep_verdict_names[h->verdict]);
+    jsonw_key(w, "causes");
+    jsonw_array(w);
+    for (size_t i = 0; i < h->count; i++) {
+        jsonw_object(w);
+        jsonw_key_str(w, "code", h->causes[i].code);
+        jsonw_key_str(w, "text", h->causes[i].text);
+        jsonw_end(w);
+    }
+    jsonw_end(w);
+    jsonw_end(w);
+}
+
+/* Quantiles here are those of the histograms: at most 0.8 % too high. */
+static void print_json(const struct rep_run_result *r)
+{
+    struct buf out = {0};
+    struct jsonw w = {.out = &out, .pretty = true};
+    const struct rep_tally *t = &r->tally;
+
+    jsonw_object(&w);
+    jsonw_key_str(&w, "schema", "reprise/replay/1");
+    jsonw_key_str(&w, "run", r->out);
+    jsonw_key_bool(&w, "interrupted", r->interrupted);
+    jsonw_key_i64(&w, "duration_ns", r->duration_ns);
+    json_counts(&w, r);
+    jsonw_key(&w, "latency_ns");
+    jsonw_object(&w);
+    json_hist(&w, "response", &t->response);
+    json_hist(&w, "service", &t->service);
+    json_hist(&w, "ttfb", &t->ttfb);
+    jsonw_key(&w, "lateness");
+    jsonw_object(&w);
+    json_hist(&w, "generator", &t->generator);
+    json_hist(&w, "back_pressure", &t->pressure);
+    jsonw_end(&w);
+    jsonw_end(&w);
+    jsonw_key(&w, "rate");
+    jsonw_object(&w);
+    jsonw_key_f64(&w, "offered", rep_tally_offered(t));
+    jsonw_key_f64(&w, "achieved", rep_tally_achieved(t));
+    jsonw_end(&w);
+    jsonw_key(&w, "errors");
+    jsonw_array(&w);
+    for (size_t i = 0; i < t->class_count; i++) {
+        jsonw_object(&w);
+        jsonw_key_str(&w, "class", t->classes[i].text);
+        jsonw_key_u64(&w, "count", t->classes[i].count);
+        jsonw_end(&w);
+    }
+    jsonw_end(&w);
+    json_health(&w, &r->health);
+    jsonw_end(&w);
+    buf_str(&out, "\n");
+    fputs(buf_text(&out), stdout);
+    buf_done(&out);
+}
+
+static void print_hist(FILE *f, const char *name, const struct hist *h)
+{
+    char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX], c[UNITS_TEXT_MAX], d[UNITS_TEXT_MAX];
+    if (h->total == 0)
+        return;
+    fprintf(f, "  %-24s p50 %-9s p99 %-9s p99.9 %-9s max %s\n", name,
+            units_duration_text(hist_quantile(h, 0.5), a),
+            units_duration_text(hist_quantile(h, 0.99), b),
+            units_duration_text(hist_quantile(h, 0.999), c),
+            units_duration_text(h->max_ns, d));
+}
+
+static void print_text(FILE *f, const struct rep_run_result *r)
+{
+    const struct rep_tally *t = &r->tally;
+    char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX];
+
+    fprintf(f, "%s: %s, %s\n", r->out, rep_verdict_names[r->health.verdict],
+            units_duration_text(r->duration_ns, a));
+    for (size_t i = 0; i < r->health.count; i++)
+        fprintf(f, "  %s: %s: %s\n", rep_verdict_names[r->health.causes[i].weight],
+                r->health.causes[i].code, r->health.causes[i].text);
+    fprintf(f,
+            "  operations  due %" PRIu64 ", sent %" PRIu64 ", ok %" PRIu64
+            ", failed %" PRIu64 ", dropped %" PRIu64 ", refused %" PRIu64
+            ", stopped %" PRIu64 "\n",
+            t->due, t->sent, t->ok, t->failed, t->dropped, t->refused, t->stopped);
+    if (r->never_due > 0)
+        fprintf(f, "  never due   %" PRIu64 "\n", r->never_due);
+    if (t->right + t->wrong + t->unjudged > 0)
+        fprintf(f,
+                "  answers     right %" PRIu64 ", wrong %" PRIu64
+                ", not judged %" PRIu64 "\n",
+                t->right, t->wrong, t->unjudged);
+    fprintf(f, "  rate        offered %s, achieved %s\n",
+            units_rate_text(rep_tally_offered(t), a),
+            units_rate_text(rep_tally_achieved(t), b));
+    print_hist(f, "response, from due", &t->response);
+    print_hist(f, "service, from sent", &t->service);
+    print_hist(f, "lateness, generator", &t->generator);
+    print_hist(f, "lateness, back-pressure", &t->pressure);
+    for (size_t i = 0; i < t->class_count; i++)
+        fprintf(f, "  %-24s %" PRIu64 "\n", t->classes[i].text, t->classes[i].count);
+    for (size_t i = 0; i < t->reason_count; i++)
+        fprintf(f, "  refused %" PRIu64 ": %s\n", t->reasons[i].count,
+                t->reasons[i].text);
+}
+
+/* --- the command ------------------------------------------------------------------ */
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
+static int run(const struct config *c, const char *trace, struct rep_run_result *r,
+               struct err *e)
+{
+    char out[512];
+    struct rep_version *listed = NULL;
+    struct buf text = {0};
+
+    default_output(trace, out, sizeof out);
+    int rc = parse_versions(&c->versions, &listed, e);
+    describe_options(c, &text);
+    struct rep_run_config config = {
+        .trace = trace,
+        .out = c->out ? c->out : out,
+        .force = c->force,
+        .tier = (enum op_tier)(OP_TIER_ENVOY + c->tier),
+        .http = c->http,
+        .grpc = c->grpc || c->tier != 0 ? c->grpc : c->http,
+        .rest_wanted = c->protocol != PROTOCOL_GRPC,
+        .grpc_wanted = c->protocol != PROTOCOL_REST,
+        .speed = c->speed,
+        .versions = {.common = c->version, .listed = listed, .count = c->versions.n},
+        .ids = (enum rep_ids)c->ids,
+        .seed = c->seed,
+        .workers = (uint32_t)c->workers,
+        .http_connections = (uint32_t)c->connections,
+        .grpc_connections = (uint32_t)c->grpc_connections,
+        .streams = (uint32_t)c->streams,
+        .users = (uint32_t)c->users,
+        .deadline_ns = c->deadline_ns,
+        .connect_limit_ns = c->connect_ns,
+        .duration_ns = c->duration_ns,
+        .drop_late_ns = c->drop_late_ns,
+        .answer_max = c->answer_max,
+        .check_answers = c->check,
+        .spin = c->spin,
+        .pin = c->pin,
+        .quiet = c->quiet,
+        .labels = &c->labels,
+        .options = buf_text(&text),
+        .interrupts = &interrupts,
+    };
+    if (rc == 0) {
+        rc = rep_run(&config, r, e);
+        if (r->tally.due > 0 && c->json)
+            print_json(r);
+        else if (r->tally.due > 0 && !c->quiet)
+            print_text(strcmp(config.out, "-") == 0 ? stderr : stdout, r);
+    }
+    free(listed);
+    buf_done(&text);
+    return rc;
+}
+
+int rep_cmd_replay(int argc, char **argv)
+{
+    struct config c = {0};
+    struct rep_run_result result = {0};
+    struct err e = {0};
+    int operands, status;
+
+    int rc = opt_parse(&doc, argc, argv, &c, &operands, &e);
+    if (rc == 1)
+        return EXIT_DONE;
+    if (rc == 0)
+        rc = check(&c, &e);
+    if (rc == 0 && c.json && c.out && strcmp(c.out, "-") == 0)
+        rc = err_set(&e, ERR_USAGE, "--json and -o - both want standard output");
+    if (rc == 0) {
+        log_setup(c.quiet, c.debug);
+        raise_descriptor_limit();
+        catch_signals();
+        rc = run(&c, argv[1], &result, &e);
+    }
+    status = rc < 0 ? opt_fail(&doc, &e) : EXIT_DONE;
+    if (status == EXIT_DONE && result.tally.wrong > 0) {
+        fprintf(stderr, "reprise replay: %" PRIu64 " wrong answers\n",
+                result.tally.wrong);
+        status = EXIT_INVALID;
+    }
+    rep_run_result_done(&result);
+    opt_strv_done(&c.versions);
+    opt_strv_done(&c.labels);
+    return status;
+}

@@ -1,0 +1,65 @@
+/*
+ * engine.c - what all engines share: connecting, and what the end of a connection
+ * proves.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "replay/engine/engine.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+void rep_flight_add(struct rep_queue *flight, struct rep_request *r, int64_t now_ns)
+{
+    r->started_ns = now_ns;
+    rep_queue_push(flight, r);
+}
+
+int rep_connect(const struct rep_address *target, struct err *e)
+{
+    int fd = socket(target->to.any.sa_family,
+                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (fd < 0)
+        return err_sys(e, errno, "cannot make a socket");
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (connect(fd, &target->to.any, target->length) == 0 || errno == EINPROGRESS)
+        return fd;
+    int sys = errno;
+    close(fd);
+    return err_sys(e, sys, "cannot connect to %s", target->authority);
+}
+
+int rep_connect_result(int fd)
+{
+    int sys = 0;
+    socklen_t n = sizeof sys;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &sys, &n) < 0 ? errno : sys;
+}
+
+bool rep_own_fault(int sys)
+{
+    return sys == EMFILE || sys == ENFILE || sys == ENOBUFS || sys == ENOMEM ||
+           sys == EADDRNOTAVAIL || sys == EACCES || sys == EPERM;
+}
+
+enum out_cause rep_end_cause(int sys)
+{
+    return sys == 0 ? OUT_CLOSED : OUT_RESET;
+}
+
+/* Linux reports a reset that came after the peer's FIN as EPIPE, any other as
+ * ECONNRESET. A FIN acknowledges all that had arrived when the peer closed; so while
+ * every byte of the request is still unacknowledged, the close came first. */
+bool rep_unprocessed(int fd, int sys, size_t sent)
+{
+    int unacked = 0;
+    if (sent == 0)
+        return true;
+    if (sys != 0 && sys != EPIPE)
+        return false;
+    return ioctl(fd, SIOCOUTQ, &unacked) == 0 && unacked > 0 && (size_t)unacked >= sent;
+}

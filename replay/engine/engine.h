@@ -1,0 +1,104 @@
+/*
+ * engine.h - what carries requests to a target: the face of HTTP/1.1, gRPC and later
+ * ones.
+ *
+ * An engine belongs to one worker, lives in its event loop and never blocks. The worker
+ * gives it a request only while `free_slots` is above 0; from then on the engine owns
+ * it, and gives it back exactly once through `done`, with cause, clocks, status, sizes
+ * and attempts filled in. `send` may only queue: bytes leave at the latest in `flush`,
+ * which the worker calls once per turn. Engines never decide when something is due;
+ * they stamp when it was sent, answered and finished.
+ *
+ * When is a request sent a second time? Only if nothing of it can have been processed,
+ * and once at most. HTTP/1.1: no byte of the answer came, the peer closed its side in
+ * an orderly way (FIN), and its kernel acknowledged no byte of the request, so the
+ * close came first (keep-alive race); or no byte could be written at all. A reset alone
+ * proves nothing and is an outcome. gRPC: REFUSED_STREAM, or a stream above the last
+ * one that a GOAWAY names (RFC 9113 6.8, 8.7). outcome.attempts counts how often its
+ * bytes went out; sent_ns is the first time.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef REPLAY_ENGINE_ENGINE_H
+#define REPLAY_ENGINE_ENGINE_H
+
+#include "replay/request.h"
+#include "replay/target.h"
+#include "traces/base/ev.h"
+
+#define REP_TRIES_MAX 2
+
+/* The deadline of an operation ends in OUT_DEADLINE, a local lack (ports, descriptors)
+ * in OUT_CONNECT and a count. */
+struct rep_engine_config {
+    struct ev *ev; /* borrowed, as all that follows */
+    const struct clk *clk;
+    const struct rep_address *target;
+    uint32_t connections; /* > 0 */
+    uint32_t streams;     /* gRPC: at most this many per connection; > 0 */
+    int64_t deadline_ns;  /* > 0; from hand-over to the last byte */
+    uint64_t answer_max;  /* bytes of one answer's body; above: OUT_TOO_BIG */
+    bool keep_answers;    /* leave the body in request.answer */
+    void (*done)(void *arg, struct rep_request *r);
+    void *arg;
+};
+
+/* Each counts events since open; they belong to the worker's thread. */
+struct rep_engine_stats {
+    uint64_t connects; /* connections that were made */
+    uint64_t connect_failures;
+    uint64_t retries;       /* second sendings */
+    uint64_t peer_closes;   /* closed by the peer while idle */
+    uint64_t client_errors; /* our machine's doing: EMFILE, ENOBUFS, EADDRNOTAVAIL … */
+};
+
+/* First member of every engine. */
+struct rep_engine {
+    const struct rep_engine_ops *ops;
+    struct rep_engine_config config;
+    struct rep_engine_stats stats;
+};
+
+struct rep_engine_ops {
+    const char *name;
+    enum op_protocol protocol;
+    int (*open)(struct rep_engine **en, const struct rep_engine_config *c,
+                struct err *e);
+    /* Begins to connect everything; warming turns false when each attempt has ended. */
+    void (*warm)(struct rep_engine *en);
+    bool (*warming)(const struct rep_engine *en);
+    uint32_t (*live)(const struct rep_engine *en); /* connections that are up */
+    uint32_t (*free_slots)(const struct rep_engine *en);
+    void (*send)(struct rep_engine *en, struct rep_request *r);
+    void (*flush)(struct rep_engine *en);
+    /* Ends what is past its deadline; returns the next one, or REP_NEVER. */
+    int64_t (*expire)(struct rep_engine *en, int64_t now_ns);
+    uint32_t (*in_flight)(const struct rep_engine *en);
+    /* Ends everything in flight with that cause. */
+    void (*cancel)(struct rep_engine *en, enum out_cause cause);
+    void (*close)(struct rep_engine *en); /* nothing in flight; NULL is fine */
+};
+
+extern const struct rep_engine_ops rep_http1_engine; /* REST over HTTP/1.1 */
+extern const struct rep_engine_ops rep_grpc_engine;  /* unary gRPC over HTTP/2 */
+
+/* --- for engines ------------------------------------------------------------------ */
+
+/* Requests in flight, in the order in which their deadlines come: the deadline is the
+ * same for all, so that is the order of hand-over. */
+void rep_flight_add(struct rep_queue *flight, struct rep_request *r, int64_t now_ns);
+
+/* A non-blocking stream socket that connects to the target, without Nagle's delay. The
+ * descriptor, or an error; err.sys tells a lack of our own (rep_own_fault). */
+int rep_connect(const struct rep_address *target, struct err *e) MUST_USE;
+int rep_connect_result(int fd); /* after it became writable: 0 or an errno value */
+bool rep_own_fault(int sys);
+
+/* What the end of a connection means: errno value `sys` of a failed call, 0 for FIN. */
+enum out_cause rep_end_cause(int sys);
+
+/* True when the peer's close is proved to have come before any of the `sent` bytes that
+ * we wrote last reached it. Ask before the descriptor is closed. sys: as above. */
+bool rep_unprocessed(int fd, int sys, size_t sent);
+
+#endif

@@ -1,0 +1,579 @@
+/*
+ * http1_engine.c - REST over HTTP/1.1: keep-alive connections, one request on each.
+ *
+ * A slot is a connection object without a request, whether or not it is connected:
+ * given a request, one that is not connects first, and that wait is back-pressure. The
+ * connection used last is used next, as Go's client (k6) does, so that few connections
+ * stay warm at low rates. Closed by the peer while idle: it stays closed until it is
+ * wanted. Closed with an answer (`connection: close`): it is made anew at once, off the
+ * next request's time. Two system calls a request: one send, one recv.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "replay/engine/engine.h"
+#include "replay/schedule.h"
+#include "traces/wire/http1.h"
+
+#define RECV_BYTES (256u << 10)
+
+enum conn_state { CONN_CLOSED, CONN_CONNECTING, CONN_IDLE, CONN_BUSY };
+
+/* Invariants: fd >= 0 unless CLOSED; request set in BUSY, perhaps in CONNECTING, never
+ * else; in exactly one list while it has no request: idle when IDLE, else spare. */
+struct conn {
+    struct http1 *en;
+    struct conn *next, *prev;
+    int fd;
+    enum conn_state state;
+    uint32_t ordinal;
+    bool wants_write; /* EV_WRITE is on */
+    struct rep_request *request;
+    size_t sent;     /* bytes of the request that were written */
+    int write_error; /* errno value of a failed write: recv may not tell it again */
+    bool answered;   /* a byte of the answer came */
+    struct http1_parser parser;
+    struct span piece; /* the body so far, when it is one piece of the receive buffer */
+    struct buf body;   /* else */
+};
+
+struct list {
+    struct conn *head;
+    uint32_t count;
+};
+
+struct http1 {
+    struct rep_engine base;
+    struct conn *conns;
+    struct list idle, spare;
+    uint32_t connecting; /* without a request */
+    struct rep_queue flight;
+    uint8_t *recv_bytes;
+};
+
+static void conn_start(struct conn *c);
+static void conn_write(struct conn *c);
+
+static int64_t now_ns(const struct http1 *en)
+{
+    return clk_mono_now(en->base.config.clk).ns;
+}
+
+static void list_push(struct list *l, struct conn *c)
+{
+    c->prev = NULL;
+    c->next = l->head;
+    if (l->head)
+        l->head->prev = c;
+    l->head = c;
+    l->count++;
+}
+
+static void list_remove(struct list *l, struct conn *c)
+{
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        l->head = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    c->next = c->prev = NULL;
+    l->count--;
+}
+
+/* --- connections ------------------------------------------------------------------ */
+
+/* Closes the socket; lists and request are the caller's to mend. */
+static void conn_shut(struct conn *c)
+{
+    if (c->fd >= 0) {
+        ev_remove(c->en->base.config.ev, c->fd);
+        close(c->fd);
+    }
+    c->fd = -1;
+    c->state = CONN_CLOSED;
+    c->wants_write = false;
+    c->sent = 0;
+    c->write_error = 0;
+    c->answered = false;
+    c->piece = (struct span){0};
+    buf_reset(&c->body);
+    http1_reset(&c->parser);
+}
+
+static void conn_watch(struct conn *c, bool write)
+{
+    if (c->wants_write == write)
+        return;
+    c->wants_write = write;
+    /* Cannot fail for a descriptor that is being watched. */
+    if (ev_change(c->en->base.config.ev, c->fd, write ? EV_READ | EV_WRITE : EV_READ,
+                  NULL) < 0)
+        c->en->base.stats.client_errors++;
+}
+
+/* Takes the request off the connection and gives it back. The last thing that a handler
+ * does with c: the worker may put the next request on it before this returns. */
+static void conn_finish(struct conn *c, enum out_cause cause)
+{
+    struct http1 *en = c->en;
+    struct rep_request *r = c->request;
+
+    c->request = NULL;
+    list_push(c->state == CONN_IDLE ? &en->idle : &en->spare, c);
+    rep_queue_remove(&en->flight, r);
+    r->place = NULL;
+    r->out.cause = cause;
+    if (cause == OUT_OK || cause == OUT_STATUS)
+        assert(r->out.done_ns != OP_TIME_NONE);
+    en->base.config.done(en->base.config.arg, r);
+}
+
+static void conn_fail(struct conn *c, enum out_cause cause)
+{
+    c->request->out.done_ns = now_ns(c->en);
+    conn_shut(c);
+    conn_finish(c, cause);
+}
+
+/* The connection ended (errno value sys; 0: FIN) before the answer was complete: sends
+ * the request once more if that is safe (engine.h), else ends it. */
+static void conn_lost(struct conn *c, int sys)
+{
+    struct rep_request *r = c->request;
+    sys = c->write_error ? c->write_error : sys;
+    bool again = !c->answered && r->tries < REP_TRIES_MAX &&
+                 rep_unprocessed(c->fd, sys, c->sent);
+    if (!again) {
+        conn_fail(c, rep_end_cause(sys));
+        return;
+    }
+    c->en->base.stats.retries++;
+    conn_shut(c);
+    conn_start(c);
+}
+
+/* --- answers ---------------------------------------------------------------------- */
+
+static void conn_body_piece(struct conn *c, struct span data)
+{
+    if (c->piece.n == 0 && c->body.n == 0) {
+        c->piece = data;
+        return;
+    }
+    buf_span(&c->body, c->piece);
+    c->piece = (struct span){0};
+    buf_span(&c->body, data);
+}
+
+/* Answer complete; `more` bytes came behind it. */
+static void conn_answered(struct conn *c, bool more, bool eof)
+{
+    struct http1 *en = c->en;
+    struct rep_request *r = c->request;
+    struct span body = c->body.n > 0 ? buf_view(&c->body) : c->piece;
+    uint16_t status = c->parser.head.status;
+    bool whole = c->sent == r->wire[0].n + r->wire[1].n;
+    bool keep = c->parser.head.keep_alive && whole && !more && !eof;
+
+    r->out.done_ns = now_ns(en);
+    r->out.status = status;
+    r->out.bytes_in = body.n;
+    r->out.answer_hash = outcome_answer_hash(body);
+    if (en->base.config.keep_answers)
+        buf_span(&r->answer, body);
+    if (c->body.failed)
+        en->base.stats.client_errors++;
+    enum out_cause cause = c->body.failed                  ? OUT_TOO_BIG
+                           : status >= 200 && status < 300 ? OUT_OK
+                                                           : OUT_STATUS;
+    if (keep) {
+        c->state = CONN_IDLE;
+        c->sent = 0;
+        c->answered = false;
+        c->piece = (struct span){0};
+        buf_reset(&c->body);
+        conn_watch(c, false);
+        conn_finish(c, cause);
+        return;
+    }
+    /* Connect anew before the request goes back, so that the next one finds it under
+     * way. */
+    conn_shut(c);
+    c->request = NULL;
+    conn_start(c);
+    c->request = r;
+    conn_finish(c, cause);
+}
+
+/* Feeds what came to the parser. False when c was given back and must not be touched.
+ */
+static bool conn_feed(struct conn *c, struct span in)
+{
+    struct err e = {0};
+    for (;;) {
+        struct span data = {0};
+        int event = http1_feed(&c->parser, &in, &data, &e);
+        if (event == HTTP1_DATA)
+            conn_body_piece(c, data);
+        if (event == HTTP1_END) {
+            conn_answered(c, in.n > 0, false);
+            return false;
+        }
+        if (event < 0) {
+            c->request->out.status = c->parser.head.status;
+            conn_fail(c, event == ERR_LIMIT ? OUT_TOO_BIG : OUT_GARBAGE);
+            return false;
+        }
+        if (event == HTTP1_MORE)
+            break;
+    }
+    /* The receive buffer is used again by others: keep our piece of it. */
+    if (c->piece.n > 0) {
+        buf_span(&c->body, c->piece);
+        c->piece = (struct span){0};
+    }
+    return true;
+}
+
+static void conn_eof(struct conn *c)
+{
+    if (!c->answered) {
+        conn_lost(c, 0);
+        return;
+    }
+    bool begun = !http1_idle(&c->parser);
+    if (http1_eof(&c->parser, NULL) == HTTP1_END && begun)
+        conn_answered(c, false, true);
+    else
+        conn_fail(c, OUT_CLOSED);
+}
+
+/* Idle: the peer closed, or says something that nobody asked for (a 408 before
+ * closing). */
+static void conn_idle_end(struct conn *c)
+{
+    c->en->base.stats.peer_closes++;
+    list_remove(&c->en->idle, c);
+    conn_shut(c);
+    list_push(&c->en->spare, c);
+}
+
+static void conn_read(struct conn *c)
+{
+    struct http1 *en = c->en;
+    for (;;) {
+        ssize_t n = recv(c->fd, en->recv_bytes, RECV_BYTES, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (c->state == CONN_IDLE) {
+            conn_idle_end(c);
+            return;
+        }
+        if (n < 0) {
+            conn_lost(c, errno);
+            return;
+        }
+        if (n == 0) {
+            conn_eof(c);
+            return;
+        }
+        if (!c->answered) {
+            c->answered = true;
+            c->request->out.first_ns = now_ns(en);
+        }
+        if (!conn_feed(c, span_of(en->recv_bytes, (size_t)n)) ||
+            n < (ssize_t)RECV_BYTES)
+            return;
+    }
+}
+
+/* --- requests --------------------------------------------------------------------- */
+
+static ssize_t send_some(int fd, const struct rep_request *r, size_t from)
+{
+    struct iovec iov[2];
+    size_t count = 0;
+    for (size_t i = 0; i < 2; i++) {
+        size_t n = r->wire[i].n, skip = from < n ? from : n;
+        from -= skip;
+        if (skip < n)
+            iov[count++] =
+                (struct iovec){(void *)(uintptr_t)(r->wire[i].p + skip), n - skip};
+    }
+    if (count == 1)
+        return send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = count};
+    return sendmsg(fd, &m, MSG_NOSIGNAL);
+}
+
+static void conn_write(struct conn *c)
+{
+    struct rep_request *r = c->request;
+    size_t total = r->wire[0].n + r->wire[1].n;
+
+    while (c->sent < total) {
+        int64_t before = now_ns(c->en);
+        ssize_t n = send_some(c->fd, r, c->sent);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            conn_watch(c, true);
+            return;
+        }
+        if (n < 0) {
+            /* Perhaps the peer answered before it closed (413): look there first, and
+             * let the end of the connection say what it means. */
+            c->write_error = errno;
+            if (c->sent == 0)
+                conn_lost(c, errno);
+            else
+                conn_watch(c, false);
+            return;
+        }
+        if (c->sent == 0) {
+            r->out.attempts++;
+            if (r->out.sent_ns == OP_TIME_NONE)
+                r->out.sent_ns = before;
+        }
+        c->sent += (size_t)n;
+    }
+    conn_watch(c, false);
+}
+
+static void conn_put(struct conn *c)
+{
+    struct rep_request *r = c->request;
+    c->state = CONN_BUSY;
+    c->parser.head_request = span_eq_str(r->stream->as_sent.method, "HEAD");
+    r->out.connection = c->ordinal;
+    r->tries++;
+    conn_write(c);
+}
+
+static void conn_refused(struct conn *c, int sys)
+{
+    struct http1 *en = c->en;
+    en->base.stats.connect_failures++;
+    if (rep_own_fault(sys))
+        en->base.stats.client_errors++;
+    if (!c->request) {
+        en->connecting--;
+        conn_shut(c);
+    } else {
+        conn_fail(c, OUT_CONNECT);
+    }
+}
+
+static void conn_connected(struct conn *c)
+{
+    struct http1 *en = c->en;
+    int sys = rep_connect_result(c->fd);
+    if (sys != 0) {
+        conn_refused(c, sys);
+        return;
+    }
+    en->base.stats.connects++;
+    conn_watch(c, false);
+    if (c->request) {
+        int64_t now = now_ns(en);
+        if (c->request->out.attempts == 0 && c->request->out.ready_ns < now)
+            c->request->out.ready_ns = now;
+        conn_put(c);
+        return;
+    }
+    en->connecting--;
+    list_remove(&en->spare, c);
+    c->state = CONN_IDLE;
+    list_push(&en->idle, c);
+}
+
+static void on_event(struct ev *ev, int fd, unsigned events, void *arg)
+{
+    struct conn *c = arg;
+    (void)ev;
+    (void)fd;
+    if (c->state == CONN_CONNECTING) {
+        conn_connected(c);
+        return;
+    }
+    if (events & (EV_READ | EV_HANGUP)) {
+        struct rep_request *r = c->request;
+        conn_read(c);
+        if (c->request != r || c->state != CONN_BUSY)
+            return; /* ended, or another request's turn */
+    }
+    if ((events & EV_WRITE) && c->wants_write && c->state == CONN_BUSY)
+        conn_write(c);
+}
+
+/* Begins to connect; with a request on it or without. */
+static void conn_start(struct conn *c)
+{
+    struct http1 *en = c->en;
+    struct err e = {0};
+
+    c->fd = rep_connect(en->base.config.target, &e);
+    if (c->fd >= 0 &&
+        ev_add(en->base.config.ev, c->fd, EV_WRITE | EV_READ, on_event, c, &e) < 0) {
+        close(c->fd);
+        c->fd = -1;
+    }
+    c->state = CONN_CONNECTING;
+    c->wants_write = true;
+    if (!c->request)
+        en->connecting++;
+    if (c->fd < 0) {
+        c->fd = -1;
+        conn_refused(c, e.sys);
+    }
+}
+
+/* --- the engine's face ------------------------------------------------------------ */
+
+static void http1_close(struct rep_engine *base)
+{
+    struct http1 *en = (struct http1 *)base;
+    if (!en)
+        return;
+    for (uint32_t i = 0; en->conns && i < base->config.connections; i++) {
+        conn_shut(&en->conns[i]);
+        http1_done(&en->conns[i].parser);
+        buf_done(&en->conns[i].body);
+    }
+    free(en->conns);
+    free(en->recv_bytes);
+    free(en);
+}
+
+static int http1_open(struct rep_engine **out, const struct rep_engine_config *config,
+                      struct err *e)
+{
+    struct http1 *en = calloc(1, sizeof *en);
+    if (en) {
+        en->conns = calloc(config->connections, sizeof *en->conns);
+        en->recv_bytes = malloc(RECV_BYTES);
+    }
+    if (!en || !en->conns || !en->recv_bytes) {
+        if (en) {
+            free(en->conns);
+            free(en->recv_bytes);
+        }
+        free(en);
+        return err_set(e, ERR_NOMEM, "out of memory for %u connections",
+                       config->connections);
+    }
+    en->base = (struct rep_engine){.ops = &rep_http1_engine, .config = *config};
+    /* Pushed last first, so that ordinal 0 is used first. */
+    for (uint32_t i = config->connections; i-- > 0;) {
+        struct conn *c = &en->conns[i];
+        c->en = en;
+        c->fd = -1;
+        c->ordinal = i;
+        http1_init(&c->parser, HTTP1_RESPONSE, config->answer_max);
+        list_push(&en->spare, c);
+    }
+    *out = &en->base;
+    return 0;
+}
+
+static void http1_warm(struct rep_engine *base)
+{
+    struct http1 *en = (struct http1 *)base;
+    for (uint32_t i = 0; i < base->config.connections; i++)
+        if (en->conns[i].state == CONN_CLOSED)
+            conn_start(&en->conns[i]);
+}
+
+static bool http1_warming(const struct rep_engine *base)
+{
+    return ((const struct http1 *)base)->connecting > 0;
+}
+
+static uint32_t http1_live(const struct rep_engine *base)
+{
+    const struct http1 *en = (const struct http1 *)base;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < base->config.connections; i++)
+        n += en->conns[i].state == CONN_IDLE || en->conns[i].state == CONN_BUSY;
+    return n;
+}
+
+static uint32_t http1_free_slots(const struct rep_engine *base)
+{
+    const struct http1 *en = (const struct http1 *)base;
+    return en->idle.count + en->spare.count;
+}
+
+static void http1_send(struct rep_engine *base, struct rep_request *r)
+{
+    struct http1 *en = (struct http1 *)base;
+    struct conn *c = en->idle.head ? en->idle.head : en->spare.head;
+
+    list_remove(c->state == CONN_IDLE ? &en->idle : &en->spare, c);
+    rep_flight_add(&en->flight, r, now_ns(en));
+    r->place = c;
+    c->request = r;
+    if (c->state == CONN_IDLE) {
+        conn_put(c);
+    } else if (c->state == CONN_CONNECTING) {
+        en->connecting--;
+    } else {
+        conn_start(c);
+    }
+}
+
+static void http1_flush(struct rep_engine *base)
+{
+    (void)base; /* everything was written when it was sent */
+}
+
+static int64_t http1_expire(struct rep_engine *base, int64_t now)
+{
+    struct http1 *en = (struct http1 *)base;
+    struct rep_request *r;
+
+    while ((r = en->flight.head) != NULL &&
+           r->started_ns + base->config.deadline_ns <= now)
+        conn_fail(r->place, OUT_DEADLINE);
+    return r ? r->started_ns + base->config.deadline_ns : REP_NEVER;
+}
+
+static uint32_t http1_in_flight(const struct rep_engine *base)
+{
+    return (uint32_t)((const struct http1 *)base)->flight.count;
+}
+
+static void http1_cancel(struct rep_engine *base, enum out_cause cause)
+{
+    struct http1 *en = (struct http1 *)base;
+    while (en->flight.head) {
+        struct conn *c = en->flight.head->place;
+        conn_shut(c);
+        conn_finish(c, cause);
+    }
+}
+
+const struct rep_engine_ops rep_http1_engine = {
+    .name = "http1",
+    .protocol = OP_REST,
+    .open = http1_open,
+    .warm = http1_warm,
+    .warming = http1_warming,
+    .live = http1_live,
+    .free_slots = http1_free_slots,
+    .send = http1_send,
+    .flush = http1_flush,
+    .expire = http1_expire,
+    .in_flight = http1_in_flight,
+    .cancel = http1_cancel,
+    .close = http1_close,
+};

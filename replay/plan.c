@@ -1,0 +1,395 @@
+/*
+ * plan.c - see plan.h.
+ *
+ * A block of the trace is cut into slices; a slice owns the requests of up to REP_SLICE
+ * operations and a share in the block, whose bodies they borrow.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "replay/plan.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "replay/prepare.h"
+
+struct shared_block {
+    _Atomic uint32_t shares;
+    struct trc_block *block;
+    struct arena arena;          /* of the prepared streams */
+    struct rep_stream **streams; /* NULL until the first request of it */
+};
+
+struct rep_batch {
+    _Atomic uint32_t left; /* requests not yet released */
+    struct arena arena;
+    struct shared_block *block;
+    struct rep_request *requests;
+    size_t bytes;                 /* counted against the plan's limit */
+    _Atomic size_t *bytes_in_use; /* of the plan */
+};
+
+struct rep_plan {
+    struct rep_plan_config config;
+    struct trc_reader *reader;
+    struct trc_block *first; /* read ahead by open */
+    struct rep_preparer preparer;
+    struct rep_handoff rings[REP_WORKERS_MAX];
+    pthread_t thread;
+    bool started;
+    _Atomic bool stop, ended, primed;
+    _Atomic unsigned protocols;
+    _Atomic size_t bytes_in_use;
+    uint64_t dealt; /* of the feeder, until it is joined */
+    bool epoch_known;
+    struct rep_plan_counts counts; /* of the feeder, until it is joined */
+    int rc;
+    struct err err;
+};
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = CLK_MS}, NULL);
+}
+
+/* --- memory ----------------------------------------------------------------------- */
+
+static void share_drop(struct shared_block *b)
+{
+    if (atomic_fetch_sub(&b->shares, 1) != 1)
+        return;
+    trc_block_free(b->block);
+    arena_done(&b->arena);
+    free(b->streams);
+    free(b);
+}
+
+static void batch_free(struct rep_batch *b)
+{
+    if (!b)
+        return;
+    atomic_fetch_sub(b->bytes_in_use, b->bytes);
+    share_drop(b->block);
+    arena_done(&b->arena);
+    free(b->requests);
+    free(b);
+}
+
+void rep_request_release(struct rep_request *r)
+{
+    struct rep_batch *b = r->batch;
+    buf_done(&r->answer);
+    if (atomic_fetch_sub(&b->left, 1) == 1)
+        batch_free(b);
+}
+
+static void release_chain(struct rep_request *r)
+{
+    while (r) {
+        struct rep_request *next = r->next;
+        rep_request_release(r);
+        r = next;
+    }
+}
+
+static struct rep_batch *batch_new(struct rep_plan *p, struct shared_block *block,
+                                   uint32_t count)
+{
+    struct rep_batch *b = calloc(1, sizeof *b);
+    if (!b)
+        return NULL;
+    b->requests = calloc(count, sizeof *b->requests);
+    if (!b->requests) {
+        free(b);
+        return NULL;
+    }
+    atomic_fetch_add(&block->shares, 1);
+    b->block = block;
+    b->bytes_in_use = &p->bytes_in_use;
+    return b;
+}
+
+static struct shared_block *block_share(struct trc_block *block, struct err *e)
+{
+    struct shared_block *b = calloc(1, sizeof *b);
+    if (b)
+        b->streams =
+            calloc(block->stream_count ? block->stream_count : 1, sizeof *b->streams);
+    if (!b || !b->streams) {
+        free(b);
+        trc_block_free(block);
+        err_set(e, ERR_NOMEM, "out of memory for a block of the trace");
+        return NULL;
+    }
+    atomic_init(&b->shares, 1);
+    b->block = block;
+    return b;
+}
+
+/* --- planning --------------------------------------------------------------------- */
+
+/* Beyond what the user asked to replay. */
+static bool past_limit(const struct rep_plan *p, const struct op *op)
+{
+    return rep_schedule_due(p->config.speed, op->arrival_ns - p->counts.epoch_ns) >=
+           p->config.limit_ns;
+}
+
+static bool wanted(const struct rep_plan *p, const struct op *op)
+{
+    enum op_protocol protocol = op->stream->protocol;
+    return protocol == OP_REST   ? p->config.rest_wanted
+           : protocol == OP_GRPC ? p->config.grpc_wanted
+                                 : true;
+}
+
+static int plan_op(struct rep_plan *p, struct rep_batch *b, const struct op *op,
+                   struct rep_request *r, struct err *e)
+{
+    struct rep_stream **stream = &b->block->streams[op->stream_index];
+    int rc = *stream ? 0
+                     : rep_prepare_stream(&p->preparer, op->stream, &b->block->arena,
+                                          stream, e);
+    if (rc == 0)
+        rc = rep_prepare_request(&p->preparer, op, *stream, &b->arena, r, e);
+    if (rc < 0)
+        return rc;
+    r->batch = b;
+    r->out.due_ns =
+        rep_schedule_due(p->config.speed, op->arrival_ns - p->counts.epoch_ns);
+    if (r->out.due_ns == REP_NEVER)
+        return err_set(e, ERR_LIMIT, "operation %llu is due centuries from now",
+                       (unsigned long long)op->index);
+    if (!r->refusal)
+        atomic_fetch_or(&p->protocols, 1u << op->stream->protocol);
+    p->counts.planned++;
+    p->counts.last_due_ns = r->out.due_ns;
+    return 0;
+}
+
+static bool hand_over(struct rep_plan *p, uint32_t worker, struct rep_request *head)
+{
+    while (!rep_handoff_put(&p->rings[worker], head)) {
+        atomic_store(&p->primed, true);
+        if (atomic_load(&p->stop))
+            return false;
+        nap();
+    }
+    return true;
+}
+
+/* Deals the requests of a slice in turn, and hands each worker its own as one chain.
+ * What can no longer be handed over is released. */
+static void deal(struct rep_plan *p, struct rep_batch *b, uint32_t count)
+{
+    struct rep_queue hands[REP_WORKERS_MAX] = {0};
+
+    for (uint32_t i = 0; i < count; i++)
+        rep_queue_push(&hands[p->dealt++ % p->config.workers], &b->requests[i]);
+    for (uint32_t w = 0; w < p->config.workers; w++) {
+        if (hands[w].head && !hand_over(p, w, hands[w].head)) {
+            p->counts.planned -= hands[w].count;
+            release_chain(hands[w].head);
+        }
+    }
+}
+
+/* Waits until there is room for more. False when told to stop. */
+static bool await_room(struct rep_plan *p)
+{
+    while (atomic_load(&p->bytes_in_use) > REP_PLAN_BYTES_MAX) {
+        atomic_store(&p->primed, true);
+        if (atomic_load(&p->stop))
+            return false;
+        nap();
+    }
+    return !atomic_load(&p->stop);
+}
+
+/* Plans operations [from, to) of a block. 1: go on; 0: told to stop, or past the limit.
+ */
+static int plan_slice(struct rep_plan *p, struct shared_block *block, uint32_t from,
+                      uint32_t to, struct err *e)
+{
+    uint32_t count = 0;
+    bool over = false;
+    int rc = 0;
+
+    if (!await_room(p))
+        return 0;
+    struct rep_batch *b = batch_new(p, block, to - from);
+    if (!b)
+        return err_set(e, ERR_NOMEM, "out of memory for %u requests", to - from);
+    rep_preparer_next_slice(&p->preparer);
+    b->bytes = (to - from) * sizeof *b->requests;
+    for (uint32_t i = from; i < to && rc == 0; i++) {
+        const struct op *op = &block->block->ops[i];
+        if (p->config.limit_ns != REP_NEVER && past_limit(p, op)) {
+            over = true;
+            break;
+        }
+        if (!wanted(p, op)) {
+            p->counts.filtered++;
+            continue;
+        }
+        b->bytes += op->request.data.n;
+        rc = plan_op(p, b, op, &b->requests[count], e);
+        count += rc == 0;
+    }
+    b->bytes += b->arena.total;
+    atomic_fetch_add(&p->bytes_in_use, b->bytes);
+    atomic_init(&b->left, count);
+    if (count == 0)
+        batch_free(b);
+    else
+        deal(p, b, count);
+    return rc < 0 ? rc : !over;
+}
+
+static int plan_block(struct rep_plan *p, struct trc_block *block, struct err *e)
+{
+    int rc = 1;
+    struct shared_block *b = block_share(block, e);
+    if (!b)
+        return ERR_NOMEM;
+    if (!p->epoch_known && block->count > 0) {
+        p->counts.epoch_ns = block->ops[0].arrival_ns;
+        p->epoch_known = true;
+    }
+    for (uint32_t from = 0; from < block->count && rc == 1; from += REP_SLICE) {
+        uint32_t to = block->count - from > REP_SLICE ? from + REP_SLICE : block->count;
+        rc = plan_slice(p, b, from, to, e);
+    }
+    share_drop(b);
+    return rc;
+}
+
+static void *feed(void *arg)
+{
+    struct rep_plan *p = arg;
+    int rc = 1;
+
+    if (p->first) {
+        rc = plan_block(p, p->first, &p->err);
+        p->first = NULL;
+    }
+    while (rc == 1) {
+        struct trc_block *block = NULL;
+        rc = trc_reader_next(p->reader, &block, &p->err);
+        if (rc == 1)
+            rc = plan_block(p, block, &p->err);
+    }
+    p->rc = rc < 0 ? rc : 0;
+    atomic_store(&p->primed, true);
+    atomic_store(&p->ended, true);
+    return NULL;
+}
+
+/* --- face ------------------------------------------------------------------------- */
+
+int rep_plan_open(struct rep_plan **out, const struct rep_plan_config *c, struct err *e)
+{
+    struct rep_plan *p = calloc(1, sizeof *p);
+    int rc = p ? 0 : err_set(e, ERR_NOMEM, "out of memory for a plan");
+
+    assert(c->workers > 0 && c->workers <= REP_WORKERS_MAX);
+    if (rc == 0) {
+        p->config = *c;
+        p->preparer.config = &p->config;
+        rc = trc_reader_open(&p->reader, c->trace, e);
+    }
+    if (rc == 0 && trc_reader_info(p->reader)->kind != TRC_TRACE)
+        rc = err_set(e, ERR_FORMAT, "'%s' is a run, not a trace", c->trace);
+    for (uint32_t i = 0; rc == 0 && i < c->workers; i++)
+        rc = rep_handoff_init(&p->rings[i], REP_RING, e);
+    if (rc == 0)
+        rc = trc_reader_next(p->reader, &p->first, e);
+    if (rc == 0)
+        rc = err_set(e, ERR_FORMAT, "'%s' holds no operation", c->trace);
+    if (rc < 0) {
+        rep_plan_close(p);
+        return rc;
+    }
+    *out = p;
+    return 0;
+}
+
+const struct trc_info *rep_plan_info(const struct rep_plan *p)
+{
+    return trc_reader_info(p->reader);
+}
+
+int rep_plan_start(struct rep_plan *p, struct err *e)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int sys = pthread_create(&p->thread, NULL, feed, p);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (sys != 0)
+        return err_sys(e, sys, "cannot start the feeder");
+    p->started = true;
+    return 0;
+}
+
+struct rep_request *rep_plan_take(struct rep_plan *p, uint32_t worker)
+{
+    return rep_handoff_take(&p->rings[worker]);
+}
+
+bool rep_plan_ended(const struct rep_plan *p)
+{
+    return atomic_load(&p->ended);
+}
+
+bool rep_plan_primed(const struct rep_plan *p)
+{
+    return atomic_load(&p->primed);
+}
+
+unsigned rep_plan_protocols(const struct rep_plan *p)
+{
+    return atomic_load(&p->protocols);
+}
+
+void rep_plan_stop(struct rep_plan *p)
+{
+    atomic_store(&p->stop, true);
+}
+
+int rep_plan_join(struct rep_plan *p, struct err *e)
+{
+    if (p->started) {
+        pthread_join(p->thread, NULL);
+        p->started = false;
+    }
+    if (p->rc < 0)
+        return err_set(e, p->err.code, "%s", p->err.text);
+    return 0;
+}
+
+struct rep_plan_counts rep_plan_counts(const struct rep_plan *p)
+{
+    return p->counts;
+}
+
+void rep_plan_close(struct rep_plan *p)
+{
+    if (!p)
+        return;
+    assert(!p->started);
+    for (uint32_t w = 0; w < p->config.workers && p->rings[w].slots; w++) {
+        struct rep_request *r;
+        while ((r = rep_plan_take(p, w)) != NULL)
+            release_chain(r);
+    }
+    trc_block_free(p->first);
+    trc_reader_close(p->reader);
+    rep_preparer_done(&p->preparer);
+    for (uint32_t i = 0; i < REP_WORKERS_MAX; i++)
+        rep_handoff_done(&p->rings[i]);
+    free(p);
+}

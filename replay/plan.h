@@ -1,0 +1,83 @@
+/*
+ * plan.h - the feeder: reads a trace ahead and makes its operations ready to be sent.
+ *
+ * One thread decodes blocks, rewrites names, headers and ids for the tier, frames
+ * bodies, computes due times, and deals the requests to the workers in turn. It stays
+ * ahead by as many slices as fit the workers' rings, and never holds more than
+ * REP_PLAN_BYTES_MAX, so memory does not depend on the length of the trace. Nothing of
+ * this happens on a sending thread. Open, start, stop, join and close belong to one
+ * thread; rep_request_release may be called from any.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef REPLAY_PLAN_H
+#define REPLAY_PLAN_H
+
+#include "replay/handoff.h"
+#include "replay/request.h"
+#include "replay/schedule.h"
+#include "replay/tier.h"
+#include "traces/container/trc_reader.h"
+
+#define REP_PLAN_BYTES_MAX ((size_t)512 << 20)
+#define REP_SLICE          2048u /* requests that live and die together, at most */
+#define REP_RING           8u    /* slices that a worker may have waiting */
+#define REP_WORKERS_MAX    256u
+
+enum rep_ids { REP_IDS_MINT, REP_IDS_KEEP, REP_IDS_NONE };
+
+struct rep_plan_config {
+    const char *trace; /* path, or "-" */
+    enum op_tier tier;
+    const char *http, *grpc; /* authorities ("host:port"), or NULL: not given */
+    bool rest_wanted, grpc_wanted;
+    struct rep_speed speed;
+    struct rep_versions versions;
+    enum rep_ids ids;
+    uint64_t id_nonce;   /* sets the ids of this run apart from all others */
+    int64_t deadline_ns; /* for grpc-timeout */
+    int64_t limit_ns;    /* plan nothing due at or after this; REP_NEVER: all */
+    uint32_t workers;
+};
+
+struct rep_plan;
+
+/* Opens the trace and reads its first block. ERR_IO, ERR_FORMAT, ERR_TRUNCATED …;
+ * ERR_FORMAT as well when the file is a run. */
+int rep_plan_open(struct rep_plan **p, const struct rep_plan_config *c,
+                  struct err *e) MUST_USE;
+const struct trc_info *rep_plan_info(const struct rep_plan *p);
+int rep_plan_start(struct rep_plan *p, struct err *e) MUST_USE;
+
+/* For worker i: takes the next requests, linked by next in order of due time, or NULL
+ * when there are none now; then, if rep_plan_ended was true before the call, there
+ * never will be. */
+struct rep_request *rep_plan_take(struct rep_plan *p, uint32_t worker);
+bool rep_plan_ended(const struct rep_plan *p);
+/* True once every ring is full or the whole trace is read: a good moment to start. */
+bool rep_plan_primed(const struct rep_plan *p);
+
+/* Bit 1 << protocol for what has been planned so far and can be sent. */
+unsigned rep_plan_protocols(const struct rep_plan *p);
+
+/* Tells the feeder to stop; requests that were planned stay valid. */
+void rep_plan_stop(struct rep_plan *p);
+/* Waits for the feeder. 0, or why it could not read on. Afterwards the counts hold. */
+int rep_plan_join(struct rep_plan *p, struct err *e) MUST_USE;
+
+struct rep_plan_counts {
+    uint64_t planned;    /* requests handed out, those to be refused included */
+    uint64_t filtered;   /* left out because their protocol was not wanted */
+    int64_t epoch_ns;    /* arrival of the trace's first operation */
+    int64_t last_due_ns; /* of the last one planned */
+};
+struct rep_plan_counts rep_plan_counts(const struct rep_plan *p);
+
+/* Releases what nobody took; requests that were taken must have been released. NULL is
+ * fine. */
+void rep_plan_close(struct rep_plan *p);
+
+/* Gives a request back; its memory goes with the last one of its slice. */
+void rep_request_release(struct rep_request *r);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * request.h - an operation made ready to be sent, and what became of it.
+ *
+ * The feeder prepares requests in batches: wire bytes, schedule and an empty outcome
+ * all lie in the batch's memory. A request then travels alone, by pointer, and is in
+ * one place at a time: feeder -> worker -> engine -> worker -> run writer, which
+ * releases it. The batch is freed when its last request was released. Whoever holds a
+ * request may write to it; hand-over between threads goes through handoff.h.
+ *
+ * Until the run writer turns them, all times are absolute nanoseconds of the monotonic
+ * clock, due_ns excepted: it counts from the start, which is not known when it is
+ * planned.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef REPLAY_REQUEST_H
+#define REPLAY_REQUEST_H
+
+#include "traces/base/buf.h"
+#include "traces/op.h"
+#include "traces/outcome.h"
+
+#define REP_FIELDS_MAX 64 /* of one request, pseudo-header fields included */
+#define REP_ID_MAX     64 /* bytes of a request id */
+
+/* What requests of one op_stream have in common at this target. Lives in the batch. */
+struct rep_stream {
+    struct op_stream as_sent; /* tier and path are the target's; no headers */
+    const char *refusal;      /* constant text, or NULL: can be sent */
+    struct span head;         /* REST: request line and fields, without id and length */
+    struct op_header *fields; /* gRPC: all but the id, pseudo fields first */
+    uint32_t field_count;
+    struct span target_name; /* gRPC: model_name */
+    bool renames;            /* gRPC: field 1 of the message is a name to be set */
+    bool sends_id;
+};
+
+struct rep_batch;
+
+struct rep_request {
+    struct rep_request *next, *prev; /* of the list it is in; owned by its holder */
+    struct rep_batch *batch;
+    const struct rep_stream *stream;
+    const char *refusal; /* of this one alone; or NULL */
+    struct span wire[2]; /* REST: head and body; gRPC: prefixed message, nothing */
+    struct span id;      /* value of x-request-id; empty: none */
+    struct span body;    /* as the trace has it, for checks of the answer */
+    struct outcome out;
+
+    /* Of the engine that holds it. */
+    int64_t started_ns; /* handed to the engine: the deadline counts from here */
+    void *place;        /* connection or stream that carries it */
+    uint64_t ticket;    /* engine's own */
+    uint8_t tries;      /* sendings begun, those included that put no byte on a wire */
+    struct buf answer;  /* body of the answer, where it is wanted; freed on release */
+};
+
+/* A queue of requests by their next pointers. Zeroed is empty. */
+struct rep_queue {
+    struct rep_request *head, *tail;
+    uint64_t count;
+};
+void rep_queue_push(struct rep_queue *q, struct rep_request *r);
+struct rep_request *rep_queue_pop(struct rep_queue *q); /* NULL when empty */
+/* Unlinks r, which must be in q, from anywhere. */
+void rep_queue_remove(struct rep_queue *q, struct rep_request *r);
+
+#endif

@@ -1,0 +1,684 @@
+/*
+ * run.c - see run.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "replay/run.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "replay/answer.h"
+#include "replay/machine.h"
+#include "replay/progress.h"
+#include "replay/worker.h"
+#include "traces/base/log.h"
+#include "traces/container/trc_writer.h"
+#include "traces/run_notes.h"
+
+#define AREA "replay"
+
+#define DEFAULT_HTTP_CONNECTIONS 64
+#define DEFAULT_GRPC_CONNECTIONS 4
+#define FLUSH_NS                 CLK_SEC /* a killed replay loses no more than this */
+#define NAP_NS                   (5 * CLK_MS) /* between two looks at the workers */
+#define LEAD_NS                  CLK_MS /* from "all ready" to the first due time */
+#define WRONG_SHOWN              10     /* wrong answers that get a line in the log */
+
+/* Everything of one run; owned by rep_run. */
+struct run {
+    const struct rep_run_config *config;
+    struct rep_run_result *result;
+    const struct clk *clk;
+    struct rep_address http, grpc;
+    struct rep_speed speed;
+    struct rep_plan *plan;
+    struct trc_writer *writer;
+    struct rep_worker *workers[REP_WORKERS_MAX];
+    struct rep_worker_stats stats; /* summed */
+    uint32_t worker_count;
+    struct rep_control control;
+    int64_t start_ns;
+    struct rep_progress progress;
+    struct rep_machine machine;
+    struct rep_cpu_times cpu_before;
+    int64_t own_before_ns;
+    struct rep_clock_watch clock;
+    struct arena arena; /* of answer checks */
+    struct err fault;   /* the first thing that ended the run early */
+};
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+}
+
+static bool interrupted(const struct run *x)
+{
+    return x->config->interrupts && *x->config->interrupts > 0;
+}
+
+/* Lets workers end what they have; outcomes are still collected. */
+static void stop(struct run *x)
+{
+    atomic_store(&x->control.stop, true);
+    rep_plan_stop(x->plan);
+    for (uint32_t i = 0; i < x->worker_count; i++)
+        rep_worker_wake(x->workers[i]);
+}
+
+/* --- opening ---------------------------------------------------------------------- */
+
+static uint64_t id_nonce(uint64_t seed)
+{
+    uint64_t v = seed;
+    if (seed == 0 && getrandom(&v, sizeof v, 0) != sizeof v)
+        v = (uint64_t)clk_wall_now(clk_system()).ns;
+    return v;
+}
+
+static int open_plan(struct run *x, struct err *e)
+{
+    const struct rep_run_config *c = x->config;
+    struct rep_plan_config plan = {
+        .trace = c->trace,
+        .tier = c->tier,
+        .http = c->http ? x->http.authority : NULL,
+        .grpc = c->grpc ? x->grpc.authority : NULL,
+        .rest_wanted = c->rest_wanted,
+        .grpc_wanted = c->grpc_wanted,
+        .speed = x->speed,
+        .versions = c->versions,
+        .ids = c->ids,
+        .id_nonce = id_nonce(c->seed),
+        .deadline_ns = c->deadline_ns,
+        .limit_ns = c->duration_ns > 0 && c->users == 0 ? c->duration_ns : REP_NEVER,
+        .workers = c->workers,
+    };
+    int rc = rep_plan_open(&x->plan, &plan, e);
+    return rc < 0 ? rc : rep_plan_start(x->plan, e);
+}
+
+/* Until the first requests are ready. A pipe may never fill the rings: its first block
+ * does. */
+static int await_plan(struct run *x, struct err *e)
+{
+    bool pipe = strcmp(x->config->trace, "-") == 0;
+    while (!rep_plan_primed(x->plan) && !(pipe && rep_plan_protocols(x->plan) != 0)) {
+        if (interrupted(x))
+            return err_set(e, ERR_STOPPED, "interrupted before the start");
+        nap();
+    }
+    return 0;
+}
+
+/* Looks the targets up, and proves that those used first can be reached. */
+static int reach_targets(struct run *x, struct err *e)
+{
+    unsigned used = rep_plan_protocols(x->plan);
+    int64_t limit = x->config->connect_limit_ns;
+    int rc = 0;
+    if (x->config->http)
+        rc = rep_target_resolve(&x->http, used & 1u << OP_REST, limit, e);
+    if (rc == 0 && x->config->grpc)
+        rc = rep_target_resolve(&x->grpc, used & 1u << OP_GRPC, limit, e);
+    return rc;
+}
+
+static int check_output(const struct rep_run_config *c, struct err *e)
+{
+    if (strcmp(c->out, "-") != 0 && !c->force && access(c->out, F_OK) == 0)
+        return err_set(e, ERR_USAGE, "'%s' exists already; --force replaces it",
+                       c->out);
+    return 0;
+}
+
+static int open_writer(struct run *x, struct err *e)
+{
+    const struct rep_run_config *c = x->config;
+    struct trc_options options = {.kind = TRC_RUN, .flush_ns = FLUSH_NS};
+
+    uint64_t id = 0;
+    if (getrandom(&id, sizeof id, 0) == sizeof id)
+        options.file_id = id;
+    return trc_writer_open(&x->writer, c->out, &options, e);
+}
+
+/* --- notes ------------------------------------------------------------------------ */
+
+static void note(struct run *x, const char *key, const char *value)
+{
+    if (x->writer && x->fault.code == ERR_OK)
+        (void)!trc_writer_note(x->writer, key, value, &x->fault);
+}
+
+PRINTF_LIKE(3, 4)
+static void note_fmt(struct run *x, const char *key, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    note(x, key, text);
+}
+
+static void note_i64(struct run *x, const char *key, int64_t v)
+{
+    note_fmt(x, key, "%" PRId64, v);
+}
+
+static void note_labels(struct run *x)
+{
+    const struct opt_strv *labels = x->config->labels;
+    for (size_t i = 0; labels && i < labels->n; i++) {
+        const char *equals = strchr(labels->v[i], '=');
+        char key[160];
+        snprintf(key, sizeof key, NOTE_LABEL "%.*s", (int)(equals - labels->v[i]),
+                 labels->v[i]);
+        note(x, key, equals + 1);
+    }
+}
+
+static void note_trace(struct run *x)
+{
+    const struct trc_info *info = rep_plan_info(x->plan);
+    note(x, NOTE_TRACE_FILE, x->config->trace);
+    if (!info->complete)
+        return; /* what a footer would say is not known yet */
+    note_fmt(x, NOTE_TRACE_HASH, "%016" PRIx64 "%016" PRIx64, info->content_hash[1],
+             info->content_hash[0]);
+    note_fmt(x, NOTE_TRACE_OPERATIONS, "%" PRIu64, info->records);
+    note_i64(x, NOTE_TRACE_SPAN, info->last_ns - info->first_ns);
+}
+
+static void note_start(struct run *x)
+{
+    const struct rep_run_config *c = x->config;
+    note(x, NOTE_TOOL_VERSION, REPRISE_VERSION);
+    note_trace(x);
+    note(x, NOTE_TARGET_TIER, op_tier_names[c->tier]);
+    if (c->http)
+        note(x, NOTE_TARGET_HTTP, x->http.text);
+    if (c->grpc)
+        note(x, NOTE_TARGET_GRPC, x->grpc.text);
+    note(x, NOTE_SCHEDULE_MODE, c->users > 0 ? "closed" : "open");
+    note(x, NOTE_SCHEDULE_SPEED, c->speed);
+    if (c->users > 0)
+        note_i64(x, NOTE_SCHEDULE_USERS, c->users);
+    note(x, NOTE_OPTIONS, c->options);
+    note(x, NOTE_MACHINE_NAME, x->machine.name);
+    note(x, NOTE_MACHINE_KERNEL, x->machine.kernel);
+    note(x, NOTE_MACHINE_CPU, x->machine.cpu);
+    note_i64(x, NOTE_MACHINE_CPUS, x->machine.cpus);
+    note_labels(x);
+}
+
+/* Last of the notes of the start: names the moment that was just chosen. */
+static void note_moment(struct run *x)
+{
+    char text[CLK_TEXT_MAX];
+    struct clk_wall wall = clk_wall_now(x->clk);
+    wall.ns += x->start_ns - clk_mono_now(x->clk).ns;
+    clk_wall_text(wall, text);
+    note(x, NOTE_START, text);
+    note_i64(x, NOTE_START_WALL, wall.ns);
+}
+
+static void note_refusals(struct run *x)
+{
+    const struct rep_tally *t = &x->result->tally;
+    struct buf lines = {0};
+    for (size_t i = 0; i < t->reason_count; i++)
+        buf_fmt(&lines, "%s%" PRIu64 ": %s", i ? "\n" : "", t->reasons[i].count,
+                t->reasons[i].text);
+    if (t->reason_count > 0)
+        note(x, NOTE_REFUSALS, buf_text(&lines));
+    buf_done(&lines);
+}
+
+static void note_lateness(struct run *x, const struct rep_health_facts *f)
+{
+    struct rep_tally *t = &x->result->tally;
+    if (t->generator.total > 0) {
+        note_i64(x, NOTE_GENERATOR_P50, hist_quantile(&t->generator, 0.5));
+        note_i64(x, NOTE_GENERATOR_P99, f->generator_p99_ns);
+        note_i64(x, NOTE_GENERATOR_MAX, t->generator.max_ns);
+        note_i64(x, NOTE_PRESSURE_P99, hist_quantile(&t->pressure, 0.99));
+        note_i64(x, NOTE_PRESSURE_MAX, t->pressure.max_ns);
+        note_fmt(x, NOTE_TREND, "%.3f", f->trend_ppm);
+    }
+    if (f->offered > 0)
+        note_fmt(x, NOTE_RATE_OFFERED, "%.6g", f->offered);
+    if (t->sent > 1)
+        note_fmt(x, NOTE_RATE_ACHIEVED, "%.6g", rep_tally_achieved(t));
+}
+
+static void note_end(struct run *x, const struct rep_health_facts *f)
+{
+    struct rep_run_result *r = x->result;
+    struct buf causes = {0};
+
+    note_trace(x); /* of a pipe, known only now */
+    note_i64(x, NOTE_SCHEDULE_EPOCH, r->plan.epoch_ns);
+    note_i64(x, NOTE_DURATION, r->duration_ns);
+    note(x, NOTE_INTERRUPTED, r->interrupted ? "yes" : "no");
+    note_fmt(x, NOTE_DUE, "%" PRIu64, r->tally.due);
+    note_fmt(x, NOTE_SENT, "%" PRIu64, r->tally.sent);
+    if (r->never_due_known)
+        note_fmt(x, NOTE_NEVER_DUE, "%" PRIu64, r->never_due);
+    note_fmt(x, NOTE_FILTERED, "%" PRIu64, r->plan.filtered);
+    note_refusals(x);
+    note_lateness(x, f);
+    if (x->config->check_answers) {
+        note_fmt(x, NOTE_CHECK_RIGHT, "%" PRIu64, r->tally.right);
+        note_fmt(x, NOTE_CHECK_WRONG, "%" PRIu64, r->tally.wrong);
+        note_fmt(x, NOTE_CHECK_UNJUDGED, "%" PRIu64, r->tally.unjudged);
+    }
+    note_i64(x, NOTE_STARVED, x->stats.starved_ns);
+    if (f->steal_share >= 0)
+        note_fmt(x, NOTE_CPU_STEAL, "%.6f", f->steal_share);
+    struct rep_cpu_times now = rep_cpu_times_read();
+    if (rep_cpu_busy(&x->cpu_before, &now) >= 0)
+        note_fmt(x, NOTE_CPU_BUSY, "%.4f", rep_cpu_busy(&x->cpu_before, &now));
+    note_i64(x, NOTE_CPU_OWN, rep_cpu_own_ns() - x->own_before_ns);
+    note_i64(x, NOTE_CLOCK_STEP, x->clock.stepped_ns);
+    note(x, NOTE_CLOCK_BACKWARDS, x->stats.clock_backwards ? "yes" : "no");
+    note_fmt(x, NOTE_CLIENT_ERRORS, "%" PRIu64, x->stats.engine.client_errors);
+    note_fmt(x, NOTE_CONNECTS, "%" PRIu64, x->stats.engine.connects);
+    note_fmt(x, NOTE_RETRIES, "%" PRIu64, x->stats.engine.retries);
+    note_fmt(x, NOTE_WARM_FAILED, "%" PRIu64, x->stats.warm_failed);
+    note_i64(x, NOTE_PACER_MARGIN, x->stats.margin_ns);
+    note(x, NOTE_HEALTH_VERDICT, rep_verdict_names[r->health.verdict]);
+    rep_health_lines(&r->health, &causes);
+    note(x, NOTE_HEALTH_CAUSES, buf_text(&causes));
+    buf_done(&causes);
+}
+
+/* --- workers ---------------------------------------------------------------------- */
+
+/* Worker i's part of n things, at least one. */
+static uint32_t part(uint32_t n, uint32_t i, uint32_t workers)
+{
+    uint32_t mine = n / workers + (i < n % workers);
+    return mine > 0 ? mine : 1;
+}
+
+static int start_workers(struct run *x, struct err *e)
+{
+    const struct rep_run_config *c = x->config;
+    uint32_t http = c->http_connections ? c->http_connections
+                    : c->users          ? c->users
+                                        : DEFAULT_HTTP_CONNECTIONS;
+    uint32_t grpc =
+        c->grpc_connections ? c->grpc_connections : DEFAULT_GRPC_CONNECTIONS;
+
+    for (uint32_t i = 0; i < c->workers; i++) {
+        struct rep_worker_config w = {
+            .index = i,
+            .plan = x->plan,
+            .control = &x->control,
+            .clk = x->clk,
+            .http = c->http ? &x->http : NULL,
+            .grpc = c->grpc ? &x->grpc : NULL,
+            .http_connections = part(http, i, c->workers),
+            .grpc_connections = part(grpc, i, c->workers),
+            .streams = c->streams,
+            .warm = rep_plan_protocols(x->plan),
+            .warm_limit_ns = c->connect_limit_ns,
+            .deadline_ns = c->deadline_ns,
+            .answer_max = c->answer_max,
+            .keep_answers = c->check_answers,
+            .spin = c->spin,
+            .pin_cpu = c->pin ? rep_machine_cpu(i) : -1,
+            .users = c->users ? part(c->users, i, c->workers) : 0,
+            .drop_late_ns = c->drop_late_ns,
+            .limit_ns = c->duration_ns > 0 ? c->duration_ns : REP_NEVER,
+        };
+        int rc = rep_worker_start(&x->workers[i], &w, e);
+        if (rc < 0)
+            return rc;
+        x->worker_count++;
+    }
+    return 0;
+}
+
+static int await_workers(struct run *x, struct err *e)
+{
+    for (uint32_t i = 0; i < x->worker_count; i++) {
+        while (!rep_worker_ready(x->workers[i])) {
+            if (interrupted(x))
+                return err_set(e, ERR_STOPPED, "interrupted before the start");
+            nanosleep(&(struct timespec){.tv_nsec = CLK_MS}, NULL);
+        }
+    }
+    return 0;
+}
+
+/* --- collecting ------------------------------------------------------------------- */
+
+static void to_start(int64_t *t, int64_t start)
+{
+    if (*t != OP_TIME_NONE)
+        *t -= start;
+}
+
+static void check_answer(struct run *x, struct rep_request *r)
+{
+    struct rep_tally *t = &x->result->tally;
+    struct err why = {0};
+
+    r->out.check = rep_answer_check(r, &x->arena, &why);
+    t->unjudged += r->out.check == OUT_UNCHECKED && r->out.cause == OUT_OK;
+    if (r->out.check != OUT_WRONG || t->wrong >= WRONG_SHOWN)
+        return;
+    log_warn(AREA, "wrong answer to operation %" PRIu64 " (%.*s): %s%s",
+             r->out.op_index, SPAN_ARG(r->stream->as_sent.name), why.text,
+             t->wrong + 1 == WRONG_SHOWN ? "; no more of these are shown" : "");
+}
+
+static void report_news(struct run *x, const struct rep_request *r)
+{
+    char class[OUT_CLASS_MAX];
+    outcome_class(&r->out, class);
+    if (r->refusal)
+        log_warn(AREA, "operation %" PRIu64 " (%.*s) is not sent: %s", r->out.op_index,
+                 SPAN_ARG(r->stream->as_sent.name), r->refusal);
+    else if (r->out.cause != OUT_STOPPED && r->out.check != OUT_WRONG)
+        log_info(AREA, "first '%s': operation %" PRIu64 " (%.*s)", class,
+                 r->out.op_index, SPAN_ARG(r->stream->as_sent.name));
+    (void)x;
+}
+
+/* A request has ended: writes its outcome, counts it, gives its memory back. */
+static void settle(struct run *x, struct rep_request *r)
+{
+    struct outcome *o = &r->out;
+
+    if (o->cause == OUT_STOPPED && o->due_ns == OP_TIME_NONE) {
+        rep_request_release(r); /* was never due: no outcome */
+        return;
+    }
+    to_start(&o->due_ns, x->start_ns);
+    to_start(&o->ready_ns, x->start_ns);
+    to_start(&o->sent_ns, x->start_ns);
+    to_start(&o->first_ns, x->start_ns);
+    to_start(&o->done_ns, x->start_ns);
+    if (x->config->check_answers)
+        check_answer(x, r);
+    if (rep_tally_add(&x->result->tally, o, r->refusal))
+        report_news(x, r);
+    rep_progress_add(&x->progress, o);
+    if (x->fault.code == ERR_OK && trc_writer_outcome(x->writer, o, &x->fault) < 0)
+        stop(x);
+    rep_request_release(r);
+}
+
+static bool collect(struct run *x)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < x->worker_count; i++) {
+        struct rep_request *r;
+        while ((r = rep_worker_take(x->workers[i])) != NULL) {
+            any = true;
+            while (r) {
+                struct rep_request *next = r->next;
+                settle(x, r);
+                r = next;
+            }
+        }
+    }
+    return any;
+}
+
+static void show_progress(struct run *x)
+{
+    struct rep_progress_counts sum = {0};
+    for (uint32_t i = 0; i < x->worker_count; i++) {
+        struct rep_worker_live live = rep_worker_live(x->workers[i]);
+        sum.due += live.due;
+        sum.sent += live.sent;
+        sum.in_flight += live.in_flight;
+        sum.waiting += live.waiting;
+    }
+    rep_progress_tick(&x->progress, clk_mono_now(x->clk).ns - x->start_ns,
+                      clk_wall_now(x->clk), &sum);
+}
+
+static bool workers_ended(const struct run *x)
+{
+    for (uint32_t i = 0; i < x->worker_count; i++)
+        if (!rep_worker_ended(x->workers[i]))
+            return false;
+    return true;
+}
+
+/* Until every worker has ended and every outcome is written. */
+static void watch(struct run *x)
+{
+    bool told = false;
+    for (;;) {
+        bool ended = workers_ended(x);
+        bool any = collect(x);
+        if (ended && !any)
+            break;
+        if (x->writer && x->fault.code == ERR_OK &&
+            trc_writer_tick(x->writer, &x->fault) < 0)
+            stop(x);
+        rep_clock_look(&x->clock, x->clk);
+        if (interrupted(x) && !told) {
+            told = true;
+            stop(x);
+        }
+        if (x->start_ns > 0)
+            show_progress(x);
+        if (!any)
+            nap();
+    }
+    rep_progress_end(&x->progress);
+}
+
+static void join_workers(struct run *x)
+{
+    for (uint32_t i = 0; i < x->worker_count; i++) {
+        struct rep_worker_stats s;
+        struct err e = {0};
+        if (rep_worker_join(x->workers[i], &s, &e) < 0)
+            err_set(&x->fault, e.code, "worker %u: %s", i, e.text);
+        x->stats.engine.connects += s.engine.connects;
+        x->stats.engine.connect_failures += s.engine.connect_failures;
+        x->stats.engine.retries += s.engine.retries;
+        x->stats.engine.peer_closes += s.engine.peer_closes;
+        x->stats.engine.client_errors += s.engine.client_errors;
+        x->stats.starved_ns += s.starved_ns;
+        x->stats.warm_failed += s.warm_failed;
+        x->stats.clock_backwards = x->stats.clock_backwards || s.clock_backwards;
+        if (s.margin_ns > x->stats.margin_ns)
+            x->stats.margin_ns = s.margin_ns;
+        rep_worker_free(x->workers[i]);
+    }
+    x->worker_count = 0;
+}
+
+/* --- the end ---------------------------------------------------------------------- */
+
+static void count_never_due(struct run *x)
+{
+    struct rep_run_result *r = x->result;
+    r->trace = *rep_plan_info(x->plan);
+    r->plan = rep_plan_counts(x->plan);
+    r->never_due_known = r->trace.complete;
+    uint64_t accounted = r->tally.due + r->plan.filtered;
+    if (r->trace.records > accounted)
+        r->never_due = r->trace.records - accounted;
+}
+
+static void judge(struct run *x, struct rep_health_facts *f)
+{
+    struct rep_run_result *r = x->result;
+    struct rep_tally *t = &r->tally;
+    struct rep_cpu_times now = rep_cpu_times_read();
+    bool closed = x->config->users > 0;
+
+    *f = (struct rep_health_facts){
+        .due = t->due,
+        .outcomes = t->due,
+        .sent = t->sent,
+        .generator_p99_ns = hist_quantile(&t->generator, 0.99),
+        .service_p50_ns = hist_quantile(&t->service, 0.5),
+        .response_p50_ns = hist_quantile(&t->response, 0.5),
+        .response_p99_ns = hist_quantile(&t->response, 0.99),
+        .trend_ppm = closed ? 0 : rep_tally_trend_ppm(t),
+        .offered = closed ? 0 : rep_tally_offered(t),
+        .achieved = closed ? 0 : rep_tally_kept(t),
+        .starved_ns = x->stats.starved_ns,
+        .duration_ns = r->duration_ns,
+        .steal_share = rep_cpu_steal(&x->cpu_before, &now),
+        .wall_step_ns = x->clock.stepped_ns,
+        .clock_backwards = x->stats.clock_backwards,
+        .interrupted = r->interrupted,
+        .client_errors = x->stats.engine.client_errors,
+    };
+    rep_health_judge(f, &r->health);
+}
+
+/* What, if anything, makes this run less than whole. */
+static int verdict(struct run *x, struct err *e)
+{
+    struct rep_run_result *r = x->result;
+    if (x->fault.code != ERR_OK)
+        return err_set(e, x->fault.code, "%s", x->fault.text);
+    if (interrupted(x))
+        return err_set(e, ERR_STOPPED, "interrupted");
+    if (r->tally.sent > 0 || r->tally.due == 0)
+        return 0;
+    const char *why = r->tally.reason_count  ? r->tally.reasons[0].text
+                      : r->tally.class_count ? r->tally.classes[0].text
+                                             : "";
+    return err_set(e, ERR_PEER, "no operation could be sent: %s", why);
+}
+
+static int finish(struct run *x, struct err *e)
+{
+    struct rep_run_result *r = x->result;
+    struct rep_health_facts facts;
+    struct err reading = {0};
+
+    join_workers(x);
+    bool whole = !interrupted(x) && x->fault.code == ERR_OK;
+    if (rep_plan_join(x->plan, &reading) < 0)
+        err_set(&x->fault, reading.code, "%s", reading.text);
+    r->interrupted = !whole || x->fault.code != ERR_OK;
+    r->duration_ns = r->tally.last_end_ns > 0 ? r->tally.last_end_ns : 0;
+    count_never_due(x);
+    judge(x, &facts);
+    if (x->writer) {
+        /* A damaged trace ends the run early, but does not spoil the file. */
+        struct err kept = x->fault;
+        if (kept.code != ERR_IO && kept.code != ERR_NOMEM)
+            err_clear(&x->fault);
+        if (r->interrupted)
+            note(x, NOTE_ENDED_BY, interrupted(x) ? "a signal" : kept.text);
+        note_end(x, &facts);
+        if (x->fault.code == ERR_OK)
+            (void)!trc_writer_close(x->writer, &x->fault);
+        else
+            trc_writer_abandon(x->writer);
+        x->writer = NULL;
+        if (kept.code != ERR_OK)
+            x->fault = kept;
+    }
+    return verdict(x, e);
+}
+
+static int prepare(struct run *x, struct err *e)
+{
+    const struct rep_run_config *c = x->config;
+    int rc = rep_speed_parse(c->speed, &x->speed, e);
+
+    if (rc == 0)
+        rc = check_output(c, e);
+    if (rc == 0 && c->http)
+        rc = rep_target_parse(&x->http, c->http, "--http", e);
+    if (rc == 0 && c->grpc)
+        rc = rep_target_parse(&x->grpc, c->grpc, "--grpc", e);
+    if (rc == 0)
+        rc = rep_tally_init(&x->result->tally, e);
+    if (rc == 0)
+        rc = rep_progress_init(&x->progress, c->quiet ? NULL : stderr, e);
+    if (rc == 0)
+        rc = open_plan(x, e);
+    if (rc == 0)
+        rc = await_plan(x, e);
+    if (rc == 0)
+        rc = reach_targets(x, e);
+    if (rc == 0)
+        rc = start_workers(x, e);
+    if (rc == 0)
+        rc = await_workers(x, e);
+    return rc == 0 ? open_writer(x, e) : rc;
+}
+
+static void begin(struct run *x)
+{
+    const struct trc_info *info = rep_plan_info(x->plan);
+    x->cpu_before = rep_cpu_times_read();
+    x->own_before_ns = rep_cpu_own_ns();
+    rep_machine_read(&x->machine);
+    rep_clock_look(&x->clock, x->clk);
+    x->progress.closed = x->config->users > 0;
+    if (info->complete) {
+        x->progress.total = info->records;
+        x->progress.span_ns =
+            rep_schedule_due(x->speed, info->last_ns - info->first_ns);
+        if (x->config->duration_ns > 0 && x->config->duration_ns < x->progress.span_ns)
+            x->progress.span_ns = x->config->duration_ns;
+    }
+    note_start(x);
+    x->start_ns = clk_mono_now(x->clk).ns + LEAD_NS;
+    note_moment(x);
+    atomic_store(&x->control.start_ns, x->start_ns);
+    for (uint32_t i = 0; i < x->worker_count; i++)
+        rep_worker_wake(x->workers[i]);
+}
+
+int rep_run(const struct rep_run_config *c, struct rep_run_result *r, struct err *e)
+{
+    struct run *x = calloc(1, sizeof *x);
+    if (!x)
+        return err_set(e, ERR_NOMEM, "out of memory for a run");
+    memset(r, 0, sizeof *r);
+    x->config = c;
+    x->result = r;
+    x->clk = clk_system();
+    r->out = c->out;
+
+    int rc = prepare(x, e);
+    if (rc == 0) {
+        begin(x);
+        watch(x);
+        rc = finish(x, e);
+    } else if (x->plan) {
+        stop(x);
+        watch(x);
+        join_workers(x);
+        (void)!rep_plan_join(x->plan, NULL);
+    }
+    trc_writer_abandon(x->writer);
+    rep_plan_close(x->plan);
+    rep_progress_done(&x->progress);
+    arena_done(&x->arena);
+    free(x);
+    return rc;
+}
+
+void rep_run_result_done(struct rep_run_result *r)
+{
+    rep_tally_done(&r->tally);
+}

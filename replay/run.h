@@ -1,0 +1,71 @@
+/*
+ * run.h - one replay of one trace against one target, from opening to the closed run
+ * file.
+ *
+ * Three kinds of threads: the feeder (plan.h) reads ahead, workers (worker.h) send, and
+ * the caller's own writes outcomes, watches clocks and signals, and shows the live
+ * view. They meet in hand-over rings. rep_run takes no argv and prints nothing but log
+ * lines and the live view, so that tests call it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef REPLAY_RUN_H
+#define REPLAY_RUN_H
+
+#include <signal.h>
+
+#include "replay/health.h"
+#include "replay/plan.h"
+#include "replay/tally.h"
+#include "traces/base/opt.h"
+
+#define REP_USERS_MAX 4096u /* per worker */
+
+struct rep_run_config {
+    const char *trace, *out; /* paths, or "-" */
+    bool force;              /* replace an existing run file */
+    enum op_tier tier;
+    const char *http, *grpc; /* targets, or NULL */
+    bool rest_wanted, grpc_wanted;
+    const char *speed;
+    struct rep_versions versions;
+    enum rep_ids ids;
+    uint64_t seed; /* of request ids; 0: by chance */
+    uint32_t workers;
+    uint32_t http_connections, grpc_connections; /* over all workers; 0: by default */
+    uint32_t streams;
+    uint32_t users; /* closed loop; 0: open */
+    int64_t deadline_ns, connect_limit_ns;
+    int64_t duration_ns;  /* 0: the whole trace */
+    int64_t drop_late_ns; /* 0: never */
+    uint64_t answer_max;
+    bool check_answers;
+    bool spin, pin;
+    bool quiet;
+    const struct opt_strv *labels; /* KEY=VALUE, checked */
+    const char *options;           /* for the note: the command line in short */
+    const volatile sig_atomic_t *interrupts; /* signals that came so far; or NULL */
+};
+
+struct rep_run_result {
+    struct rep_tally tally;
+    struct rep_health health;
+    struct trc_info trace;
+    struct rep_plan_counts plan;
+    uint64_t never_due;
+    bool never_due_known;
+    bool interrupted;
+    int64_t duration_ns;
+    const char *out;
+};
+
+/* 0, or what ended or prevented the run: ERR_STOPPED for a signal, ERR_PEER when the
+ * target cannot be reached at the start or nothing could be sent, the reader's or the
+ * writer's error. The result is to be given to rep_run_result_done in any case, and is
+ * filled as far as the run went (tally.due > 0). The run file, once begun, is closed
+ * properly unless it is what failed. */
+int rep_run(const struct rep_run_config *c, struct rep_run_result *r,
+            struct err *e) MUST_USE;
+void rep_run_result_done(struct rep_run_result *r);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * target.h - where requests go: an address, resolved once at the start.
+ *
+ * Accepted: "http://HOST:PORT", "http://HOST", "HOST:PORT", "[::1]:9000". Nothing but
+ * these addresses is ever contacted. Names are resolved once, so a run does not move
+ * between hosts; the first address that answers the probe is used. Not thread-safe;
+ * read-only after open.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef REPLAY_TARGET_H
+#define REPLAY_TARGET_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "traces/base/err.h"
+#include "traces/base/span.h"
+
+#define REP_AUTHORITY_MAX 300
+
+struct rep_address {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } to;
+    socklen_t length;
+    char authority[REP_AUTHORITY_MAX]; /* "host:port", for Host and :authority */
+    char text[REP_AUTHORITY_MAX];      /* as given, without credentials: for notes */
+};
+
+/* Sets authority and text; contacts nobody. option names the origin in messages
+ * ("--http"). ERR_USAGE for what is no such address (https, user info, a path). */
+int rep_target_parse(struct rep_address *a, const char *text, const char *option,
+                     struct err *e) MUST_USE;
+
+/* Looks the name up. With probe, the first address that accepts a connection within
+ * timeout_ns is kept, else the first. ERR_PEER when there is none. */
+int rep_target_resolve(struct rep_address *a, bool probe, int64_t timeout_ns,
+                       struct err *e) MUST_USE;
+
+/* Connects and closes again. ERR_PEER. */
+int rep_target_probe(const struct rep_address *a, int64_t timeout_ns,
+                     struct err *e) MUST_USE;
+
+#endif

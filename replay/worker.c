@@ -1,0 +1,521 @@
+/*
+ * worker.c - see worker.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "replay/worker.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "replay/handoff.h"
+#include "replay/pacer.h"
+#include "replay/slots.h"
+
+#define OUT_RING   4096u /* chains of ended requests that wait for the run writer */
+#define POLL_NS    (200 * CLK_US) /* while there is nothing to hold a turn for */
+#define IDLE_NS    (50 * CLK_MS)  /* longest turn: bounds how late a stop is seen */
+#define LANE_COUNT 2
+
+/* A protocol: its engine, and the requests that are due but found nothing free. */
+struct lane {
+    struct rep_engine *engine; /* NULL: no target for it */
+    struct rep_queue waiting;
+    struct rep_slots slots;
+};
+
+struct rep_worker {
+    struct rep_worker_config config;
+    pthread_t thread;
+    struct ev *ev;
+    struct lane lanes[LANE_COUNT];
+    struct rep_request *planned; /* taken from the plan, in order, not yet due */
+    struct rep_slots users;      /* closed loop: since when each free user is free */
+    uint32_t free_users;
+    int64_t start_ns, starved_since; /* absolute; 0: is not */
+    struct rep_queue finished;       /* to be handed over at the end of the turn */
+    struct rep_handoff out;
+    struct rep_pacer pacer;
+    bool pumping, past_limit;
+    int64_t next; /* what the last pump found: see there */
+    int64_t last_now;
+    struct rep_worker_stats stats;
+    _Atomic bool ready, ended;
+    _Atomic uint64_t due, sent, in_flight, waiting;
+    int rc;
+    struct err err;
+};
+
+static int64_t now_ns(struct rep_worker *w)
+{
+    int64_t now = clk_mono_now(w->config.clk).ns;
+    if (now < w->last_now)
+        w->stats.clock_backwards = true;
+    w->last_now = now;
+    return now;
+}
+
+static void count(_Atomic uint64_t *n, uint64_t by)
+{
+    /* One writer: no locked instruction is needed. */
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+
+static struct lane *lane_of(struct rep_worker *w, const struct rep_request *r)
+{
+    return &w->lanes[r->stream->as_sent.protocol == OP_GRPC];
+}
+
+/* --- taking what is due ----------------------------------------------------------- */
+
+static void finish(struct rep_worker *w, struct rep_request *r)
+{
+    rep_queue_push(&w->finished, r);
+    if (w->config.users > 0) {
+        rep_slots_freed(&w->users,
+                        r->out.done_ns != OP_TIME_NONE ? r->out.done_ns : now_ns(w));
+        w->free_users++;
+    }
+}
+
+/* Gives waiting requests to the engine while it has room. */
+static void drain(struct rep_worker *w, struct lane *l)
+{
+    uint32_t room;
+    while (l->waiting.head && (room = l->engine->ops->free_slots(l->engine)) > 0) {
+        struct rep_request *r = rep_queue_pop(&l->waiting);
+        int64_t drop = w->config.drop_late_ns;
+        count(&w->waiting, (uint64_t)-1);
+        if (drop > 0 && now_ns(w) - r->out.due_ns > drop) {
+            r->out.cause = OUT_DROPPED;
+            finish(w, r);
+            continue;
+        }
+        int64_t since = rep_slots_take(&l->slots, room);
+        r->out.ready_ns = since > r->out.due_ns ? since : r->out.due_ns;
+        count(&w->in_flight, 1);
+        count(&w->sent, 1);
+        l->engine->ops->send(l->engine, r);
+    }
+}
+
+static void accept_due(struct rep_worker *w, struct rep_request *r, int64_t due)
+{
+    r->out.due_ns = due;
+    r->out.worker = (uint16_t)w->config.index;
+    count(&w->due, 1);
+    if (r->refusal) {
+        r->out.cause = OUT_REFUSED;
+        finish(w, r);
+        return;
+    }
+    struct lane *l = lane_of(w, r);
+    assert(l->engine);
+    rep_queue_push(&l->waiting, r);
+    count(&w->waiting, 1);
+    drain(w, l);
+}
+
+/* The plan had nothing although something could have been sent since `starved_since`.
+ */
+static void starved_until(struct rep_worker *w, int64_t now, int64_t due)
+{
+    int64_t from = due > w->starved_since ? due : w->starved_since;
+    if (w->starved_since > 0 && now > from)
+        w->stats.starved_ns += now - from;
+    w->starved_since = 0;
+}
+
+/* The next planned request, or NULL; *more tells whether there may be one later. */
+static struct rep_request *next_planned(struct rep_worker *w, int64_t now, bool *more)
+{
+    bool ended = rep_plan_ended(w->config.plan);
+    if (!w->planned)
+        w->planned = rep_plan_take(w->config.plan, w->config.index);
+    *more = w->planned || !ended;
+    if (!w->planned && !ended && w->starved_since == 0)
+        w->starved_since = now;
+    return w->planned;
+}
+
+static struct rep_request *pop_planned(struct rep_worker *w)
+{
+    struct rep_request *r = w->planned;
+    w->planned = r->next;
+    r->next = r->prev = NULL;
+    return r;
+}
+
+/* Sends everything that is due by now. Returns when the next is due: absolute,
+ * REP_NEVER when that hangs on an answer or there is none, 0 when the plan has to be
+ * asked again. */
+static int64_t pump_open(struct rep_worker *w)
+{
+    for (;;) {
+        bool more;
+        int64_t now = now_ns(w);
+        struct rep_request *r = next_planned(w, now, &more);
+        if (!r)
+            return more ? 0 : REP_NEVER;
+        int64_t due = w->start_ns + r->out.due_ns;
+        if (w->starved_since > 0)
+            starved_until(w, now, due);
+        if (due > now)
+            return due;
+        accept_due(w, pop_planned(w), due);
+    }
+}
+
+static int64_t pump_closed(struct rep_worker *w)
+{
+    while (w->free_users > 0) {
+        bool more;
+        int64_t now = now_ns(w);
+        if (now < w->start_ns)
+            return w->start_ns;
+        if (now - w->start_ns >= w->config.limit_ns) {
+            w->past_limit = true;
+            rep_plan_stop(w->config.plan); /* the others are past it, too */
+            break;
+        }
+        if (!next_planned(w, now, &more))
+            return more ? 0 : REP_NEVER;
+        int64_t due = rep_slots_take(&w->users, w->free_users);
+        if (due < w->start_ns)
+            due = w->start_ns;
+        if (w->starved_since > 0)
+            starved_until(w, now, due);
+        w->free_users--;
+        accept_due(w, pop_planned(w), due);
+    }
+    return REP_NEVER;
+}
+
+static void pump(struct rep_worker *w)
+{
+    w->pumping = true;
+    w->next = REP_NEVER;
+    for (int i = 0; i < LANE_COUNT; i++)
+        if (w->lanes[i].engine)
+            drain(w, &w->lanes[i]);
+    if (!w->past_limit)
+        w->next = w->config.users > 0 ? pump_closed(w) : pump_open(w);
+    w->pumping = false;
+}
+
+/* An engine gives a request back: its slot goes to the next at once, not at the turn's
+ * end. */
+static void on_done(void *arg, struct rep_request *r)
+{
+    struct rep_worker *w = arg;
+    rep_slots_freed(&lane_of(w, r)->slots,
+                    r->out.done_ns != OP_TIME_NONE ? r->out.done_ns : now_ns(w));
+    count(&w->in_flight, (uint64_t)-1);
+    finish(w, r);
+    if (!w->pumping && w->start_ns > 0 && !atomic_load(&w->config.control->stop))
+        pump(w);
+}
+
+/* --- the thread ------------------------------------------------------------------- */
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = CLK_MS}, NULL);
+}
+
+static void hand_over(struct rep_worker *w)
+{
+    if (w->finished.head && rep_handoff_put(&w->out, w->finished.head))
+        w->finished = (struct rep_queue){0};
+}
+
+static bool idle(const struct rep_worker *w)
+{
+    for (int i = 0; i < LANE_COUNT; i++) {
+        const struct lane *l = &w->lanes[i];
+        if (l->waiting.head || (l->engine && l->engine->ops->in_flight(l->engine) > 0))
+            return false;
+    }
+    return true;
+}
+
+static int turn(struct rep_worker *w)
+{
+    int64_t now = now_ns(w), until = now + IDLE_NS;
+
+    for (int i = 0; i < LANE_COUNT; i++) {
+        struct rep_engine *en = w->lanes[i].engine;
+        int64_t deadline = en ? en->ops->expire(en, now) : REP_NEVER;
+        if (en)
+            en->ops->flush(en);
+        until = deadline < until ? deadline : until;
+    }
+    if ((w->next == 0 || w->finished.head) && until > now + POLL_NS)
+        until = now + POLL_NS;
+    if (w->next != REP_NEVER && w->next != 0) {
+        int64_t wake = rep_pacer_until(&w->pacer, now, w->next);
+        until = wake < until ? wake : until;
+    }
+    return ev_turn(w->ev, (struct clk_mono){until}, &w->err);
+}
+
+static int run_loop(struct rep_worker *w)
+{
+    while (!atomic_load_explicit(&w->config.control->stop, memory_order_relaxed)) {
+        pump(w);
+        for (int i = 0; i < LANE_COUNT; i++)
+            if (w->lanes[i].engine)
+                w->lanes[i].engine->ops->flush(w->lanes[i].engine);
+        hand_over(w);
+        bool over = w->past_limit || (w->next == REP_NEVER && !w->planned &&
+                                      rep_plan_ended(w->config.plan));
+        if (over && idle(w))
+            return 0;
+        int rc = turn(w);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Everything that is still here goes back as stopped; planned ones as never due. */
+static void give_up(struct rep_worker *w)
+{
+    struct rep_request *r;
+    w->pumping = true; /* no more sending */
+    for (int i = 0; i < LANE_COUNT; i++) {
+        struct lane *l = &w->lanes[i];
+        if (l->engine)
+            l->engine->ops->cancel(l->engine, OUT_STOPPED);
+        while ((r = rep_queue_pop(&l->waiting)) != NULL) {
+            r->out.cause = OUT_STOPPED;
+            finish(w, r);
+        }
+    }
+    while (!rep_plan_ended(w->config.plan) || w->planned ||
+           (w->planned = rep_plan_take(w->config.plan, w->config.index)) != NULL) {
+        if (!w->planned &&
+            !(w->planned = rep_plan_take(w->config.plan, w->config.index))) {
+            nap();
+            continue;
+        }
+        r = pop_planned(w);
+        r->out.due_ns = OP_TIME_NONE;
+        r->out.cause = OUT_STOPPED;
+        rep_queue_push(&w->finished, r);
+    }
+    while (w->finished.head) {
+        hand_over(w);
+        if (w->finished.head)
+            nap();
+    }
+}
+
+static int open_engine(struct rep_worker *w, const struct rep_engine_ops *ops,
+                       const struct rep_address *target, uint32_t connections)
+{
+    const struct rep_worker_config *c = &w->config;
+    struct rep_engine_config config = {
+        .ev = w->ev,
+        .clk = c->clk,
+        .target = target,
+        .connections = connections,
+        .streams = c->streams,
+        .deadline_ns = c->deadline_ns,
+        .answer_max = c->answer_max,
+        .keep_answers = c->keep_answers,
+        .done = on_done,
+        .arg = w,
+    };
+    return ops->open(&w->lanes[ops->protocol == OP_GRPC].engine, &config, &w->err);
+}
+
+static int warm_up(struct rep_worker *w)
+{
+    int64_t limit = now_ns(w) + w->config.warm_limit_ns;
+    bool warming = true;
+
+    for (int i = 0; i < LANE_COUNT; i++) {
+        struct rep_engine *en = w->lanes[i].engine;
+        if (en && (w->config.warm & 1u << en->ops->protocol))
+            en->ops->warm(en);
+    }
+    while (warming && now_ns(w) < limit && !atomic_load(&w->config.control->stop)) {
+        warming = false;
+        for (int i = 0; i < LANE_COUNT; i++) {
+            struct rep_engine *en = w->lanes[i].engine;
+            if (en)
+                en->ops->flush(en);
+            warming = warming || (en && en->ops->warming(en));
+        }
+        int rc = ev_turn(w->ev, (struct clk_mono){now_ns(w) + (warming ? CLK_MS : 0)},
+                         &w->err);
+        if (rc < 0)
+            return rc;
+    }
+    for (int i = 0; i < LANE_COUNT; i++) {
+        struct rep_engine *en = w->lanes[i].engine;
+        if (en && (w->config.warm & 1u << en->ops->protocol))
+            w->stats.warm_failed += en->config.connections - en->ops->live(en);
+    }
+    return 0;
+}
+
+static int prepare(struct rep_worker *w)
+{
+    const struct rep_worker_config *c = &w->config;
+    int rc = 0;
+
+    if (c->pin_cpu >= 0) {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET((size_t)c->pin_cpu, &set);
+        if (pthread_setaffinity_np(pthread_self(), sizeof set, &set) != 0)
+            return err_set(&w->err, ERR_USAGE, "cannot pin a worker to processor %d",
+                           c->pin_cpu);
+    }
+    /* The kernel may else add 50 us to every sleep, to save wake-ups. */
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+    if (c->http)
+        rc = open_engine(w, &rep_http1_engine, c->http, c->http_connections);
+    if (rc == 0 && c->grpc)
+        rc = open_engine(w, &rep_grpc_engine, c->grpc, c->grpc_connections);
+    if (rc == 0 && c->spin)
+        rc = rep_pacer_calibrate(&w->pacer, w->ev, &w->err);
+    return rc < 0 ? rc : warm_up(w);
+}
+
+static int await_start(struct rep_worker *w)
+{
+    while ((w->start_ns = atomic_load(&w->config.control->start_ns)) == 0) {
+        if (atomic_load(&w->config.control->stop))
+            return 0;
+        for (int i = 0; i < LANE_COUNT; i++)
+            if (w->lanes[i].engine)
+                w->lanes[i].engine->ops->flush(w->lanes[i].engine);
+        int rc = ev_turn(w->ev, (struct clk_mono){now_ns(w) + POLL_NS}, &w->err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static void add_stats(struct rep_engine_stats *sum, const struct rep_engine_stats *s)
+{
+    sum->connects += s->connects;
+    sum->connect_failures += s->connect_failures;
+    sum->retries += s->retries;
+    sum->peer_closes += s->peer_closes;
+    sum->client_errors += s->client_errors;
+}
+
+static void *work(void *arg)
+{
+    struct rep_worker *w = arg;
+    int rc = prepare(w);
+
+    atomic_store(&w->ready, true);
+    if (rc == 0)
+        rc = await_start(w);
+    if (rc == 0)
+        rc = run_loop(w);
+    if (rc < 0) {
+        w->rc = rc;
+        atomic_store(&w->config.control->stop, true);
+        rep_plan_stop(w->config.plan);
+    }
+    give_up(w);
+    for (int i = 0; i < LANE_COUNT; i++) {
+        struct rep_engine *en = w->lanes[i].engine;
+        if (!en)
+            continue;
+        add_stats(&w->stats.engine, &en->stats);
+        en->ops->close(en);
+    }
+    w->stats.margin_ns = w->pacer.margin_ns;
+    atomic_store(&w->ended, true);
+    return NULL;
+}
+
+/* --- face ------------------------------------------------------------------------- */
+
+int rep_worker_start(struct rep_worker **out, const struct rep_worker_config *c,
+                     struct err *e)
+{
+    struct rep_worker *w = calloc(1, sizeof *w);
+    sigset_t all, before;
+
+    if (!w)
+        return err_set(e, ERR_NOMEM, "out of memory for a worker");
+    w->config = *c;
+    w->free_users = c->users;
+    w->ev = ev_new(c->clk, e);
+    int rc = w->ev ? rep_handoff_init(&w->out, OUT_RING, e) : ERR_IO;
+    if (rc == 0) {
+        sigfillset(&all); /* signals are the main thread's */
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        int sys = pthread_create(&w->thread, NULL, work, w);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        if (sys != 0)
+            rc = err_sys(e, sys, "cannot start a worker");
+    }
+    if (rc < 0) {
+        rep_worker_free(w);
+        return rc;
+    }
+    *out = w;
+    return 0;
+}
+
+bool rep_worker_ready(const struct rep_worker *w)
+{
+    return atomic_load(&w->ready);
+}
+
+bool rep_worker_ended(const struct rep_worker *w)
+{
+    return atomic_load(&w->ended);
+}
+
+void rep_worker_wake(struct rep_worker *w)
+{
+    ev_wake(w->ev);
+}
+
+struct rep_request *rep_worker_take(struct rep_worker *w)
+{
+    return rep_handoff_take(&w->out);
+}
+
+struct rep_worker_live rep_worker_live(const struct rep_worker *w)
+{
+    return (struct rep_worker_live){
+        .due = atomic_load_explicit(&w->due, memory_order_relaxed),
+        .sent = atomic_load_explicit(&w->sent, memory_order_relaxed),
+        .in_flight = atomic_load_explicit(&w->in_flight, memory_order_relaxed),
+        .waiting = atomic_load_explicit(&w->waiting, memory_order_relaxed),
+    };
+}
+
+int rep_worker_join(struct rep_worker *w, struct rep_worker_stats *stats, struct err *e)
+{
+    pthread_join(w->thread, NULL);
+    *stats = w->stats;
+    return w->rc < 0 ? err_set(e, w->err.code, "%s", w->err.text) : 0;
+}
+
+void rep_worker_free(struct rep_worker *w)
+{
+    if (!w)
+        return;
+    ev_free(w->ev);
+    rep_handoff_done(&w->out);
+    free(w);
+}

@@ -1,0 +1,86 @@
+/*
+ * worker.h - one sending thread: its loop, its connections, its share of the schedule.
+ *
+ * A worker takes requests from the plan, holds each until it is due, gives it to the
+ * engine of its protocol when a connection or stream is free, and passes it on when it
+ * ended. It shares nothing with other workers; requests come in and go out through
+ * hand-over rings.
+ *
+ * Open loop: a request is due at its scheduled time, whatever happens to others. One
+ * that finds nothing free waits in order (back-pressure) and is sent late, or dropped
+ * once it is drop_late_ns late. Closed loop: `users` requests are under way at any
+ * time; the next is due when a user becomes free.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef REPLAY_WORKER_H
+#define REPLAY_WORKER_H
+
+#include <stdatomic.h>
+
+#include "replay/engine/engine.h"
+#include "replay/plan.h"
+
+/* What the run and its workers tell each other. */
+struct rep_control {
+    _Atomic int64_t start_ns; /* absolute; 0: not yet known */
+    _Atomic bool stop;        /* end what is in flight, send no more */
+};
+
+struct rep_worker_config {
+    uint32_t index;
+    struct rep_plan *plan;
+    struct rep_control *control;
+    const struct clk *clk;
+    const struct rep_address *http, *grpc;       /* NULL: no such target */
+    uint32_t http_connections, grpc_connections; /* of this worker */
+    uint32_t streams;
+    unsigned warm;         /* protocols to connect before the start: 1 << protocol */
+    int64_t warm_limit_ns; /* wait no longer for them */
+    int64_t deadline_ns;
+    uint64_t answer_max;
+    bool keep_answers;
+    bool spin;
+    int pin_cpu;          /* or -1 */
+    uint32_t users;       /* closed loop; 0: open */
+    int64_t drop_late_ns; /* 0: never */
+    int64_t limit_ns;     /* closed loop: send nothing after this; REP_NEVER: all */
+};
+
+/* Read once the worker is joined. */
+struct rep_worker_stats {
+    struct rep_engine_stats engine; /* of all its engines */
+    int64_t starved_ns;   /* it could have sent, but the plan had nothing ready */
+    int64_t margin_ns;    /* of its pacer */
+    uint64_t warm_failed; /* connections that were not up at the start */
+    bool clock_backwards;
+};
+
+struct rep_worker;
+
+int rep_worker_start(struct rep_worker **w, const struct rep_worker_config *c,
+                     struct err *e) MUST_USE;
+bool rep_worker_ready(const struct rep_worker *w); /* connected, or given up trying */
+bool rep_worker_ended(const struct rep_worker *w);
+void rep_worker_wake(struct rep_worker *w); /* after a change of control */
+
+/* Takes requests that ended, linked by next, in the order of their ends; NULL: none
+ * now. One whose cause is OUT_STOPPED and whose due_ns is OP_TIME_NONE was never due.
+ * Times are absolute. */
+struct rep_request *rep_worker_take(struct rep_worker *w);
+
+/* For the live view; may be read at any time. */
+struct rep_worker_live {
+    uint64_t due, sent; /* so far */
+    uint64_t in_flight, waiting;
+};
+struct rep_worker_live rep_worker_live(const struct rep_worker *w);
+
+/* Waits for the thread, which ends by itself once the plan ended or control.stop was
+ * set. 0, or what made it give up; its requests have come back all the same. Requests
+ * may still have to be taken afterwards. */
+int rep_worker_join(struct rep_worker *w, struct rep_worker_stats *stats,
+                    struct err *e) MUST_USE;
+void rep_worker_free(struct rep_worker *w); /* joined; NULL is fine */
+
+#endif

@@ -1,0 +1,719 @@
+/* test_http1_engine.c - the HTTP/1.1 engine against peers of every kind.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "replay/engine/engine.h"
+#include "replay/schedule.h"
+#include "tests/unit/peer.h"
+
+#define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: "
+#define PLENTY  (10 * CLK_SEC)
+
+/* An engine on a loop, and what came back from it. */
+struct rig {
+    struct ev *ev;
+    struct rep_address target;
+    struct rep_engine *engine;
+    struct rep_queue done;
+    struct rep_stream stream;
+    struct rep_request requests[64];
+    char heads[64][256];
+    int sent;
+};
+
+static void on_done(void *arg, struct rep_request *r)
+{
+    struct rig *g = arg;
+    rep_queue_push(&g->done, r);
+}
+
+static int64_t now_ns(void)
+{
+    return clk_mono_now(clk_system()).ns;
+}
+
+static void setup(struct rig *g, uint16_t port, uint32_t connections, int64_t deadline)
+{
+    struct err e = {0};
+    char text[64];
+    memset(g, 0, sizeof *g);
+    snprintf(text, sizeof text, "127.0.0.1:%u", port);
+    check_ok(rep_target_parse(&g->target, text, "--http", &e), &e);
+    check_ok(rep_target_resolve(&g->target, false, CLK_SEC, &e), &e);
+    g->ev = ev_new(clk_system(), &e);
+    check_true(g->ev != NULL);
+    struct rep_engine_config c = {.ev = g->ev,
+                                  .clk = clk_system(),
+                                  .target = &g->target,
+                                  .connections = connections,
+                                  .streams = 1,
+                                  .deadline_ns = deadline,
+                                  .answer_max = 4096,
+                                  .keep_answers = true,
+                                  .done = on_done,
+                                  .arg = g};
+    check_ok(rep_http1_engine.open(&g->engine, &c, &e), &e);
+    g->stream.as_sent.method = SPAN_LIT("POST");
+}
+
+static void teardown(struct rig *g)
+{
+    check_int(g->engine->ops->in_flight(g->engine), ==, 0);
+    g->engine->ops->close(g->engine);
+    for (int i = 0; i < g->sent; i++)
+        buf_done(&g->requests[i].answer);
+    ev_free(g->ev);
+}
+
+/* A request with a body of its own; ready as of now. */
+static struct rep_request *make(struct rig *g, const char *body)
+{
+    int i = g->sent++;
+    struct rep_request *r = &g->requests[i];
+    snprintf(
+        g->heads[i], sizeof g->heads[i],
+        "POST /v2/models/m/infer HTTP/1.1\r\nHost: t\r\nContent-Length: %zu\r\n\r\n",
+        strlen(body));
+    r->stream = &g->stream;
+    r->out = outcome_empty();
+    r->out.due_ns = r->out.ready_ns = now_ns();
+    r->wire[0] = span_str(g->heads[i]);
+    r->wire[1] = span_str(body);
+    return r;
+}
+
+static struct rep_request *send_one(struct rig *g, const char *body)
+{
+    struct rep_request *r = make(g, body);
+    check_int(g->engine->ops->free_slots(g->engine), >, 0);
+    g->engine->ops->send(g->engine, r);
+    return r;
+}
+
+/* Turns the loop until `count` requests came back in all. */
+static void await(struct rig *g, uint64_t count)
+{
+    struct err e = {0};
+    int64_t end = now_ns() + PLENTY;
+    while (g->done.count < count) {
+        int64_t next = g->engine->ops->expire(g->engine, now_ns());
+        g->engine->ops->flush(g->engine);
+        int64_t soon = now_ns() + 20 * CLK_MS;
+        check_true(now_ns() < end);
+        check_ok(ev_turn(g->ev, (struct clk_mono){next < soon ? next : soon}, &e), &e);
+    }
+}
+
+static void turn_for(struct rig *g, int64_t ns)
+{
+    struct err e = {0};
+    int64_t end = now_ns() + ns;
+    while (now_ns() < end)
+        check_ok(ev_turn(g->ev, (struct clk_mono){end}, &e), &e);
+}
+
+static void check_clocks(const struct rep_request *r)
+{
+    check_int(r->out.due_ns, <=, r->out.ready_ns);
+    check_int(r->out.ready_ns, <=, r->out.sent_ns);
+    check_int(r->out.sent_ns, <=, r->out.first_ns);
+    check_int(r->out.first_ns, <=, r->out.done_ns);
+}
+
+/* --- peers ---------------------------------------------------------------- */
+
+/* Answers every request with what arg holds. */
+static void answer_with(int fd, int nth, void *arg)
+{
+    char request[8192];
+    (void)nth;
+    while (peer_read_request(fd, request, sizeof request) > 0)
+        if (!peer_say(fd, arg))
+            return;
+}
+
+static void echo_body(int fd, int nth, void *arg)
+{
+    char request[8192], head[128];
+    (void)nth;
+    (void)arg;
+    while (peer_read_request(fd, request, sizeof request) > 0) {
+        const char *body = strstr(request, "\r\n\r\n") + 4;
+        snprintf(head, sizeof head, OK_HEAD "%zu\r\n\r\n", strlen(body));
+        if (!peer_say(fd, head) || !peer_say(fd, body))
+            return;
+    }
+}
+
+/* One byte at a time, each in a packet of its own. */
+static void answer_bytewise(int fd, int nth, void *arg)
+{
+    char request[8192];
+    (void)nth;
+    while (peer_read_request(fd, request, sizeof request) > 0)
+        for (const char *p = arg; *p; p++)
+            if (!peer_send(fd, p, 1))
+                return;
+}
+
+static void answer_once_and_close(int fd, int nth, void *arg)
+{
+    char request[8192];
+    (void)nth;
+    if (peer_read_request(fd, request, sizeof request) > 0)
+        peer_say(fd, arg);
+}
+
+static void read_and_close(int fd, int nth, void *arg)
+{
+    char request[8192];
+    (void)nth;
+    (void)arg;
+    peer_read_request(fd, request, sizeof request);
+}
+
+static void read_and_reset(int fd, int nth, void *arg)
+{
+    char request[8192];
+    (void)nth;
+    (void)arg;
+    peer_read_request(fd, request, sizeof request);
+    peer_reset(fd);
+}
+
+static void never_answer(int fd, int nth, void *arg)
+{
+    char request[8192];
+    (void)nth;
+    (void)arg;
+    while (peer_read_request(fd, request, sizeof request) > 0)
+        ;
+}
+
+/* --- tests ---------------------------------------------------------------- */
+
+static void an_answer_is_timed_counted_and_hashed(void **state)
+{
+    struct peer *p = peer_start(echo_body, NULL);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    struct rep_request *r = send_one(&g, "hello");
+    await(&g, 1);
+    check_int(r->out.cause, ==, OUT_OK);
+    check_int(r->out.status, ==, 200);
+    check_int(r->out.bytes_in, ==, 5);
+    check_int(r->out.attempts, ==, 1);
+    check_int(r->out.connection, ==, 0);
+    check_true(r->out.answer_hash == outcome_answer_hash(SPAN_LIT("hello")));
+    check_span(buf_view(&r->answer), "hello");
+    check_clocks(r);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void one_connection_serves_many_requests(void **state)
+{
+    struct peer *p = peer_start(echo_body, NULL);
+    struct rig g;
+    char body[32];
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    for (int i = 0; i < 20; i++) {
+        snprintf(body, sizeof body, "request %d", i);
+        struct rep_request *r = send_one(&g, body);
+        check_int(g.engine->ops->free_slots(g.engine), ==, 0);
+        await(&g, (uint64_t)i + 1);
+        check_span(buf_view(&r->answer), body);
+    }
+    check_int(peer_connections(p), ==, 1);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void connections_work_side_by_side(void **state)
+{
+    struct peer *p = peer_start(echo_body, NULL);
+    struct rig g;
+    static char bodies[16][32];
+    (void)state;
+    setup(&g, peer_port(p), 16, PLENTY);
+    g.engine->ops->warm(g.engine);
+    while (g.engine->ops->warming(g.engine))
+        turn_for(&g, CLK_MS);
+    check_int(g.engine->ops->live(g.engine), ==, 16);
+    for (int i = 0; i < 16; i++) {
+        snprintf(bodies[i], sizeof bodies[i], "body %d", i);
+        send_one(&g, bodies[i]);
+    }
+    check_int(g.engine->ops->free_slots(g.engine), ==, 0);
+    await(&g, 16);
+    for (int i = 0; i < 16; i++)
+        check_span(buf_view(&g.requests[i].answer), bodies[i]);
+    check_int(peer_connections(p), ==, 16);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void error_statuses_are_answers(void **state)
+{
+    static const int codes[] = {301, 404, 422, 500, 503};
+    (void)state;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        char text[128];
+        struct rig g;
+        snprintf(text, sizeof text, "HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\nno",
+                 codes[i]);
+        struct peer *p = peer_start(answer_with, text);
+        setup(&g, peer_port(p), 1, PLENTY);
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, 1);
+        check_int(r->out.cause, ==, OUT_STATUS);
+        check_int(r->out.status, ==, codes[i]);
+        check_clocks(r);
+        teardown(&g);
+        peer_stop(p);
+    }
+}
+
+static void answers_may_come_byte_by_byte(void **state)
+{
+    static char chunked[] = "HTTP/1.1 100 Continue\r\n\r\n"
+                            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            "3\r\nabc\r\n4;x=1\r\ndefg\r\n0\r\nTrailer: t\r\n\r\n";
+    struct peer *p = peer_start(answer_bytewise, chunked);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, i);
+        check_int(r->out.cause, ==, OUT_OK);
+        check_span(buf_view(&r->answer), "abcdefg");
+        check_true(r->out.answer_hash == outcome_answer_hash(SPAN_LIT("abcdefg")));
+        check_int(r->out.first_ns, <, r->out.done_ns);
+    }
+    check_int(peer_connections(p), ==, 1);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void a_body_may_end_with_the_connection(void **state)
+{
+    static char text[] = "HTTP/1.0 200 OK\r\n\r\nto the end";
+    struct peer *p = peer_start(answer_once_and_close, text);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, i);
+        check_int(r->out.cause, ==, OUT_OK);
+        check_span(buf_view(&r->answer), "to the end");
+    }
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void after_connection_close_the_next_request_takes_a_new_one(void **state)
+{
+    static char text[] =
+        "HTTP/1.1 404 Not Found\r\nconnection: close\r\nContent-Length: 0\r\n\r\n";
+    struct peer *p = peer_start(answer_once_and_close, text);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    for (uint64_t i = 1; i <= 5; i++) {
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, i);
+        check_int(r->out.cause, ==, OUT_STATUS);
+        check_int(r->out.status, ==, 404);
+        check_int(r->out.attempts, ==, 1);
+        check_clocks(r);
+    }
+    check_int(g.engine->stats.retries, ==, 0);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void bytes_behind_an_answer_cost_the_connection_but_not_the_answer(void **state)
+{
+    static char text[] = OK_HEAD "2\r\n\r\nokHTTP/1.1 200 OK\r\n";
+    struct peer *p = peer_start(answer_with, text);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    for (uint64_t i = 1; i <= 2; i++) {
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, i);
+        check_int(r->out.cause, ==, OUT_OK);
+        check_span(buf_view(&r->answer), "ok");
+    }
+    check_int(peer_connections(p), >=, 2);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void what_is_no_http_is_garbage(void **state)
+{
+    static char texts[][96] = {
+        "220 mail.example ESMTP\r\n", "HTTP/1.1 abc\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct peer *p = peer_start(answer_with, texts[i]);
+        struct rig g;
+        setup(&g, peer_port(p), 1, PLENTY);
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, 1);
+        check_int(r->out.cause, ==, OUT_GARBAGE);
+        check_int(r->out.attempts, ==, 1);
+        teardown(&g);
+        peer_stop(p);
+    }
+}
+
+static void an_answer_beyond_the_limit_is_too_big(void **state)
+{
+    static char stated[] = OK_HEAD "5000\r\n\r\n";
+    static char chunked[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            "FFFFFF\r\n";
+    char *texts[] = {stated, chunked};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct peer *p = peer_start(answer_with, texts[i]);
+        struct rig g;
+        setup(&g, peer_port(p), 1, CLK_SEC);
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, 1);
+        check_int(r->out.cause, ==, OUT_TOO_BIG);
+        check_int(r->out.status, ==, 200);
+        teardown(&g);
+        peer_stop(p);
+    }
+}
+
+static void a_close_in_mid_answer_is_closed(void **state)
+{
+    static char texts[][96] = {"HTTP/1.1 200 OK\r\nConte", OK_HEAD "10\r\n\r\nhalf"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct peer *p = peer_start(answer_once_and_close, texts[i]);
+        struct rig g;
+        setup(&g, peer_port(p), 1, PLENTY);
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, 1);
+        check_int(r->out.cause, ==, OUT_CLOSED);
+        check_int(r->out.attempts, ==, 1);
+        check_true(r->out.first_ns != OP_TIME_NONE);
+        teardown(&g);
+        peer_stop(p);
+    }
+}
+
+static void a_request_that_was_read_is_never_sent_again(void **state)
+{
+    struct peer *p = peer_start(read_and_close, NULL);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    struct rep_request *r = send_one(&g, "x");
+    await(&g, 1);
+    check_int(r->out.cause, ==, OUT_CLOSED);
+    check_int(r->out.attempts, ==, 1);
+    check_int(peer_connections(p), ==, 1);
+    teardown(&g);
+    peer_stop(p);
+
+    p = peer_start(read_and_reset, NULL);
+    setup(&g, peer_port(p), 1, PLENTY);
+    r = send_one(&g, "x");
+    await(&g, 1);
+    check_int(r->out.cause, ==, OUT_RESET);
+    check_int(r->out.attempts, ==, 1);
+    check_int(peer_connections(p), ==, 1);
+    teardown(&g);
+    peer_stop(p);
+}
+
+/* Closes the first connection after one answer, without a word; later ones are kept. */
+static void close_first_when_idle(int fd, int nth, void *arg)
+{
+    if (nth == 0) {
+        answer_once_and_close(fd, nth, arg);
+        return;
+    }
+    answer_with(fd, nth, arg);
+}
+
+static void a_connection_closed_while_idle_is_noticed_before_it_is_used(void **state)
+{
+    static char text[] = OK_HEAD "2\r\n\r\nok";
+    struct peer *p = peer_start(close_first_when_idle, text);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    send_one(&g, "x");
+    await(&g, 1);
+    turn_for(&g, 100 * CLK_MS); /* the close arrives */
+    struct rep_request *r = send_one(&g, "x");
+    await(&g, 2);
+    check_int(r->out.cause, ==, OUT_OK);
+    check_int(r->out.attempts, ==, 1);
+    check_int(g.engine->stats.peer_closes, ==, 1);
+    check_int(g.engine->stats.retries, ==, 0);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void a_request_that_met_a_close_under_way_is_sent_once_more(void **state)
+{
+    static char text[] = OK_HEAD "2\r\n\r\nok";
+    struct peer *p = peer_start(close_first_when_idle, text);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    send_one(&g, "x");
+    await(&g, 1);
+    /* The close has arrived, but the loop has not seen it yet. */
+    usleep(100000);
+    struct rep_request *r = send_one(&g, "x");
+    await(&g, 2);
+    check_int(r->out.cause, ==, OUT_OK);
+    check_int(r->out.attempts, ==, 2);
+    check_int(g.engine->stats.retries, ==, 1);
+    check_clocks(r);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void reset_first_when_idle(int fd, int nth, void *arg)
+{
+    if (nth == 0) {
+        answer_once_and_close(fd, nth, arg);
+        peer_reset(fd);
+        return;
+    }
+    answer_with(fd, nth, arg);
+}
+
+static void a_request_of_which_no_byte_could_be_written_is_sent_anew(void **state)
+{
+    static char text[] = OK_HEAD "2\r\n\r\nok";
+    struct peer *p = peer_start(reset_first_when_idle, text);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    send_one(&g, "x");
+    await(&g, 1);
+    usleep(100000); /* the reset is there, unseen: writing fails */
+    struct rep_request *r = send_one(&g, "x");
+    await(&g, 2);
+    check_int(r->out.cause, ==, OUT_OK);
+    check_int(r->out.attempts, ==, 1);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void close_at_once(int fd, int nth, void *arg)
+{
+    (void)fd;
+    (void)nth;
+    (void)arg;
+}
+
+static void a_peer_that_closes_everything_ends_in_an_outcome_not_in_a_loop(void **state)
+{
+    struct peer *p = peer_start(close_at_once, NULL);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    for (uint64_t i = 1; i <= 5; i++) {
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, i);
+        check_true(r->out.cause == OUT_CLOSED || r->out.cause == OUT_RESET);
+        check_int(r->out.attempts, <=, REP_TRIES_MAX);
+    }
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void no_answer_ends_at_the_deadline(void **state)
+{
+    struct peer *p = peer_start(never_answer, NULL);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 2, 50 * CLK_MS);
+    struct rep_request *a = send_one(&g, "x");
+    struct rep_request *b = send_one(&g, "y");
+    await(&g, 2);
+    check_int(a->out.cause, ==, OUT_DEADLINE);
+    check_int(b->out.cause, ==, OUT_DEADLINE);
+    check_int(a->out.done_ns - a->out.due_ns, >=, 50 * CLK_MS);
+    check_true(a->out.first_ns == OP_TIME_NONE);
+    check_int(g.engine->ops->free_slots(g.engine), ==, 2);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void nobody_there_is_a_connect_failure(void **state)
+{
+    struct rig g;
+    (void)state;
+    setup(&g, peer_dead_port(), 2, PLENTY);
+    for (uint64_t i = 1; i <= 4; i++) {
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, i);
+        check_int(r->out.cause, ==, OUT_CONNECT);
+        check_int(r->out.attempts, ==, 0);
+        check_true(r->out.sent_ns == OP_TIME_NONE);
+    }
+    check_int(g.engine->stats.connect_failures, ==, 4);
+    check_int(g.engine->stats.client_errors, ==, 0);
+    teardown(&g);
+}
+
+static void connecting_is_waiting_for_the_target(void **state)
+{
+    struct peer *p = peer_start(echo_body, NULL);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    struct rep_request *r = make(&g, "x");
+    r->out.due_ns = r->out.ready_ns = now_ns() - 5 * CLK_MS;
+    g.engine->ops->send(g.engine, r);
+    await(&g, 1);
+    check_int(r->out.ready_ns, >=, r->out.due_ns + 5 * CLK_MS);
+    check_clocks(r);
+    teardown(&g);
+    peer_stop(p);
+}
+
+/* Reads slowly, so that a large body fills the socket buffers. */
+static void read_slowly(int fd, int nth, void *arg)
+{
+    char piece[65536];
+    size_t left = *(size_t *)arg;
+    (void)nth;
+    while (left > 0) {
+        ssize_t n = read(fd, piece, sizeof piece);
+        if (n <= 0)
+            return;
+        left -= (size_t)n;
+        usleep(200);
+    }
+    peer_say(fd, OK_HEAD "2\r\n\r\nok");
+    (void)!read(fd, piece, 1);
+}
+
+static void a_body_larger_than_the_socket_takes_goes_out_in_parts(void **state)
+{
+    size_t size = 24u << 20, total;
+    char *body = malloc(size + 1);
+    struct rig g;
+    (void)state;
+    check_true(body != NULL);
+    memset(body, 'x', size);
+    body[size] = '\0';
+    struct peer *p = peer_start(read_slowly, &total);
+    setup(&g, peer_port(p), 1, PLENTY);
+    struct rep_request *r = make(&g, body);
+    total = r->wire[0].n + size;
+    g.engine->ops->send(g.engine, r);
+    await(&g, 1);
+    check_int(r->out.cause, ==, OUT_OK);
+    check_int(r->out.attempts, ==, 1);
+    check_clocks(r);
+    teardown(&g);
+    peer_stop(p);
+    free(body);
+}
+
+static void refuse_early(int fd, int nth, void *arg)
+{
+    char piece[512];
+    (void)nth;
+    (void)!read(fd, piece, sizeof piece);
+    peer_say(fd, arg);
+    usleep(50000);
+}
+
+static void an_early_refusal_of_a_large_body_is_its_answer(void **state)
+{
+    static char text[] = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
+    size_t size = 24u << 20;
+    char *body = malloc(size + 1);
+    struct rig g;
+    (void)state;
+    check_true(body != NULL);
+    memset(body, 'x', size);
+    body[size] = '\0';
+    struct peer *p = peer_start(refuse_early, text);
+    setup(&g, peer_port(p), 1, PLENTY);
+    struct rep_request *r = send_one(&g, body);
+    await(&g, 1);
+    check_int(r->out.cause, ==, OUT_STATUS);
+    check_int(r->out.status, ==, 413);
+    teardown(&g);
+    peer_stop(p);
+    free(body);
+}
+
+static void cancelling_gives_everything_back(void **state)
+{
+    struct peer *p = peer_start(never_answer, NULL);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 3, PLENTY);
+    for (int i = 0; i < 3; i++)
+        send_one(&g, "x");
+    turn_for(&g, 20 * CLK_MS);
+    check_int(g.engine->ops->in_flight(g.engine), ==, 3);
+    g.engine->ops->cancel(g.engine, OUT_STOPPED);
+    check_int(g.done.count, ==, 3);
+    for (int i = 0; i < 3; i++) {
+        check_int(g.requests[i].out.cause, ==, OUT_STOPPED);
+        check_true(g.requests[i].out.done_ns == OP_TIME_NONE);
+        check_true(g.requests[i].out.sent_ns != OP_TIME_NONE);
+    }
+    teardown(&g);
+    peer_stop(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_is_timed_counted_and_hashed),
+        cmocka_unit_test(one_connection_serves_many_requests),
+        cmocka_unit_test(connections_work_side_by_side),
+        cmocka_unit_test(error_statuses_are_answers),
+        cmocka_unit_test(answers_may_come_byte_by_byte),
+        cmocka_unit_test(a_body_may_end_with_the_connection),
+        cmocka_unit_test(after_connection_close_the_next_request_takes_a_new_one),
+        cmocka_unit_test(bytes_behind_an_answer_cost_the_connection_but_not_the_answer),
+        cmocka_unit_test(what_is_no_http_is_garbage),
+        cmocka_unit_test(an_answer_beyond_the_limit_is_too_big),
+        cmocka_unit_test(a_close_in_mid_answer_is_closed),
+        cmocka_unit_test(a_request_that_was_read_is_never_sent_again),
+        cmocka_unit_test(a_connection_closed_while_idle_is_noticed_before_it_is_used),
+        cmocka_unit_test(a_request_that_met_a_close_under_way_is_sent_once_more),
+        cmocka_unit_test(a_request_of_which_no_byte_could_be_written_is_sent_anew),
+        cmocka_unit_test(
+            a_peer_that_closes_everything_ends_in_an_outcome_not_in_a_loop),
+        cmocka_unit_test(no_answer_ends_at_the_deadline),
+        cmocka_unit_test(nobody_there_is_a_connect_failure),
+        cmocka_unit_test(connecting_is_waiting_for_the_target),
+        cmocka_unit_test(a_body_larger_than_the_socket_takes_goes_out_in_parts),
+        cmocka_unit_test(an_early_refusal_of_a_large_body_is_its_answer),
+        cmocka_unit_test(cancelling_gives_everything_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

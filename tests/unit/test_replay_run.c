@@ -1,0 +1,508 @@
+/* test_replay_run.c - whole replays of small traces against peers in this process.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "replay/run.h"
+#include "tests/unit/peer.h"
+#include "traces/base/log.h"
+#include "traces/container/trc_reader.h"
+#include "traces/container/trc_writer.h"
+#include "traces/run_notes.h"
+
+#define OPS_MAX 20000
+
+static char folder[64], trace_path[128], run_path[128];
+
+/* What came back, by index of the operation. */
+static struct outcome outcomes[OPS_MAX];
+static uint64_t outcome_count;
+static struct err last_error;
+
+static int setup(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/reprise-test-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(trace_path, sizeof trace_path, "%s/t.trace", folder);
+    snprintf(run_path, sizeof run_path, "%s/t.run", folder);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    unlink(trace_path);
+    unlink(run_path);
+    return rmdir(folder);
+}
+
+struct spec {
+    uint64_t count;
+    int64_t gap_ns, first_ns;
+    bool with_pipeline; /* every tenth operation is one */
+    bool truncated;     /* leave the footer out */
+};
+
+static void write_trace(const struct spec *s)
+{
+    struct trc_options options = {.kind = TRC_TRACE};
+    struct trc_writer *w;
+    struct err e = {0};
+    const struct op_stream model = {.protocol = OP_REST,
+                                    .resource = OP_MODEL,
+                                    .name = SPAN_LIT("iris"),
+                                    .model_type = SPAN_LIT("nothing-known")};
+    const struct op_stream pipeline = {
+        .protocol = OP_REST, .resource = OP_PIPELINE, .name = SPAN_LIT("chain")};
+
+    check_ok(trc_writer_open(&w, trace_path, &options, &e), &e);
+    for (uint64_t i = 0; i < s->count; i++) {
+        struct op op = op_empty();
+        char body[64];
+        snprintf(body, sizeof body, "{\"n\": %llu}", (unsigned long long)i);
+        op.index = i;
+        op.arrival_ns = s->first_ns + (int64_t)i * s->gap_ns;
+        op.stream = s->with_pipeline && i % 10 == 9 ? &pipeline : &model;
+        op.request = op_body_of(span_str(body));
+        check_ok(trc_writer_op(w, &op, &e), &e);
+    }
+    if (s->truncated) {
+        trc_writer_abandon(w);
+        return;
+    }
+    check_ok(trc_writer_close(w, &e), &e);
+}
+
+static void read_run(bool complete)
+{
+    struct trc_reader *r;
+    struct trc_block *b;
+    struct err e = {0};
+    int rc;
+
+    outcome_count = 0;
+    check_ok(trc_reader_open(&r, run_path, &e), &e);
+    check_int(trc_reader_info(r)->kind, ==, TRC_RUN);
+    check_int(trc_reader_info(r)->complete, ==, complete);
+    for (int i = 0; i < OPS_MAX; i++)
+        outcomes[i].op_index = UINT64_MAX;
+    while ((rc = trc_reader_next(r, &b, &e)) == 1) {
+        for (uint32_t i = 0; i < b->count; i++) {
+            const struct outcome *o = &b->outcomes[i];
+            check_int(o->op_index, <, OPS_MAX);
+            /* Every operation has one outcome, never two. */
+            check_true(outcomes[o->op_index].op_index == UINT64_MAX);
+            outcomes[o->op_index] = *o;
+            outcomes[o->op_index].stream = NULL;
+            outcome_count++;
+        }
+        trc_block_free(b);
+    }
+    check_ok(rc, &e);
+    trc_reader_close(r);
+}
+
+static char *note_of(const char *key, char *out, size_t size)
+{
+    struct trc_reader *r;
+    struct err e = {0};
+    check_ok(trc_reader_open(&r, run_path, &e), &e);
+    const char *v = trc_reader_note(r, key);
+    snprintf(out, size, "%s", v ? v : "(none)");
+    trc_reader_close(r);
+    return out;
+}
+
+static struct rep_run_config config_for(const char *target)
+{
+    return (struct rep_run_config){
+        .trace = trace_path,
+        .out = run_path,
+        .force = true,
+        .tier = OP_TIER_SERVER,
+        .http = target,
+        .rest_wanted = true,
+        .grpc_wanted = true,
+        .speed = "1",
+        .versions = {.common = 1},
+        .workers = 1,
+        .http_connections = 8,
+        .streams = 10,
+        .deadline_ns = 5 * CLK_SEC,
+        .connect_limit_ns = CLK_SEC,
+        .answer_max = 1u << 20,
+        .spin = true,
+        .quiet = true,
+        .options = "test",
+    };
+}
+
+static int replay(const struct rep_run_config *c, struct rep_run_result *r)
+{
+    memset(&last_error, 0, sizeof last_error);
+    return rep_run(c, r, &last_error);
+}
+
+/* --- peers ---------------------------------------------------------------- */
+
+#define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+static _Atomic uint64_t seen_paths, seen_ids;
+
+static void answer(int fd, int nth, void *arg)
+{
+    char request[8192];
+    (void)nth;
+    (void)arg;
+    while (peer_read_request(fd, request, sizeof request) > 0) {
+        seen_paths +=
+            strncmp(request, "POST /v2/models/iris_1/infer HTTP/1.1\r\n", 39) == 0;
+        seen_ids += strstr(request, "\r\nx-request-id: ") != NULL;
+        if (!peer_say(fd, ANSWER))
+            return;
+    }
+}
+
+static void swallow(int fd, int nth, void *arg)
+{
+    char request[8192];
+    (void)nth;
+    (void)arg;
+    while (peer_read_request(fd, request, sizeof request) > 0)
+        ;
+}
+
+static const char *target_of(const struct peer *p, char *out, size_t size)
+{
+    snprintf(out, size, "http://127.0.0.1:%u", peer_port(p));
+    return out;
+}
+
+/* --- tests ---------------------------------------------------------------- */
+
+static void check_times(const struct outcome *o, int64_t due)
+{
+    check_int(o->due_ns, ==, due);
+    check_int(o->due_ns, <=, o->ready_ns);
+    check_int(o->ready_ns, <=, o->sent_ns);
+    check_int(o->sent_ns, <=, o->first_ns);
+    check_int(o->first_ns, <=, o->done_ns);
+}
+
+static void every_operation_is_sent_once_at_its_exact_due_time(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64], text[64];
+    (void)state;
+    seen_paths = seen_ids = 0;
+    /* Arrivals begin late in the trace's time: the first is due at 0 all the same. */
+    write_trace(
+        &(struct spec){.count = 3000, .gap_ns = 100003, .first_ns = 12345678901});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.speed = "0.7";
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.due, ==, 3000);
+    check_int(r.tally.ok, ==, 3000);
+    check_int(seen_paths, ==, 3000);
+    check_int(seen_ids, ==, 3000);
+    rep_run_result_done(&r);
+    read_run(true);
+    check_int(outcome_count, ==, 3000);
+    for (int64_t i = 0; i < 3000; i++) {
+        check_times(&outcomes[i], i * 1000030 / 7);
+        check_int(outcomes[i].cause, ==, OUT_OK);
+        check_int(outcomes[i].attempts, ==, 1);
+        check_true(outcomes[i].answer_hash == outcome_answer_hash(SPAN_LIT("ok")));
+    }
+    check_str(note_of(NOTE_DUE, text, sizeof text), "3000");
+    check_str(note_of(NOTE_INTERRUPTED, text, sizeof text), "no");
+    check_str(note_of(NOTE_SCHEDULE_SPEED, text, sizeof text), "0.7");
+    check_str(note_of(NOTE_SCHEDULE_EPOCH, text, sizeof text), "12345678901");
+    check_str(note_of(NOTE_TARGET_TIER, text, sizeof text), "server");
+    peer_stop(p);
+}
+
+static void several_workers_lose_nothing(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64];
+    (void)state;
+    write_trace(&(struct spec){.count = 10000, .gap_ns = 20000});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.workers = 3;
+    c.spin = false;
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.ok, ==, 10000);
+    rep_run_result_done(&r);
+    read_run(true);
+    check_int(outcome_count, ==, 10000);
+    int by_worker[3] = {0};
+    for (int i = 0; i < 10000; i++) {
+        check_times(&outcomes[i], (int64_t)i * 20000);
+        by_worker[outcomes[i].worker]++;
+    }
+    for (int i = 0; i < 3; i++)
+        check_int(by_worker[i], >=, 3333);
+    peer_stop(p);
+}
+
+static void what_the_tier_cannot_express_is_refused_and_recorded(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64], text[256];
+    (void)state;
+    write_trace(&(struct spec){.count = 100, .gap_ns = 1000, .with_pipeline = true});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.due, ==, 100);
+    check_int(r.tally.ok, ==, 90);
+    check_int(r.tally.refused, ==, 10);
+    rep_run_result_done(&r);
+    read_run(true);
+    for (int i = 0; i < 100; i++) {
+        check_int(outcomes[i].cause, ==, i % 10 == 9 ? OUT_REFUSED : OUT_OK);
+        check_true((outcomes[i].sent_ns == OP_TIME_NONE) == (i % 10 == 9));
+    }
+    check_str_has(note_of(NOTE_REFUSALS, text, sizeof text),
+                  "10: a pipeline can be called at envoy and pipelinegateway only");
+    peer_stop(p);
+}
+
+static void a_trace_of_which_nothing_can_be_sent_is_unavailable(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64];
+    (void)state;
+    write_trace(&(struct spec){.count = 20, .gap_ns = 1000});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.tier = OP_TIER_PIPELINEGATEWAY;
+    check_int(replay(&c, &r), ==, ERR_PEER);
+    check_str_has(last_error.text, "no operation could be sent");
+    check_int(r.tally.refused, ==, 20);
+    rep_run_result_done(&r);
+    read_run(true);
+    check_int(outcome_count, ==, 20);
+    peer_stop(p);
+}
+
+static void a_target_that_is_not_there_leaves_no_run(void **state)
+{
+    struct rep_run_result r;
+    char target[64];
+    (void)state;
+    write_trace(&(struct spec){.count = 20, .gap_ns = 1000});
+    snprintf(target, sizeof target, "127.0.0.1:%u", peer_dead_port());
+    struct rep_run_config c = config_for(target);
+    unlink(run_path);
+    check_int(replay(&c, &r), ==, ERR_PEER);
+    check_str_has(last_error.text, "cannot reach 127.0.0.1");
+    rep_run_result_done(&r);
+    check_int(access(run_path, F_OK), ==, -1);
+}
+
+static void back_pressure_is_told_from_our_own_lateness(void **state)
+{
+    /* One connection to a peer that takes 10 ms; 20 operations due at once. */
+    struct rep_run_result r;
+    char target[64];
+    (void)state;
+    write_trace(&(struct spec){.count = 20, .gap_ns = 0});
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.http_connections = 1;
+    check_ok(replay(&c, &r), &last_error);
+    rep_run_result_done(&r);
+    read_run(true);
+    int64_t free_at = 0;
+    for (int i = 0; i < 20; i++) {
+        check_times(&outcomes[i], 0);
+        /* Ready exactly when the one connection was given back. */
+        check_int(outcomes[i].ready_ns, ==, free_at);
+        free_at = outcomes[i].done_ns;
+    }
+    peer_stop(p);
+}
+
+static void operations_that_wait_too_long_are_dropped_on_demand(void **state)
+{
+    struct peer *p = peer_start(swallow, NULL);
+    struct rep_run_result r;
+    char target[64];
+    (void)state;
+    write_trace(&(struct spec){.count = 50, .gap_ns = 1000000});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.http_connections = 1;
+    c.deadline_ns = 200 * CLK_MS;
+    c.drop_late_ns = 50 * CLK_MS;
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.due, ==, 50);
+    check_int(r.tally.dropped, ==, 49);
+    check_int(r.tally.sent + r.tally.dropped + r.tally.refused, ==, r.tally.due);
+    rep_run_result_done(&r);
+    read_run(true);
+    check_int(outcomes[0].cause, ==, OUT_DEADLINE);
+    check_int(outcomes[49].cause, ==, OUT_DROPPED);
+    check_true(outcomes[49].sent_ns == OP_TIME_NONE);
+    peer_stop(p);
+}
+
+static void a_closed_loop_sends_the_next_when_the_answer_came(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64], text[32];
+    (void)state;
+    /* An hour of schedule, which a closed loop ignores. */
+    write_trace(&(struct spec){.count = 3000, .gap_ns = CLK_SEC});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.http_connections = 0;
+    c.users = 3;
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.ok, ==, 3000);
+    rep_run_result_done(&r);
+    read_run(true);
+    check_int(outcome_count, ==, 3000);
+    for (int i = 0; i < 3000; i++) {
+        check_int(outcomes[i].ready_ns, >=, outcomes[i].due_ns);
+        check_int(outcomes[i].sent_ns, >=, outcomes[i].ready_ns);
+    }
+    for (int i = 0; i < 3; i++)
+        check_int(outcomes[i].due_ns, ==, 0);
+    check_str(note_of(NOTE_SCHEDULE_MODE, text, sizeof text), "closed");
+    check_int(peer_connections(p), ==, 3 + 1); /* and the probe */
+    peer_stop(p);
+}
+
+static void a_duration_cuts_the_trace_by_due_time(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64], text[32];
+    (void)state;
+    write_trace(&(struct spec){.count = 1000, .gap_ns = CLK_MS});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.duration_ns = 100 * CLK_MS;
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.due, ==, 100);
+    check_int(r.never_due, ==, 900);
+    check_true(!r.interrupted);
+    rep_run_result_done(&r);
+    check_str(note_of(NOTE_NEVER_DUE, text, sizeof text), "900");
+    c.users = 2;
+    c.duration_ns = 50 * CLK_MS;
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.due + r.never_due, ==, 1000);
+    rep_run_result_done(&r);
+    peer_stop(p);
+}
+
+static volatile sig_atomic_t interrupts;
+
+static void on_alarm(int sig)
+{
+    (void)sig;
+    interrupts = 1;
+}
+
+static void an_interrupted_run_is_closed_and_tells_what_was_left(void **state)
+{
+    struct peer *p = peer_start(swallow, NULL);
+    struct rep_run_result r;
+    char target[64], text[512];
+    struct itimerval soon = {.it_value.tv_usec = 200000};
+    (void)state;
+    /* Forty connections hang, the rest of what is due waits, and most is never due. */
+    write_trace(&(struct spec){.count = 10000, .gap_ns = CLK_MS});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.http_connections = 40;
+    c.interrupts = &interrupts;
+    interrupts = 0;
+    signal(SIGALRM, on_alarm);
+    check_int(setitimer(ITIMER_REAL, &soon, NULL), ==, 0);
+    check_int(replay(&c, &r), ==, ERR_STOPPED);
+    check_true(r.interrupted);
+    check_int(r.tally.due, ==, r.tally.stopped);
+    check_int(r.tally.sent, ==, 40);
+    check_int(r.tally.due, >=, 40);
+    check_int(r.tally.due + r.never_due, ==, 10000);
+    uint64_t due = r.tally.due;
+    rep_run_result_done(&r);
+    read_run(true);
+    check_int(outcome_count, ==, due);
+    check_str(note_of(NOTE_INTERRUPTED, text, sizeof text), "yes");
+    check_str(note_of(NOTE_ENDED_BY, text, sizeof text), "a signal");
+    check_str_has(note_of(NOTE_HEALTH_CAUSES, text, sizeof text),
+                  "interrupted: the run was ended before the trace was");
+    peer_stop(p);
+}
+
+static void an_existing_run_is_not_replaced_unasked(void **state)
+{
+    struct rep_run_result r;
+    (void)state;
+    write_trace(&(struct spec){.count = 1});
+    FILE *f = fopen(run_path, "w");
+    check_true(f != NULL);
+    fputs("mine", f);
+    fclose(f);
+    struct rep_run_config c = config_for("127.0.0.1:1");
+    c.force = false;
+    check_int(replay(&c, &r), ==, ERR_USAGE);
+    check_str_has(last_error.text, "exists already");
+    rep_run_result_done(&r);
+    struct stat st;
+    check_int(stat(run_path, &st), ==, 0);
+    check_int(st.st_size, ==, 4);
+}
+
+static void a_run_is_no_trace(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64];
+    (void)state;
+    write_trace(&(struct spec){.count = 5});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    check_ok(replay(&c, &r), &last_error);
+    rep_run_result_done(&r);
+    char other[160];
+    snprintf(other, sizeof other, "%s.2", run_path);
+    c.trace = run_path;
+    c.out = other;
+    check_int(replay(&c, &r), ==, ERR_FORMAT);
+    check_str_has(last_error.text, "is a run, not a trace");
+    rep_run_result_done(&r);
+    peer_stop(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_operation_is_sent_once_at_its_exact_due_time),
+        cmocka_unit_test(several_workers_lose_nothing),
+        cmocka_unit_test(what_the_tier_cannot_express_is_refused_and_recorded),
+        cmocka_unit_test(a_trace_of_which_nothing_can_be_sent_is_unavailable),
+        cmocka_unit_test(a_target_that_is_not_there_leaves_no_run),
+        cmocka_unit_test(back_pressure_is_told_from_our_own_lateness),
+        cmocka_unit_test(operations_that_wait_too_long_are_dropped_on_demand),
+        cmocka_unit_test(a_closed_loop_sends_the_next_when_the_answer_came),
+        cmocka_unit_test(a_duration_cuts_the_trace_by_due_time),
+        cmocka_unit_test(an_interrupted_run_is_closed_and_tells_what_was_left),
+        cmocka_unit_test(an_existing_run_is_not_replaced_unasked),
+        cmocka_unit_test(a_run_is_no_trace),
+    };
+    log_setup(true, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
