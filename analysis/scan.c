@@ -1,0 +1,429 @@
+/*
+ * scan.c - see scan.h. Reading; scan_summary.c makes quantiles of what was read.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "analysis/scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/scan_columns.h"
+#include "traces/base/units.h"
+#include "traces/container/trc_reader.h"
+#include "traces/run_notes.h"
+
+/* --- names ------------------------------------------------------------------------ */
+
+static uint64_t hash_name(const char *name, unsigned salt)
+{
+    uint64_t h = UINT64_C(14695981039346656037) + salt; /* FNV-1a */
+    for (; *name; name++)
+        h = (h ^ (uint8_t)*name) * UINT64_C(1099511628211);
+    return h ^ h >> 32;
+}
+
+static bool leaf_is(const struct ana_leaf *l, const char *name,
+                    const struct op_stream *s)
+{
+    return l->protocol == s->protocol && l->tier == s->tier &&
+           strcmp(l->name, name) == 0;
+}
+
+static int grow_table(struct ana_scan *s, struct err *e)
+{
+    size_t size = s->table_size ? s->table_size * 2 : 256;
+    uint32_t *table = calloc(size, sizeof *table);
+    if (!table)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < s->leaf_count; i++) {
+        size_t at = s->leaves[i].hash & (size - 1);
+        while (table[at])
+            at = (at + 1) & (size - 1);
+        table[at] = (uint32_t)i + 1;
+    }
+    free(s->table);
+    s->table = table;
+    s->table_size = size;
+    return 0;
+}
+
+static int add_leaf(struct ana_scan *s, const char *name,
+                    const struct op_stream *stream, uint64_t hash, struct err *e)
+{
+    if (s->leaf_count == s->leaf_cap) {
+        size_t cap = s->leaf_cap ? s->leaf_cap * 2 : 64;
+        struct ana_leaf *leaves = realloc(s->leaves, cap * sizeof *leaves);
+        if (!leaves)
+            return err_set(e, ERR_NOMEM, "out of memory");
+        s->leaves = leaves;
+        s->leaf_cap = cap;
+    }
+    struct ana_leaf *l = &s->leaves[s->leaf_count];
+    *l = (struct ana_leaf){
+        .hash = hash, .protocol = stream->protocol, .tier = stream->tier};
+    l->name = arena_str(&s->run->arena, name);
+    l->type = (const char *)arena_dup(&s->run->arena, stream->model_type).p;
+    if (!l->name || !l->type)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    s->leaf_count++;
+    return 0;
+}
+
+/* By what a leaf is named: its name, and once there are too many of those its model
+ * type. */
+enum naming { BY_NAME, BY_TYPE, BY_NOTHING };
+static const size_t naming_limit[] = {ANA_LEAVES_MAX, ANA_LEAVES_MAX + ANA_CELLS_MAX,
+                                      SIZE_MAX};
+
+/* What a report calls it: pipelines and experiments carry their suffix. */
+static void leaf_name(const struct op_stream *stream, enum naming naming,
+                      struct buf *out)
+{
+    buf_reset(out);
+    if (naming == BY_NOTHING) {
+        buf_str(out, ANA_OTHER);
+    } else if (naming == BY_TYPE) {
+        buf_span(out, stream->model_type.n ? stream->model_type : span_str(ANA_OTHER));
+    } else {
+        buf_span(out, stream->name);
+        if (stream->resource != OP_MODEL)
+            buf_fmt(out, ".%s", op_resource_names[stream->resource]);
+    }
+}
+
+/* 1: found, its index in *index. 0: not there; *slot is where it would be. */
+static int look_up(struct ana_scan *s, const struct op_stream *stream, const char *name,
+                   uint64_t hash, uint32_t *index, size_t *slot)
+{
+    size_t at = hash & (s->table_size - 1);
+    for (; s->table[at]; at = (at + 1) & (s->table_size - 1)) {
+        *index = s->table[at] - 1;
+        if (leaf_is(&s->leaves[*index], name, stream))
+            return 1;
+    }
+    *slot = at;
+    return 0;
+}
+
+/* The leaf of a stream, made if it is new; its index in *index. */
+static int find_leaf(struct ana_scan *s, const struct op_stream *stream,
+                     uint32_t *index, struct err *e)
+{
+    int rc;
+
+    if (2 * (s->leaf_count + 1) > s->table_size && (rc = grow_table(s, e)) < 0)
+        return rc;
+    for (enum naming naming = BY_NAME;; naming++) {
+        size_t slot;
+        leaf_name(stream, naming, &s->name);
+        if ((rc = buf_check(&s->name, e)) < 0)
+            return rc;
+        const char *name = buf_text(&s->name);
+        uint64_t hash = hash_name(name, (unsigned)stream->protocol * 16 + stream->tier);
+        if (look_up(s, stream, name, hash, index, &slot))
+            return 0;
+        if (s->leaf_count >= naming_limit[naming])
+            continue;
+        if ((rc = add_leaf(s, name, stream, hash, e)) < 0)
+            return rc;
+        *index = (uint32_t)s->leaf_count - 1;
+        s->table[slot] = *index + 1;
+        return 0;
+    }
+}
+
+/* --- outcomes --------------------------------------------------------------------- */
+
+static int grow_columns(struct ana_leaf *l, struct err *e)
+{
+    size_t cap = l->cap ? l->cap * 2 : 64;
+    for (int c = 0; c < ANA_COLUMN_COUNT; c++) {
+        int64_t *v = realloc(l->column[c], cap * sizeof *v);
+        if (!v)
+            return err_set(e, ERR_NOMEM, "out of memory for %zu operations of '%s'",
+                           cap, l->name);
+        l->column[c] = v;
+    }
+    l->cap = cap;
+    return 0;
+}
+
+static int64_t difference(struct ana_scan *s, int64_t later, int64_t earlier)
+{
+    if (later == OP_TIME_NONE || earlier == OP_TIME_NONE)
+        return ANA_NONE;
+    if (later < earlier || __builtin_sub_overflow(later, earlier, &later) ||
+        later == ANA_INF) {
+        s->clock_fault = true;
+        return ANA_NONE;
+    }
+    return later;
+}
+
+static void count_outcome(struct ana_counts *c, const struct outcome *o, bool ok)
+{
+    c->due++;
+    c->bytes_out += o->bytes_out;
+    c->bytes_in += o->bytes_in;
+    switch (o->cause) {
+    case OUT_DROPPED:
+        c->dropped++;
+        return;
+    case OUT_REFUSED:
+        c->refused++;
+        return;
+    case OUT_STOPPED:
+        c->stopped++;
+        c->stopped_sent += o->sent_ns != OP_TIME_NONE;
+        c->sent += o->sent_ns != OP_TIME_NONE;
+        return;
+    default:
+        c->sent++;
+        c->done++;
+        c->ok += ok;
+        c->failed += !ok;
+    }
+}
+
+static int count_class(struct ana_scan *s, const struct outcome *o, struct err *e)
+{
+    char name[OUT_CLASS_MAX];
+    size_t i;
+
+    outcome_class(o, name);
+    for (i = 0; i < s->class_count; i++)
+        if (strcmp(s->classes[i].name, name) == 0)
+            break;
+    if (i == ANA_CLASSES_MAX) {
+        i--; /* the last one is kept for all others */
+    } else if (i == s->class_count) {
+        const char *kept = i == ANA_CLASSES_MAX - 1 ? "other" : name;
+        s->classes[i].name = arena_str(&s->run->arena, kept);
+        s->classes[i].count = 0;
+        if (!s->classes[i].name)
+            return err_set(e, ERR_NOMEM, "out of memory");
+        s->class_count++;
+    }
+    s->classes[i].count++;
+    return 0;
+}
+
+static void widen(int64_t *first, int64_t *last, int64_t t)
+{
+    if (t == OP_TIME_NONE)
+        return;
+    if (*first == OP_TIME_NONE || t < *first)
+        *first = t;
+    if (*last == OP_TIME_NONE || t > *last)
+        *last = t;
+}
+
+/* Moments count from the start of the run; what lies outside of 146 years is damage. */
+static bool in_range(int64_t t)
+{
+    return t == OP_TIME_NONE || (t >= 0 && t < INT64_C(1) << 62);
+}
+
+static bool moments_in_range(const struct outcome *o)
+{
+    return o->due_ns != OP_TIME_NONE && in_range(o->due_ns) && in_range(o->ready_ns) &&
+           in_range(o->sent_ns) && in_range(o->first_ns) && in_range(o->done_ns);
+}
+
+static int take_outcome(struct ana_scan *s, const struct outcome *o, struct ana_leaf *l,
+                        struct err *e)
+{
+    bool ok = outcome_ok(o);
+    int64_t ignored = OP_TIME_NONE;
+    int rc;
+
+    if (o->due_ns != OP_TIME_NONE && o->due_ns < s->config->warmup_ns) {
+        s->run->cut++;
+        return 0;
+    }
+    if (!moments_in_range(o)) { /* counted, but it has no latency */
+        s->run->clock_faults++;
+        count_outcome(&l->counts, o, ok);
+        return ok ? 0 : count_class(s, o, e);
+    }
+    if (l->n == l->cap && (rc = grow_columns(l, e)) < 0)
+        return rc;
+    s->clock_fault = false;
+    int64_t response = difference(s, o->done_ns, o->due_ns);
+    int64_t service = difference(s, o->done_ns, o->sent_ns);
+    int64_t ttfb = difference(s, o->first_ns, o->sent_ns);
+    if (!ok)
+        response = o->cause == OUT_STOPPED ? ANA_NONE : ANA_INF;
+    l->column[ANA_COL_DUE][l->n] = o->due_ns;
+    l->column[ANA_COL_RESPONSE][l->n] = response;
+    l->column[ANA_COL_SERVICE][l->n] = ok ? service : ANA_NONE;
+    l->column[ANA_COL_TTFB][l->n] = ok ? ttfb : ANA_NONE;
+    l->column[ANA_COL_GENERATOR][l->n] = difference(s, o->sent_ns, o->ready_ns);
+    l->column[ANA_COL_BACK_PRESSURE][l->n] =
+        o->sent_ns == OP_TIME_NONE ? ANA_NONE : difference(s, o->ready_ns, o->due_ns);
+    l->n++;
+    s->run->clock_faults += s->clock_fault;
+    count_outcome(&l->counts, o, ok);
+    widen(&s->run->first_due_ns, &s->run->last_due_ns, o->due_ns);
+    widen(&s->run->first_sent_ns, &s->run->last_sent_ns, o->sent_ns);
+    widen(&ignored, &s->run->last_done_ns, o->done_ns);
+    return ok ? 0 : count_class(s, o, e);
+}
+
+static int take_block(struct ana_scan *s, const struct trc_block *b, struct err *e)
+{
+    int rc = 0;
+
+    if (b->stream_count > s->map_cap) {
+        uint32_t *map = realloc(s->map, b->stream_count * sizeof *map);
+        if (!map)
+            return err_set(e, ERR_NOMEM, "out of memory");
+        s->map = map;
+        s->map_cap = b->stream_count;
+    }
+    for (uint32_t i = 0; i < b->stream_count && rc == 0; i++)
+        rc = find_leaf(s, &b->streams[i], &s->map[i], e);
+    for (uint32_t i = 0; i < b->count && rc == 0; i++) {
+        const struct outcome *o = &b->outcomes[i];
+        if (o->stream_index >= b->stream_count)
+            return err_set(e, ERR_FORMAT, "outcome %u of a block has no stream", i);
+        rc = take_outcome(s, o, &s->leaves[s->map[o->stream_index]], e);
+    }
+    return rc;
+}
+
+/* --- notes ------------------------------------------------------------------------ */
+
+static int take_notes(struct ana_run *run, const struct trc_reader *r, struct err *e)
+{
+    const char *key, *value;
+    size_t n = 0;
+
+    while (trc_reader_note_at(r, n, &key, &value))
+        n++;
+    run->notes = arena_alloc(&run->arena, (n + 1) * sizeof *run->notes);
+    if (!run->notes)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < n && trc_reader_note_at(r, i, &key, &value); i++) {
+        struct ana_note *note = &run->notes[run->note_count++];
+        note->key = arena_str(&run->arena, key);
+        note->value = arena_str(&run->arena, value);
+        if (!note->key || !note->value)
+            return err_set(e, ERR_NOMEM, "out of memory");
+    }
+    return 0;
+}
+
+const char *ana_run_note(const struct ana_run *run, const char *key)
+{
+    for (size_t i = 0; i < run->note_count; i++)
+        if (strcmp(run->notes[i].key, key) == 0)
+            return run->notes[i].value;
+    return NULL;
+}
+
+bool ana_run_note_u64(const struct ana_run *run, const char *key, uint64_t *v)
+{
+    const char *text = ana_run_note(run, key);
+    return text && span_u64(span_str(text), v);
+}
+
+static void take_info(struct ana_run *run, const struct trc_reader *r)
+{
+    const struct trc_info *info = trc_reader_info(r);
+    uint64_t start;
+
+    run->complete = info->complete;
+    run->file_bytes = info->file_bytes;
+    run->lost_blocks = trc_reader_lost_blocks(r);
+    run->start_wall_ns = info->epoch_wall_ns;
+    if (ana_run_note_u64(run, NOTE_START_WALL, &start) && start <= INT64_MAX)
+        run->start_wall_ns = (int64_t)start;
+}
+
+/* --- the file --------------------------------------------------------------------- */
+
+/* Damage costs what it hit and is remembered; only what no report can survive ends it.
+ */
+static int read_blocks(struct ana_scan *s, struct trc_reader *r, struct err *e)
+{
+    for (;;) {
+        struct trc_block *b = NULL;
+        struct err fault = {0};
+        int rc = trc_reader_next(r, &b, &fault);
+        if (rc == 0)
+            return 0;
+        if (rc > 0) {
+            rc = take_block(s, b, e);
+            trc_block_free(b);
+            if (rc < 0)
+                return rc;
+            continue;
+        }
+        if (rc != ERR_FORMAT && rc != ERR_TRUNCATED) {
+            if (e && e->code == ERR_OK)
+                *e = fault;
+            return rc;
+        }
+        if (s->run->fault.code == ERR_OK)
+            s->run->fault = fault;
+        if (rc == ERR_TRUNCATED)
+            return 0;
+    }
+}
+
+static void scan_done(struct ana_scan *s)
+{
+    for (size_t i = 0; i < s->leaf_count; i++)
+        for (int c = 0; c < ANA_COLUMN_COUNT; c++)
+            free(s->leaves[i].column[c]);
+    free(s->leaves);
+    free(s->table);
+    free(s->map);
+    buf_done(&s->name);
+}
+
+static int scan_reader(struct ana_run *run, struct trc_reader *r,
+                       const struct ana_scan_config *config, struct err *e)
+{
+    struct ana_scan s = {.run = run, .config = config};
+    int rc;
+
+    if (trc_reader_info(r)->kind != TRC_RUN)
+        return err_set(e, ERR_FORMAT, "'%s' is a trace, not a run", run->path);
+    run->first_due_ns = run->last_due_ns = run->last_done_ns = OP_TIME_NONE;
+    run->first_sent_ns = run->last_sent_ns = OP_TIME_NONE;
+    rc = read_blocks(&s, r, e);
+    if (rc == 0)
+        rc = take_notes(run, r, e);
+    if (rc == 0) {
+        take_info(run, r);
+        rc = ana_summarize(&s, e);
+    }
+    scan_done(&s);
+    return rc;
+}
+
+int ana_scan(struct ana_run *run, const char *path,
+             const struct ana_scan_config *config, struct err *e)
+{
+    struct trc_reader *r = NULL;
+    int rc;
+
+    *run = (struct ana_run){0};
+    run->path = arena_str(&run->arena, path);
+    if (!run->path)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    rc = trc_reader_open(&r, path, e);
+    if (rc == 0)
+        rc = scan_reader(run, r, config, e);
+    trc_reader_close(r);
+    return rc;
+}
+
+void ana_run_done(struct ana_run *run)
+{
+    arena_done(&run->arena);
+    *run = (struct ana_run){0};
+}

@@ -1,0 +1,52 @@
+/*
+ * scan_columns.h - what scan.c collects and scan_summary.c reduces; private to the two.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef ANALYSIS_SCAN_COLUMNS_H
+#define ANALYSIS_SCAN_COLUMNS_H
+
+#include "analysis/scan.h"
+#include "traces/base/buf.h"
+
+enum ana_column {
+    ANA_COL_DUE,
+    ANA_COL_RESPONSE, /* ANA_INF where it failed */
+    ANA_COL_SERVICE,
+    ANA_COL_TTFB,
+    ANA_COL_GENERATOR,
+    ANA_COL_BACK_PRESSURE,
+    ANA_COLUMN_COUNT
+};
+
+/* Columns are aligned: index i of each is one operation; ANA_NONE where it has no
+ * value. */
+struct ana_leaf {
+    const char *name, *type; /* in run->arena */
+    enum op_protocol protocol;
+    enum op_tier tier;
+    uint64_t hash;
+    struct ana_counts counts;
+    int64_t *column[ANA_COLUMN_COUNT];
+    size_t n, cap;
+};
+
+struct ana_scan {
+    struct ana_run *run;
+    const struct ana_scan_config *config;
+    struct ana_leaf *leaves;
+    size_t leaf_count, leaf_cap;
+    uint32_t *table; /* open addressing: index of a leaf + 1; 0 is free */
+    size_t table_size;
+    uint32_t *map; /* stream of the present block -> leaf */
+    size_t map_cap;
+    struct buf name;
+    bool clock_fault; /* of the present outcome */
+    struct ana_class classes[ANA_CLASSES_MAX];
+    size_t class_count;
+};
+
+/* Fills everything of s->run that comes from the columns. ERR_NOMEM, ERR_LIMIT. */
+int ana_summarize(struct ana_scan *s, struct err *e) MUST_USE;
+
+#endif

@@ -1,0 +1,416 @@
+/*
+ * scan_summary.c - from columns to cells, quantiles, curves and the series over run
+ * time.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/scan_columns.h"
+
+const char *const ana_metric_names[] = {"response",  "response_ok",   "service", "ttfb",
+                                        "generator", "back_pressure", NULL};
+
+const uint32_t ana_standard_p[] = {ANA_P(50), ANA_P(90), ANA_P(95), ANA_P(99),
+                                   ANA_P(99.9)};
+
+static const enum ana_column column_of[] = {
+    [ANA_RESPONSE] = ANA_COL_RESPONSE,   [ANA_RESPONSE_OK] = ANA_COL_RESPONSE,
+    [ANA_SERVICE] = ANA_COL_SERVICE,     [ANA_TTFB] = ANA_COL_TTFB,
+    [ANA_GENERATOR] = ANA_COL_GENERATOR, [ANA_BACK_PRESSURE] = ANA_COL_BACK_PRESSURE,
+};
+
+/* --- small things ----------------------------------------------------------------- */
+
+size_t ana_p_index(const struct ana_run *run, uint32_t p)
+{
+    size_t i = 0;
+    while (i < run->p_count && run->p[i] != p)
+        i++;
+    return i;
+}
+
+int64_t ana_quantile_at(const struct ana_run *run, const struct ana_latency *l,
+                        uint32_t p)
+{
+    size_t i = ana_p_index(run, p);
+    return i < run->p_count ? l->q[i] : ANA_NONE;
+}
+
+char *ana_p_text(uint32_t p, char out[ANA_P_TEXT_MAX])
+{
+    int n = snprintf(out, ANA_P_TEXT_MAX, "p%u.%07u", p / 10000000, p % 10000000);
+    while (n > 0 && out[n - 1] == '0')
+        out[--n] = '\0';
+    if (n > 0 && out[n - 1] == '.')
+        out[n - 1] = '\0';
+    return out;
+}
+
+/* 1 - 10^-x for x = 0, 0.05 … 5. */
+uint32_t ana_curve_p(size_t i)
+{
+    uint32_t p = (uint32_t)(ANA_P_ONE * (1 - pow(10, -0.05 * (double)i)) + 0.5);
+    return p ? p : 1;
+}
+
+static double rate(uint64_t n, int64_t first, int64_t last)
+{
+    if (n < 2 || first == OP_TIME_NONE || last <= first)
+        return NAN;
+    return (double)(n - 1) / ((double)(last - first) / 1e9);
+}
+
+double ana_rate_offered(const struct ana_run *run)
+{
+    return rate(run->all.counts.due, run->first_due_ns, run->last_due_ns);
+}
+
+double ana_rate_achieved(const struct ana_run *run)
+{
+    return rate(run->all.counts.sent, run->first_sent_ns, run->last_sent_ns);
+}
+
+double ana_rate_ok(const struct ana_run *run)
+{
+    if (run->all.counts.ok == 0)
+        return 0;
+    return rate(run->all.counts.ok + 1, run->first_due_ns, run->last_done_ns);
+}
+
+static int by_p(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static int collect_p(struct ana_scan *s, struct err *e)
+{
+    size_t n = ANA_STANDARD_COUNT + s->config->p_count, kept = 0;
+    uint32_t *p = arena_alloc(&s->run->arena, n * sizeof *p);
+
+    if (!p)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    memcpy(p, ana_standard_p, ANA_STANDARD_COUNT * sizeof *p);
+    if (s->config->p_count > 0)
+        memcpy(p + ANA_STANDARD_COUNT, s->config->p, s->config->p_count * sizeof *p);
+    qsort(p, n, sizeof *p, by_p);
+    for (size_t i = 0; i < n; i++)
+        if (kept == 0 || p[i] != p[kept - 1])
+            p[kept++] = p[i];
+    s->run->p = p;
+    s->run->p_count = kept;
+    return 0;
+}
+
+static void add_counts(struct ana_counts *to, const struct ana_counts *from)
+{
+    to->due += from->due;
+    to->sent += from->sent;
+    to->done += from->done;
+    to->ok += from->ok;
+    to->failed += from->failed;
+    to->dropped += from->dropped;
+    to->refused += from->refused;
+    to->stopped += from->stopped;
+    to->stopped_sent += from->stopped_sent;
+    to->bytes_out += from->bytes_out;
+    to->bytes_in += from->bytes_in;
+}
+
+/* --- cells ------------------------------------------------------------------------ */
+
+/* The leaves of one cell: leaves[0 .. count) of the sorted list. */
+struct members {
+    const struct ana_leaf *const *leaves;
+    size_t count;
+    struct ana_slice *slices; /* scratch, as many */
+};
+
+static int summarize_metric(struct ana_run *run, const struct members *m,
+                            enum ana_metric metric, struct ana_latency *l,
+                            struct err *e)
+{
+    for (size_t i = 0; i < m->count; i++)
+        m->slices[i] = (struct ana_slice){m->leaves[i]->column[column_of[metric]],
+                                          m->leaves[i]->n};
+    l->q = arena_alloc(&run->arena, run->p_count * sizeof *l->q);
+    if (!l->q)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    return ana_quantiles(m->slices, m->count, metric == ANA_RESPONSE_OK, run->p,
+                         run->p_count, l->q, &l->d, e);
+}
+
+static int summarize_cell(struct ana_run *run, const struct members *m,
+                          struct ana_cell *cell, struct err *e)
+{
+    for (size_t i = 0; i < m->count; i++)
+        add_counts(&cell->counts, &m->leaves[i]->counts);
+    for (int metric = 0; metric < ANA_METRIC_COUNT; metric++) {
+        int rc = summarize_metric(run, m, (enum ana_metric)metric,
+                                  &cell->latency[metric], e);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int order_leaves(const struct ana_leaf *x, const struct ana_leaf *y, int names)
+{
+    if (names != 0)
+        return names;
+    if (x->protocol != y->protocol)
+        return x->protocol < y->protocol ? -1 : 1;
+    return (x->tier > y->tier) - (x->tier < y->tier);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct ana_leaf *x = *(const struct ana_leaf *const *)a,
+                          *y = *(const struct ana_leaf *const *)b;
+    return order_leaves(x, y, strcmp(x->name, y->name));
+}
+
+static int by_type(const void *a, const void *b)
+{
+    const struct ana_leaf *x = *(const struct ana_leaf *const *)a,
+                          *y = *(const struct ana_leaf *const *)b;
+    return order_leaves(x, y, strcmp(x->type, y->type));
+}
+
+static size_t same_cell(const struct ana_leaf *const *sorted, size_t n, size_t from,
+                        int (*order)(const void *, const void *))
+{
+    size_t to = from + 1;
+    while (to < n && order(&sorted[from], &sorted[to]) == 0)
+        to++;
+    return to;
+}
+
+static size_t count_cells(const struct ana_leaf *const *sorted, size_t n,
+                          int (*order)(const void *, const void *))
+{
+    size_t cells = 0;
+    for (size_t i = 0; i < n; i = same_cell(sorted, n, i, order))
+        cells++;
+    return cells;
+}
+
+static int make_cells(struct ana_run *run, const struct ana_leaf **sorted, size_t n,
+                      struct ana_slice *slices, struct err *e)
+{
+    int (*order)(const void *, const void *) = by_name;
+
+    if (n > ANA_CELLS_MAX) {
+        run->grouped = true;
+        order = by_type;
+    }
+    if (n > 0)
+        qsort(sorted, n, sizeof *sorted, order);
+    size_t cells = count_cells(sorted, n, order);
+    if (cells > ANA_CELLS_MAX)
+        return err_set(e, ERR_LIMIT, "'%s' holds more than %d model types", run->path,
+                       ANA_CELLS_MAX);
+    run->cells = arena_zalloc(&run->arena, (cells + 1) * sizeof *run->cells);
+    if (!run->cells)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0, to; i < n; i = to) {
+        to = same_cell(sorted, n, i, order);
+        struct members m = {sorted + i, to - i, slices};
+        struct ana_cell *cell = &run->cells[run->cell_count++];
+        cell->name = run->grouped ? sorted[i]->type : sorted[i]->name;
+        if (run->grouped && !*cell->name)
+            cell->name = ANA_OTHER;
+        cell->by_type = run->grouped;
+        cell->protocol = sorted[i]->protocol;
+        cell->tier = sorted[i]->tier;
+        int rc = summarize_cell(run, &m, cell, e);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* --- all operations --------------------------------------------------------------- */
+
+static int make_curves(struct ana_run *run, const struct members *m, struct err *e)
+{
+    uint32_t p[ANA_CURVE];
+
+    for (size_t i = 0; i < ANA_CURVE; i++)
+        p[i] = ana_curve_p(i);
+    for (int metric = 0; metric < ANA_METRIC_COUNT; metric++) {
+        for (size_t i = 0; i < m->count; i++)
+            m->slices[i] = (struct ana_slice){m->leaves[i]->column[column_of[metric]],
+                                              m->leaves[i]->n};
+        int rc = ana_quantiles(m->slices, m->count, metric == ANA_RESPONSE_OK, p,
+                               ANA_CURVE, run->curve[metric], NULL, e);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* How much of the slowest responses is our own lateness: operations at or above p99. */
+static void find_tail_share(struct ana_run *run, const struct members *m)
+{
+    int64_t p99 = ana_quantile_at(run, &run->all.latency[ANA_RESPONSE_OK], ANA_P(99));
+    double late = 0, whole = 0;
+
+    for (size_t i = 0; i < m->count; i++) {
+        int64_t *const *column = m->leaves[i]->column;
+        for (size_t k = 0; k < m->leaves[i]->n; k++) {
+            int64_t response = column[ANA_COL_RESPONSE][k];
+            if (response < p99 || response == ANA_INF || response < 0)
+                continue;
+            whole += (double)response;
+            if (column[ANA_COL_GENERATOR][k] > 0)
+                late += (double)column[ANA_COL_GENERATOR][k];
+        }
+    }
+    run->tail_share = whole > 0 ? late / whole : NAN;
+}
+
+/* Values of one column, dealt to slices of run time: values[start[b] .. start[b + 1]).
+ */
+struct dealt {
+    int64_t *values;
+    size_t start[ANA_BLOCKS + 1];
+};
+
+static size_t block_of(const struct ana_run *run, int64_t due)
+{
+    size_t b = (size_t)((due - run->first_due_ns) / run->block_ns);
+    return b < ANA_BLOCKS ? b : ANA_BLOCKS - 1;
+}
+
+static void deal(const struct ana_run *run, const struct members *m, enum ana_column c,
+                 struct dealt *d)
+{
+    size_t at[ANA_BLOCKS] = {0};
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < m->count; i++) {
+            const struct ana_leaf *l = m->leaves[i];
+            for (size_t k = 0; k < l->n; k++) {
+                if (l->column[c][k] < 0)
+                    continue;
+                size_t b = block_of(run, l->column[ANA_COL_DUE][k]);
+                if (pass == 1)
+                    d->values[at[b]] = l->column[c][k];
+                at[b]++;
+            }
+        }
+        if (pass == 1)
+            return;
+        d->start[0] = 0;
+        for (size_t b = 0; b < ANA_BLOCKS; b++) {
+            d->start[b + 1] = d->start[b] + at[b];
+            at[b] = d->start[b];
+        }
+    }
+}
+
+static int64_t block_quantile(const struct dealt *d, size_t b, uint32_t p)
+{
+    size_t n = d->start[b + 1] - d->start[b];
+    if (n == 0)
+        return ANA_NONE;
+    return ana_select(d->values + d->start[b], n, (size_t)ana_rank(n, p) - 1);
+}
+
+static int make_series(struct ana_run *run, const struct members *m, struct err *e)
+{
+    struct dealt d = {malloc((run->all.counts.due + 1) * sizeof *d.values), {0}};
+
+    if (!d.values)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    run->block_ns = (run->last_due_ns - run->first_due_ns) / ANA_BLOCKS + 1;
+    for (size_t i = 0; i < m->count; i++)
+        for (size_t k = 0; k < m->leaves[i]->n; k++) {
+            struct ana_block *b =
+                &run->blocks[block_of(run, m->leaves[i]->column[ANA_COL_DUE][k])];
+            b->due++;
+            b->failed += m->leaves[i]->column[ANA_COL_RESPONSE][k] == ANA_INF;
+        }
+    deal(run, m, ANA_COL_RESPONSE, &d);
+    for (size_t b = 0; b < ANA_BLOCKS; b++) {
+        run->blocks[b].p50 = block_quantile(&d, b, ANA_P(50));
+        run->blocks[b].p99 = block_quantile(&d, b, ANA_P(99));
+    }
+    deal(run, m, ANA_COL_GENERATOR, &d);
+    for (size_t b = 0; b < ANA_BLOCKS; b++) {
+        run->blocks[b].generator_p50 = block_quantile(&d, b, ANA_P(50));
+        run->blocks[b].generator_p99 = block_quantile(&d, b, ANA_P(99));
+    }
+    deal(run, m, ANA_COL_BACK_PRESSURE, &d);
+    for (size_t b = 0; b < ANA_BLOCKS; b++)
+        run->blocks[b].back_pressure_p99 = block_quantile(&d, b, ANA_P(99));
+    free(d.values);
+    return 0;
+}
+
+static int by_count(const void *a, const void *b)
+{
+    const struct ana_class *x = a, *y = b;
+    if (x->count != y->count)
+        return x->count > y->count ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static int keep_classes(struct ana_scan *s, struct err *e)
+{
+    struct ana_run *run = s->run;
+
+    run->classes =
+        arena_alloc(&run->arena, (s->class_count + 1) * sizeof *run->classes);
+    if (!run->classes)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    memcpy(run->classes, s->classes, s->class_count * sizeof *run->classes);
+    run->class_count = s->class_count;
+    if (run->class_count > 0)
+        qsort(run->classes, run->class_count, sizeof *run->classes, by_count);
+    return 0;
+}
+
+static int summarize_all(struct ana_run *run, const struct members *m, struct err *e)
+{
+    int rc = summarize_cell(run, m, &run->all, e);
+    if (rc == 0)
+        rc = make_curves(run, m, e);
+    if (rc == 0 && run->all.counts.due > 0)
+        rc = make_series(run, m, e);
+    find_tail_share(run, m);
+    return rc;
+}
+
+int ana_summarize(struct ana_scan *s, struct err *e)
+{
+    size_t n = s->leaf_count, kept = 0;
+    const struct ana_leaf **sorted = malloc((n + 1) * sizeof *sorted);
+    struct ana_slice *slices = malloc((n + 1) * sizeof *slices);
+    int rc = 0;
+
+    s->run->all.name = "";
+    if (!sorted || !slices)
+        rc = err_set(e, ERR_NOMEM, "out of memory");
+    if (rc == 0)
+        rc = collect_p(s, e);
+    if (rc == 0)
+        rc = keep_classes(s, e);
+    if (rc == 0) {
+        for (size_t i = 0; i < n; i++)
+            if (s->leaves[i].n > 0) /* a stream that was declared and not used */
+                sorted[kept++] = &s->leaves[i];
+        struct members all = {sorted, kept, slices};
+        rc = make_cells(s->run, sorted, kept, slices, e);
+        if (rc == 0)
+            rc = summarize_all(s->run, &all, e);
+    }
+    free(slices);
+    free(sorted);
+    return rc;
+}

@@ -1,0 +1,498 @@
+/*
+ * test_scan.c - what a run file holds, counted and measured by definition.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tests/unit/check.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "analysis/health.h"
+#include "analysis/scan.h"
+#include "tests/unit/fake_run.h"
+#include "traces/base/clk.h"
+#include "traces/base/rng.h"
+#include "traces/container/trc_writer.h"
+#include "traces/run_notes.h"
+
+static char path[64];
+
+static int make_path(void **state)
+{
+    (void)state;
+    strcpy(path, "/tmp/reprise-scan-XXXXXX");
+    int fd = mkstemp(path);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_path(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+static void scan(struct ana_run *run, int64_t warmup_ns)
+{
+    struct ana_scan_config config = {.warmup_ns = warmup_ns};
+    struct err e = {0};
+    check_ok(ana_scan(run, path, &config, &e), &e);
+    check_ok(ana_health_judge(run, &e), &e);
+}
+
+/* --- hand-made outcomes -------------------------------------------------------------
+ */
+
+static const struct op_stream iris = {.protocol = OP_REST,
+                                      .tier = OP_TIER_ENVOY,
+                                      .name = {(const uint8_t *)"iris", 4},
+                                      .model_type = {(const uint8_t *)"iris", 4}};
+
+static struct outcome outcome_at(uint64_t i, enum out_cause cause, int64_t due,
+                                 int64_t ready, int64_t sent, int64_t first,
+                                 int64_t done)
+{
+    struct outcome o = outcome_empty();
+    o.op_index = i;
+    o.stream = &iris;
+    o.cause = cause;
+    o.due_ns = due;
+    o.ready_ns = ready;
+    o.sent_ns = sent;
+    o.first_ns = first;
+    o.done_ns = done;
+    o.status = cause == OUT_OK ? 200 : cause == OUT_STATUS ? 503 : 0;
+    o.attempts = sent == OP_TIME_NONE ? 0 : 1;
+    return o;
+}
+
+static void write_outcomes(const struct outcome *o, size_t n, const char *key,
+                           const char *value)
+{
+    struct trc_options options = {.kind = TRC_RUN};
+    struct trc_writer *w;
+    struct err e = {0};
+
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    for (size_t i = 0; i < n; i++)
+        check_ok(trc_writer_outcome(w, &o[i], &e), &e);
+    if (key)
+        check_ok(trc_writer_note(w, key, value, &e), &e);
+    check_ok(trc_writer_close(w, &e), &e);
+}
+
+static void every_kind_of_end_is_counted_once_and_the_sums_hold(void **state)
+{
+    const struct outcome o[] = {
+        outcome_at(0, OUT_OK, 0, 0, 10, 500, 600),
+        outcome_at(1, OUT_STATUS, 100, 100, 120, 500, 700),
+        outcome_at(2, OUT_CONNECT, 200, 200, OP_TIME_NONE, OP_TIME_NONE, 300),
+        outcome_at(3, OUT_DEADLINE, 300, 350, 360, OP_TIME_NONE, 5000),
+        outcome_at(4, OUT_DROPPED, 400, OP_TIME_NONE, OP_TIME_NONE, OP_TIME_NONE,
+                   OP_TIME_NONE),
+        outcome_at(5, OUT_REFUSED, 500, OP_TIME_NONE, OP_TIME_NONE, OP_TIME_NONE,
+                   OP_TIME_NONE),
+        outcome_at(6, OUT_STOPPED, 600, 600, 610, OP_TIME_NONE, OP_TIME_NONE),
+        outcome_at(7, OUT_STOPPED, 700, OP_TIME_NONE, OP_TIME_NONE, OP_TIME_NONE,
+                   OP_TIME_NONE),
+    };
+    struct ana_run run;
+
+    (void)state;
+    write_outcomes(o, 8, NULL, NULL);
+    scan(&run, 0);
+    const struct ana_counts *c = &run.all.counts;
+    check_int(c->due, ==, 8);
+    check_int(c->ok, ==, 1);
+    check_int(c->failed, ==, 3);
+    check_int(c->done, ==, 4);
+    check_int(c->dropped, ==, 1);
+    check_int(c->refused, ==, 1);
+    check_int(c->stopped, ==, 2);
+    check_int(c->stopped_sent, ==, 1);
+    check_int(c->sent, ==, 5);
+    check_int(c->due, ==, c->done + c->dropped + c->refused + c->stopped);
+    check_int(c->done, ==, c->ok + c->failed);
+    check_int(c->sent, ==, c->done + c->stopped_sent);
+    check_int(run.cell_count, ==, 1);
+    check_int(run.cells[0].counts.due, ==, 8);
+    check_int(run.health, ==, ANA_UNFIT); /* interrupted */
+    ana_run_done(&run);
+}
+
+static void latencies_follow_their_definitions(void **state)
+{
+    const struct outcome o[] = {
+        outcome_at(0, OUT_OK, 1000, 1400, 1450, 2000, 2600),
+        outcome_at(1, OUT_STATUS, 1000, 1000, 1010, 1500, 1600),
+        outcome_at(2, OUT_DROPPED, 1000, OP_TIME_NONE, OP_TIME_NONE, OP_TIME_NONE,
+                   OP_TIME_NONE),
+        outcome_at(3, OUT_STOPPED, 1000, 1000, 1020, OP_TIME_NONE, OP_TIME_NONE),
+    };
+    struct ana_run run;
+
+    (void)state;
+    write_outcomes(o, 4, NULL, NULL);
+    scan(&run, 0);
+    const struct ana_latency *l = run.all.latency;
+    check_int(l[ANA_RESPONSE].d.n, ==, 3); /* the stopped one has none */
+    check_int(l[ANA_RESPONSE].d.infinite, ==, 2);
+    check_int(run.curve[ANA_RESPONSE][0], ==, 1600);
+    check_int(l[ANA_RESPONSE].d.max, ==, ANA_INF);
+    check_int(l[ANA_RESPONSE_OK].d.n, ==, 1);
+    check_int(l[ANA_RESPONSE_OK].d.max, ==, 1600);
+    check_int(l[ANA_SERVICE].d.n, ==, 1);
+    check_int(l[ANA_SERVICE].d.max, ==, 1150);
+    check_int(l[ANA_TTFB].d.max, ==, 550);
+    check_int(l[ANA_BACK_PRESSURE].d.n, ==, 3);
+    check_int(l[ANA_BACK_PRESSURE].d.max, ==, 400);
+    check_int(l[ANA_GENERATOR].d.n, ==, 3);
+    check_int(l[ANA_GENERATOR].d.max, ==, 50);
+    ana_run_done(&run);
+}
+
+static void a_wrong_answer_is_a_failure(void **state)
+{
+    struct outcome o = outcome_at(0, OUT_OK, 0, 0, 10, 500, 600);
+    struct ana_run run;
+
+    (void)state;
+    o.check = OUT_WRONG;
+    write_outcomes(&o, 1, NULL, NULL);
+    scan(&run, 0);
+    check_int(run.all.counts.ok, ==, 0);
+    check_int(run.all.counts.failed, ==, 1);
+    check_int(run.all.latency[ANA_RESPONSE].d.infinite, ==, 1);
+    check_int(run.class_count, ==, 1);
+    check_str(run.classes[0].name, "wrong answer");
+    ana_run_done(&run);
+}
+
+static void moments_that_run_backwards_make_the_run_invalid(void **state)
+{
+    struct outcome o[2] = {outcome_at(0, OUT_OK, 1000, 1000, 1010, 1500, 1600),
+                           outcome_at(1, OUT_OK, 2000, 2000, 2010, 1990, 2600)};
+    struct ana_run run;
+    struct ana_scan_config config = {0};
+    struct err e = {0};
+
+    (void)state;
+    o[1].first_ns = 2005; /* the first byte before it was sent */
+    write_outcomes(o, 2, NULL, NULL);
+    int rc = ana_scan(&run, path, &config, &e);
+    if (rc == 0) {
+        check_ok(ana_health_judge(&run, &e), &e);
+        check_int(run.health, ==, ANA_UNFIT);
+    } else {
+        check_int(rc, ==, ERR_FORMAT); /* the container may refuse it first */
+    }
+    ana_run_done(&run);
+}
+
+/* --- whole runs ---------------------------------------------------------------------
+ */
+
+static int order(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Against the fake run's own draws, sorted. */
+static void quantiles_of_a_run_are_exact(void **state)
+{
+    enum { N = 5000 };
+    const struct fake_run f = {.seed = 5, .operations = N, .deadlines = 0.002};
+    static int64_t response[N];
+    struct ana_run run;
+    struct rng r;
+
+    (void)state;
+    fake_run_write(path, &f);
+    scan(&run, 0);
+    rng_init(&r, 5);
+    for (int i = 0; i < N; i++) {
+        double service = 10e6 * exp(0.35 * rng_normal(&r)), fate = rng_unit(&r);
+        int64_t late = (int64_t)(rng_exponential(&r) * 2000);
+        response[i] = fate < 0.002 ? ANA_INF : late + (int64_t)service;
+    }
+    qsort(response, N, sizeof *response, order);
+    const struct ana_latency *l = &run.all.latency[ANA_RESPONSE];
+    check_int(l->d.n, ==, N);
+    for (size_t i = 0; i < run.p_count; i++)
+        check_int(l->q[i], ==, response[ana_rank(N, run.p[i]) - 1]);
+    check_int(run.cell_count, ==, 3);
+    check_str(run.cells[0].name, "chain.pipeline");
+    check_str(run.cells[1].name, "iris");
+    check_str(run.cells[2].name, "tfsimple");
+    check_int(run.cells[2].protocol, ==, OP_GRPC);
+    check_true(fabs(ana_rate_offered(&run) - 1000) < 1e-6);
+    ana_run_done(&run);
+}
+
+static void blocks_of_the_series_hold_every_operation(void **state)
+{
+    const struct fake_run f = {.seed = 6, .operations = 6000, .errors = 0.01};
+    struct ana_run run;
+    uint64_t due = 0, failed = 0;
+
+    (void)state;
+    fake_run_write(path, &f);
+    scan(&run, 0);
+    for (size_t b = 0; b < ANA_BLOCKS; b++) {
+        due += run.blocks[b].due;
+        failed += run.blocks[b].failed;
+        check_true(run.blocks[b].p50 > 5 * CLK_MS && run.blocks[b].p50 < 20 * CLK_MS);
+    }
+    check_int(due, ==, 6000);
+    check_int(failed, ==, run.all.counts.failed);
+    check_str(run.classes[0].name, "http 503");
+    ana_run_done(&run);
+}
+
+static void the_warm_up_is_cut_by_due_time_and_counted(void **state)
+{
+    const struct fake_run f = {.seed = 7, .operations = 3000};
+    struct ana_run run;
+
+    (void)state;
+    fake_run_write(path, &f);
+    scan(&run, 500 * CLK_MS);
+    check_int(run.cut, ==, 500);
+    check_int(run.all.counts.due, ==, 2500);
+    check_int(run.first_due_ns, ==, 500 * CLK_MS);
+    check_int(run.health, ==, ANA_VALID);
+    ana_run_done(&run);
+    scan(&run, CLK_SEC * 60);
+    check_int(run.all.counts.due, ==, 0);
+    check_int(run.health, ==, ANA_UNFIT);
+    check_str(run.causes[0].code, "empty");
+    ana_run_done(&run);
+}
+
+static void more_cells_than_the_limit_are_told_by_model_type(void **state)
+{
+    const struct fake_run f = {
+        .seed = 8, .operations = 4000, .cells = ANA_CELLS_MAX + 1};
+    struct ana_run run;
+    uint64_t due = 0;
+
+    (void)state;
+    fake_run_write(path, &f);
+    scan(&run, 0);
+    check_int(run.grouped, ==, 1);
+    check_int(run.cell_count, ==, 2);
+    check_str(run.cells[0].name, "echo");
+    check_str(run.cells[1].name, "iris");
+    for (size_t i = 0; i < run.cell_count; i++)
+        due += run.cells[i].counts.due;
+    check_int(due, ==, 4000);
+    ana_run_done(&run);
+}
+
+static void a_run_of_exactly_the_limit_keeps_its_names(void **state)
+{
+    const struct fake_run f = {.seed = 8, .operations = 4000, .cells = ANA_CELLS_MAX};
+    struct ana_run run;
+
+    (void)state;
+    fake_run_write(path, &f);
+    scan(&run, 0);
+    check_int(run.grouped, ==, 0);
+    check_int(run.cell_count, ==, ANA_CELLS_MAX);
+    ana_run_done(&run);
+}
+
+/* --- damage and health
+ * ---------------------------------------------------------------- */
+
+static void a_file_without_its_end_is_reported_and_invalid(void **state)
+{
+    const struct fake_run f = {.seed = 9, .operations = 3000, .abandon = true};
+    struct ana_run run;
+
+    (void)state;
+    fake_run_write(path, &f);
+    scan(&run, 0);
+    check_int(run.complete, ==, 0);
+    check_true(run.all.counts.due > 0 && run.all.counts.due < 3000);
+    check_int(run.health, ==, ANA_UNFIT);
+    check_str(run.causes[0].code, "truncated");
+    ana_run_done(&run);
+}
+
+static void a_file_cut_anywhere_never_passes_for_a_whole_one(void **state)
+{
+    const struct fake_run f = {.seed = 10, .operations = 3000};
+    struct ana_scan_config config = {0};
+    FILE *in;
+    static unsigned char bytes[1 << 20];
+
+    (void)state;
+    fake_run_write(path, &f);
+    in = fopen(path, "rb");
+    assert_non_null(in);
+    size_t n = fread(bytes, 1, sizeof bytes, in);
+    fclose(in);
+    for (size_t keep = 0; keep < n; keep += 1 + n / 97) {
+        struct ana_run run;
+        struct err e = {0};
+        FILE *out = fopen(path, "wb");
+        assert_non_null(out);
+        check_int(fwrite(bytes, 1, keep, out), ==, keep);
+        fclose(out);
+        int rc = ana_scan(&run, path, &config, &e);
+        if (rc == 0) {
+            check_ok(ana_health_judge(&run, &e), &e);
+            check_int(run.health, ==, ANA_UNFIT);
+        } else {
+            check_true(rc == ERR_TRUNCATED || rc == ERR_FORMAT);
+        }
+        ana_run_done(&run);
+    }
+}
+
+static void a_trace_is_no_run(void **state)
+{
+    struct trc_options options = {.kind = TRC_TRACE};
+    struct ana_scan_config config = {0};
+    struct trc_writer *w;
+    struct ana_run run;
+    struct err e = {0};
+
+    (void)state;
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    check_ok(trc_writer_close(w, &e), &e);
+    check_int(ana_scan(&run, path, &config, &e), ==, ERR_FORMAT);
+    check_str_has(e.text, "is a trace, not a run");
+    ana_run_done(&run);
+}
+
+static void what_replay_says_of_its_health_is_taken(void **state)
+{
+    const struct fake_run f = {.seed = 11,
+                               .operations = 3000,
+                               .health = "DEGRADED",
+                               .health_causes =
+                                   "steal: 3 % of CPU was stolen\nodd line"};
+    struct ana_run run;
+
+    (void)state;
+    fake_run_write(path, &f);
+    scan(&run, 0);
+    check_int(run.health, ==, ANA_DEGRADED);
+    check_int(run.cause_count, ==, 2);
+    check_str(run.causes[0].code, "steal");
+    check_str(run.causes[0].text, "3 % of CPU was stolen");
+    check_str(run.causes[1].code, "noted");
+    check_str(run.causes[1].text, "odd line");
+    ana_run_done(&run);
+}
+
+static void a_late_generator_is_found_without_a_note(void **state)
+{
+    struct fake_run f = {.seed = 12, .operations = 3000, .late_ns = 600000};
+    struct ana_run run;
+
+    (void)state;
+    fake_run_write(path, &f); /* p99 of 2.8 ms: beyond 2 ms */
+    scan(&run, 0);
+    check_int(run.health, ==, ANA_UNFIT);
+    check_str(run.causes[0].code, "generator-late");
+    ana_run_done(&run);
+    f.late_ns = 150000; /* p99 of 0.7 ms */
+    fake_run_write(path, &f);
+    scan(&run, 0);
+    check_int(run.health, ==, ANA_DEGRADED);
+    ana_run_done(&run);
+    f.health = "VALID"; /* replay's own word, which knows more, is not overruled */
+    fake_run_write(path, &f);
+    scan(&run, 0);
+    check_int(run.health, ==, ANA_VALID);
+    ana_run_done(&run);
+}
+
+static void back_pressure_is_never_held_against_a_run(void **state)
+{
+    enum { N = 3000 };
+    static struct outcome o[N];
+    struct ana_run run;
+
+    (void)state;
+    for (int i = 0; i < N; i++) { /* the target holds each for up to a second */
+        int64_t due = i * CLK_MS, ready = due + (i % 1000) * CLK_MS;
+        o[i] = outcome_at((uint64_t)i, OUT_OK, due, ready, ready + 1000, ready + CLK_MS,
+                          ready + 2 * CLK_MS);
+    }
+    write_outcomes(o, N, NULL, NULL);
+    scan(&run, 0);
+    check_int(run.health, ==, ANA_VALID);
+    ana_run_done(&run);
+}
+
+static void missing_operations_are_missed(void **state)
+{
+    const struct outcome o = outcome_at(0, OUT_OK, 0, 0, 10, 500, 600);
+    struct ana_run run;
+
+    (void)state;
+    write_outcomes(&o, 1, NOTE_DUE, "3");
+    scan(&run, 0);
+    check_int(run.health, ==, ANA_UNFIT);
+    check_str(run.causes[0].code, "missing");
+    check_str_has(run.causes[0].text, "3 operations were due, the file holds 1");
+    ana_run_done(&run);
+}
+
+static void a_slipping_schedule_has_a_slope(void **state)
+{
+    double y[60];
+
+    (void)state;
+    for (int i = 0; i < 60; i++)
+        y[i] = 3 + 2.0 * i + (i == 30 ? 1000 : 0); /* one outlier does not matter */
+    check_true(fabs(ana_theil_sen(y, 60) - 2) < 1e-9);
+    y[3] = NAN;
+    check_true(fabs(ana_theil_sen(y, 60) - 2) < 1e-9);
+    check_true(isnan(ana_theil_sen(y, 1)));
+}
+
+static void names_of_quantiles_are_short(void **state)
+{
+    char text[ANA_P_TEXT_MAX];
+
+    (void)state;
+    check_str(ana_p_text(ANA_P(50), text), "p50");
+    check_str(ana_p_text(ANA_P(99.9), text), "p99.9");
+    check_str(ana_p_text(ANA_P(99.99), text), "p99.99");
+    check_str(ana_p_text(ANA_P(97.5), text), "p97.5");
+    check_str(ana_p_text(1, text), "p0.0000001");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_kind_of_end_is_counted_once_and_the_sums_hold),
+        cmocka_unit_test(latencies_follow_their_definitions),
+        cmocka_unit_test(a_wrong_answer_is_a_failure),
+        cmocka_unit_test(moments_that_run_backwards_make_the_run_invalid),
+        cmocka_unit_test(quantiles_of_a_run_are_exact),
+        cmocka_unit_test(blocks_of_the_series_hold_every_operation),
+        cmocka_unit_test(the_warm_up_is_cut_by_due_time_and_counted),
+        cmocka_unit_test(more_cells_than_the_limit_are_told_by_model_type),
+        cmocka_unit_test(a_run_of_exactly_the_limit_keeps_its_names),
+        cmocka_unit_test(a_file_without_its_end_is_reported_and_invalid),
+        cmocka_unit_test(a_file_cut_anywhere_never_passes_for_a_whole_one),
+        cmocka_unit_test(a_trace_is_no_run),
+        cmocka_unit_test(what_replay_says_of_its_health_is_taken),
+        cmocka_unit_test(a_late_generator_is_found_without_a_note),
+        cmocka_unit_test(back_pressure_is_never_held_against_a_run),
+        cmocka_unit_test(missing_operations_are_missed),
+        cmocka_unit_test(a_slipping_schedule_has_a_slope),
+        cmocka_unit_test(names_of_quantiles_are_short),
+    };
+    return cmocka_run_group_tests(tests, make_path, remove_path);
+}
