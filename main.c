@@ -21,6 +21,8 @@ static const struct cmd cmds[] = {
     {"trace", trc_cmd_trace, trc_trace_docs},
     {"replay", rep_cmd_replay, rep_replay_docs},
     {"campaign", rep_cmd_campaign, rep_campaign_docs},
+    {"report", ana_cmd_report, ana_report_docs},
+    {"compare", ana_cmd_compare, ana_compare_docs},
     {"standin", dep_cmd_standin, dep_standin_docs},
     {"help", help_run, help_docs},
     {NULL, NULL, NULL},

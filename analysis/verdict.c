@@ -24,6 +24,17 @@ enum ana_verdict ana_judge(const struct ana_evidence *ev, double tolerance,
     return ANA_INCONCLUSIVE;
 }
 
+enum ana_verdict ana_overall(const unsigned counts[ANA_VERDICT_COUNT])
+{
+    for (int v = ANA_VERDICT_COUNT; v-- > ANA_INCONCLUSIVE;)
+        if (counts[v] > 0)
+            return (enum ana_verdict)v;
+    return counts[ANA_IMPROVED] > 0    ? ANA_IMPROVED
+           : counts[ANA_NOT_WORSE] > 0 ? ANA_NOT_WORSE
+           : counts[ANA_NO_CHANGE] > 0 ? ANA_NO_CHANGE
+                                       : ANA_INVALID;
+}
+
 enum exit_status ana_verdict_status(enum ana_verdict v, const struct ana_policy *policy)
 {
     switch (v) {

@@ -15,7 +15,10 @@
 
 #include "traces/base/err.h"
 
-/* From best to worst: the overall verdict is the greatest of the gates'. */
+/* From best to worst. The overall verdict is the greatest of the gates', with one
+ * exception: where every gate passes and at least one IMPROVED, so did the whole. (The
+ * greatest alone would call a faster version "no change" for its unchanged error rate.)
+ */
 enum ana_verdict {
     ANA_IMPROVED,
     ANA_NO_CHANGE,
@@ -36,6 +39,9 @@ struct ana_evidence {
 /* tolerance: in the unit of the estimate, >= 0. */
 enum ana_verdict ana_judge(const struct ana_evidence *ev, double tolerance,
                            double alpha);
+
+enum ana_verdict
+ana_overall(const unsigned counts[ANA_VERDICT_COUNT]); /* gates by word */
 
 /* Words that pass and words that fail, as the user wants them. */
 struct ana_policy {

@@ -1,0 +1,122 @@
+/*
+ * cmd_report.c - `reprise report RUN`: one run, told.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdio.h>
+
+#include "analysis/health.h"
+#include "analysis/output.h"
+#include "analysis/report.h"
+#include "analysis/text.h"
+#include "commands.h"
+
+struct config {
+    bool json;
+    const char *html;
+    int64_t warmup_ns;
+};
+
+static const struct opt options[] = {
+    {.name = "json",
+     .type = OPT_FLAG,
+     .at = offsetof(struct config, json),
+     .help =
+         "print JSON (schema reprise/report/1): times are whole nanoseconds, null is "
+         "not estimable, \"inf\" is a quantile that falls among failures"},
+    {.name = "html",
+     .type = OPT_STR,
+     .at = offsetof(struct config, html),
+     .arg = "FILE",
+     .help =
+         "also write a report that stands alone: no scripts, no requests to anywhere"},
+    {.name = "warmup",
+     .type = OPT_DURATION,
+     .at = offsetof(struct config, warmup_ns),
+     .arg = "DURATION",
+     .def = "0",
+     .help = "leave out operations that were due before DURATION; how many is told"},
+    {.name = NULL},
+};
+
+static const struct opt_cmd report_page = {
+    .name = "report",
+    .summary = "tell what happened in one run",
+    .synopsis = "RUN [OPTION]...",
+    .about =
+        "Reads a run and prints what was due and what became of it, exact quantiles of "
+        "response time (from due), service time (from sent), first byte, and of "
+        "lateness "
+        "split into the generator's own and the target's, errors by class, and whether "
+        "the "
+        "run may be believed.\n"
+        "\n"
+        "Response time counts every operation that was due; one that failed, was "
+        "dropped or "
+        "refused counts as infinitely slow. A quantile is an observed value, of rank "
+        "ceil(p * n), and is shown only with 10 observations beyond it.\n"
+        "\n"
+        "The exit status is 0, or 3 when the run is INVALID: it was interrupted, its "
+        "file "
+        "ends early or is damaged, or the generator disturbed it. What is there is "
+        "printed "
+        "all the same.",
+    .opts = options,
+    .examples = "# for people\n"
+                "reprise report a.run\n"
+                "# for scripts: p99 in nanoseconds\n"
+                "reprise report a.run --json | jq '.latency_ns.response.p99'\n"
+                "# as a page, without the first ten seconds\n"
+                "reprise report a.run --warmup 10s --html a.html\n",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+const struct opt_cmd *const ana_report_docs[] = {&report_page, NULL};
+
+static int report(const struct config *config, const char *path, struct ana_run *run,
+                  struct err *e)
+{
+    struct ana_scan_config scan = {.warmup_ns = config->warmup_ns};
+    struct buf out = {0};
+    int rc = ana_scan(run, path, &scan, e);
+
+    if (rc == 0)
+        rc = ana_health_judge(run, e);
+    if (rc == 0 && config->html) {
+        ana_report_html(run, &out);
+        rc = ana_write_file(config->html, &out, e);
+        buf_reset(&out);
+    }
+    if (rc == 0) {
+        if (config->json)
+            ana_report_json(run, &out);
+        else
+            ana_report_text(run, ana_text_colour(), &out);
+        rc = ana_write_stdout(&out, e);
+    }
+    buf_done(&out);
+    return rc;
+}
+
+int ana_cmd_report(int argc, char **argv)
+{
+    struct config config = {0};
+    struct ana_run run = {0};
+    struct err e = {0};
+    int operands = 0, status = EXIT_DONE;
+    int rc = opt_parse(&report_page, argc, argv, &config, &operands, &e);
+
+    if (rc == 1)
+        return EXIT_DONE;
+    if (rc == 0)
+        rc = report(&config, argv[1], &run, &e);
+    if (rc < 0) {
+        fprintf(stderr, "reprise report: %s\n", e.text);
+        status = (int)err_exit_status(e.code);
+    } else if (run.health == ANA_UNFIT) {
+        status = EXIT_INVALID;
+    }
+    ana_run_done(&run);
+    return status;
+}
