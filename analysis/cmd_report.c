@@ -5,9 +5,9 @@
  */
 #include <stdio.h>
 
-#include "analysis/health.h"
 #include "analysis/output.h"
 #include "analysis/report.h"
+#include "analysis/run_health.h"
 #include "analysis/text.h"
 #include "commands.h"
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/health.h"
+#include "analysis/run_health.h"
 #include "traces/run_notes.h"
 
 const char *const ana_why_names[] = {"", "not-estimable", "errors-dominate",

@@ -119,7 +119,7 @@ struct ana_run {
     double tail_share; /* of generator lateness in the responses at or above p99; NaN:
                           none */
 
-    /* health.h */
+    /* run_health.h */
     enum ana_health health;
     struct ana_cause causes[ANA_CAUSES_MAX];
     size_t cause_count;

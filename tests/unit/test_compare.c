@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "analysis/compare.h"
-#include "analysis/health.h"
 #include "analysis/report.h"
+#include "analysis/run_health.h"
 #include "tests/unit/fake_run.h"
 
 #define MOST 16

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "analysis/health.h"
+#include "analysis/run_health.h"
 #include "analysis/scan.h"
 #include "tests/unit/fake_run.h"
 #include "traces/base/clk.h"

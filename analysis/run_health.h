@@ -1,5 +1,5 @@
 /*
- * health.h - may this run be believed?
+ * run_health.h - may this run be believed?
  *
  * What replay noted about itself, and what the file shows: a file that ends early,
  * blocks that are damaged, moments that run backwards, operations that are missing or
@@ -9,8 +9,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef ANALYSIS_HEALTH_H
-#define ANALYSIS_HEALTH_H
+#ifndef ANALYSIS_RUN_HEALTH_H
+#define ANALYSIS_RUN_HEALTH_H
 
 #include "analysis/scan.h"
 

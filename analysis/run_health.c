@@ -1,9 +1,9 @@
 /*
- * health.c - see health.h.
+ * run_health.c - see run_health.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "analysis/health.h"
+#include "analysis/run_health.h"
 
 #include <inttypes.h>
 #include <math.h>
