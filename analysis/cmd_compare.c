@@ -16,7 +16,7 @@
 #include "traces/base/units.h"
 
 struct config {
-    const char *vs; /* for the help alone: take_vs handles it */
+    const char *vs; /* for the help alone: find_vs handles it */
     struct opt_strv gates, tolerances;
     double error_margin, alpha;
     int64_t floor_ns, warmup_ns;
@@ -39,8 +39,8 @@ static const struct opt options[] = {
      .at = offsetof(struct config, gates),
      .arg = "METRIC:QUANTILE[:MODEL]",
      .help =
-         "judge this instead of response:p50, response:p95 and response:p99; may be "
-         "given again. METRIC is response, response_ok, service, ttfb, or errors "
+         "judge this instead of response:p50, response:p95 and response:p99. METRIC is "
+         "response, response_ok, service, ttfb, or errors "
          "(which "
          "has no quantile: errors or errors:MODEL); \"default\" stands for the three. "
          "The error rate of all operations is always judged"},
@@ -156,7 +156,7 @@ static const struct opt_cmd compare_page = {
         "--gate response:p99:iris --tolerance p99=2 --html compare.html\n"
         "# in a pipeline that lets the undecided pass\n"
         "reprise compare runs/*-A.run --vs runs/*-B.run --quiet --inconclusive=pass\n",
-    .min_args = 0, /* take_vs says more clearly what is missing */
+    .min_args = 0, /* find_vs says more clearly what is missing */
     .max_args = -1,
 };
 
@@ -166,25 +166,34 @@ const struct opt_cmd *const ana_compare_docs[] = {&compare_page, NULL};
  * is exchanged for this word, which is then known by its address. */
 static char vs_mark[] = "vs";
 
-static int take_vs(int argc, char **argv, struct err *e)
+static void mark_vs(int argc, char **argv)
 {
-    int found = 0;
-
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return 0;
-        if (strncmp(argv[i], "--vs=", 5) == 0)
-            return err_set(e, ERR_USAGE,
-                           "write --vs as a word of its own: A.run --vs B.run");
-        if (strcmp(argv[i], "--vs") == 0) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--vs") == 0)
             argv[i] = vs_mark;
-            found++;
-        }
+}
+
+/* Place of the mark among the operands argv[1..n]. */
+static int find_vs(const struct config *config, int n, char **argv, struct err *e)
+{
+    int at = 0;
+
+    if (config->vs)
+        return err_set(e, ERR_USAGE,
+                       "write --vs as a word of its own: A.run --vs B.run");
+    for (int i = 1; i <= n; i++) {
+        if (argv[i] != vs_mark)
+            continue;
+        if (at > 0)
+            return err_set(e, ERR_USAGE, "--vs is given twice");
+        at = i;
     }
-    if (found != 1)
-        return err_set(e, ERR_USAGE, "%s: runs of A, --vs, runs of B",
-                       found == 0 ? "--vs is missing" : "--vs is given twice");
-    return 0;
+    if (at == 0)
+        return err_set(e, ERR_USAGE, "--vs is missing: runs of A, --vs, runs of B");
+    if (at == 1 || at == n)
+        return err_set(e, ERR_USAGE, "no run of %s: runs of A, --vs, runs of B",
+                       at == 1 ? "A" : "B");
+    return at;
 }
 
 /* --- gates and tolerances
@@ -320,15 +329,13 @@ static int check_numbers(const struct config *config, struct err *e)
 static int prepare(struct parsed *p, const struct config *config, int operands,
                    char **argv, struct err *e)
 {
-    int mark = 1, rc = check_numbers(config, e);
+    int mark = find_vs(config, operands, argv, e), rc;
 
-    while (mark <= operands && argv[mark] != vs_mark)
-        mark++;
+    if (mark < 0)
+        return mark;
+    rc = check_numbers(config, e);
     if (rc < 0)
         return rc;
-    if (mark == 1 || mark >= operands)
-        return err_set(e, ERR_USAGE, "no run of %s: runs of A, --vs, runs of B",
-                       mark == 1 ? "A" : "B");
     p->compare = (struct ana_compare_config){
         .a = (const char *const *)(argv + 1),
         .b = (const char *const *)(argv + mark + 1),
@@ -379,10 +386,10 @@ int ana_cmd_compare(int argc, char **argv)
     struct ana_comparison c = {0};
     struct err e = {0};
     int operands = 0, status = EXIT_DONE;
-    int rc = take_vs(argc, argv, &e);
+    int rc;
 
-    if (rc == 0)
-        rc = opt_parse(&compare_page, argc, argv, &config, &operands, &e);
+    mark_vs(argc, argv);
+    rc = opt_parse(&compare_page, argc, argv, &config, &operands, &e);
     if (rc == 0)
         rc = prepare(&parsed, &config, operands, argv, &e);
     if (rc == 0)
@@ -391,10 +398,8 @@ int ana_cmd_compare(int argc, char **argv)
         status = (int)c.status;
         rc = tell(&c, &config, &e);
     }
-    if (rc < 0) {
-        fprintf(stderr, "reprise compare: %s\n", e.text);
-        status = (int)err_exit_status(e.code);
-    }
+    if (rc < 0)
+        status = opt_fail(&compare_page, &e);
     ana_comparison_done(&c);
     opt_strv_done(&config.gates);
     opt_strv_done(&config.tolerances);

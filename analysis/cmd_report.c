@@ -111,12 +111,10 @@ int ana_cmd_report(int argc, char **argv)
         return EXIT_DONE;
     if (rc == 0)
         rc = report(&config, argv[1], &run, &e);
-    if (rc < 0) {
-        fprintf(stderr, "reprise report: %s\n", e.text);
-        status = (int)err_exit_status(e.code);
-    } else if (run.health == ANA_UNFIT) {
+    if (rc < 0)
+        status = opt_fail(&report_page, &e);
+    else if (run.health == ANA_UNFIT)
         status = EXIT_INVALID;
-    }
     ana_run_done(&run);
     return status;
 }

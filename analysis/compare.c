@@ -343,7 +343,9 @@ int ana_compare(struct ana_comparison *c, const struct ana_compare_config *confi
 {
     int rc;
 
-    *c = (struct ana_comparison){.config = *config, .verdict = ANA_INVALID};
+    *c = (struct ana_comparison){.config = *config,
+                                 .verdict = ANA_INVALID,
+                                 .least_pairs = ana_least_pairs(config->alpha)};
     rc = refuse_duplicates(config, e);
     if (rc == 0)
         rc = read_runs(c, e);

@@ -18,9 +18,7 @@
 #include "analysis/verdict.h"
 #include "traces/base/buf.h"
 
-#define ANA_GATES_MAX   64
-#define ANA_LEAST_PAIRS 5 /* with fewer, no pattern of signs is rarer than 5 % */
-#define ANA_GOOD_PAIRS  6 /* fewer are allowed, and advised against */
+#define ANA_GATES_MAX 64
 
 /* What a gate looks at. errors: the share of operations that were not answered well. */
 struct ana_gate_spec {
@@ -107,6 +105,7 @@ struct ana_comparison {
     struct ana_layout layout;
     struct ana_pair *pairs; /* valid ones, borrowed from layout's order */
     unsigned pair_count;
+    unsigned least_pairs;     /* with fewer, nothing follows at this alpha */
     unsigned invalid_pairs;   /* dropped for health */
     unsigned invalid_runs[2]; /* by arm, among paired runs */
     bool attrition;           /* so unevenly that no green verdict is given */

@@ -182,7 +182,7 @@ static void put_reasons(struct jsonw *w, const struct ana_comparison *c,
         jsonw_str(w, ana_why_names[g->why]);
     if (c->layout.capped)
         jsonw_str(w, ana_layout_names[c->layout.kind]);
-    if (c->pair_count < ANA_LEAST_PAIRS)
+    if (c->pair_count < c->least_pairs)
         jsonw_str(w, "too-few-pairs");
     if (c->attrition)
         jsonw_str(w, "attrition");

@@ -273,7 +273,7 @@ static void test_alone(struct ana_flips *f, struct ana_gate *g, double alpha)
     g->p_below = ana_flip_p(f, g->d, g->tolerance, false);
 }
 
-static void plan_for(struct ana_gate *g, double t, double alpha)
+static void plan_for(const struct ana_comparison *c, struct ana_gate *g, double t)
 {
     double half = t * g->centre.sd / sqrt((double)g->n);
     g->ci_all = (struct ana_interval){-INFINITY, INFINITY};
@@ -287,9 +287,10 @@ static void plan_for(struct ana_gate *g, double t, double alpha)
     g->mde = ana_mde(g->n, g->centre.sd, t, g->tolerance, POWER);
     if (g->n < 2)
         return;
-    g->needed_pairs = ana_needed_pairs(g->centre.sd, g->tolerance, alpha, POWER);
-    if (g->needed_pairs < ANA_LEAST_PAIRS)
-        g->needed_pairs = ANA_LEAST_PAIRS;
+    g->needed_pairs =
+        ana_needed_pairs(g->centre.sd, g->tolerance, c->config.alpha, POWER);
+    if (g->needed_pairs < c->least_pairs)
+        g->needed_pairs = c->least_pairs;
 }
 
 static enum ana_verdict judge_gate(const struct ana_gate *g, double alpha)
@@ -327,7 +328,7 @@ static int test_family(struct ana_comparison *c, struct ana_flips *f, struct err
         test_alone(f, g, alpha);
         g->adj_worse = worse[i];
         g->adj_better = better[i];
-        plan_for(g, t, alpha);
+        plan_for(c, g, t);
         g->verdict = g->evidence = judge_gate(g, alpha);
     }
     return rc;
@@ -428,7 +429,7 @@ static int find_fragility(struct ana_comparison *c, struct err *e)
     double *store;
     int rc = 0;
 
-    if (c->layout.capped || c->attrition || c->pair_count <= ANA_LEAST_PAIRS ||
+    if (c->layout.capped || c->attrition || c->pair_count <= c->least_pairs ||
         c->verdict == ANA_INCONCLUSIVE)
         return 0;
     rc = ana_flips_init(&f, c->pair_count - 1, c->config.seed, e);

@@ -47,7 +47,7 @@ static void put_counts(const struct ana_comparison *c, struct buf *out)
              c->invalid_pairs);
     ana_html_fact(out, "pairs", text);
     ana_html_fact(out, "layout", ana_layout_names[c->layout.kind]);
-    if (!c->invalid && !c->layout.capped && c->pair_count > ANA_LEAST_PAIRS &&
+    if (!c->invalid && !c->layout.capped && c->pair_count > c->least_pairs &&
         c->verdict != ANA_INCONCLUSIVE)
         ana_html_fact(out, "leaving out any one pair",
                       c->fragile ? "changes the verdict: fragile" : "changes nothing");

@@ -143,7 +143,7 @@ static void put_claim(const struct ana_comparison *c, struct buf *out)
         put_arm(c, 1, out);
         if (c->layout.capped)
             buf_fmt(out, ": %s", c->layout.reason);
-        else if (c->pair_count < ANA_LEAST_PAIRS)
+        else if (c->pair_count < c->least_pairs)
             buf_fmt(out, ": %u pairs are too few for any conclusion at %.3g %%",
                     c->pair_count, 100 * c->config.alpha);
         else if (c->attrition)

@@ -37,6 +37,14 @@ static void draw_patterns(struct ana_flips *f, uint64_t seed)
     }
 }
 
+unsigned ana_least_pairs(double alpha)
+{
+    unsigned n = 1;
+    while (n < ANA_PAIRS_MAX && ldexp(1, -(int)n) > alpha)
+        n++;
+    return n;
+}
+
 int ana_flips_init(struct ana_flips *f, unsigned n, uint64_t seed, struct err *e)
 {
     *f = (struct ana_flips){

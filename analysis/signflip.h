@@ -36,6 +36,9 @@
 #define ANA_RANDOM_FLIPS 10000 /* the identity included */
 #define ANA_PAIRS_MAX    512
 
+/* Fewest pairs of which one pattern of signs is as rare as alpha: 5 for 5 %. */
+unsigned ana_least_pairs(double alpha);
+
 /* The patterns: pattern f flips the pairs whose bit is set; pattern 0 flips none. */
 struct ana_flips {
     unsigned n;     /* pairs */
