@@ -38,11 +38,11 @@ void ana_html_percentiles(struct buf *out, unsigned id, const char *title,
                           const char *description, const struct ana_line *lines,
                           size_t n, size_t trusted);
 
-/* Values over run time: y[i] in seconds for block i of `blocks`, `span` seconds in all.
+/* Values over run time: y[i] in seconds for slice i of `blocks`, `span` seconds in all.
  */
 void ana_html_timeline(struct buf *out, unsigned id, const char *title,
                        const char *description, const struct ana_line *lines, size_t n,
-                       double span);
+                       size_t blocks, double span);
 
 /* Columns of one curve as doubles in seconds: NaN for ANA_NONE and where not even one
  * observation lies beyond, infinite for ANA_INF. */

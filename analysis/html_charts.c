@@ -136,7 +136,7 @@ void ana_html_percentiles(struct buf *out, unsigned id, const char *title,
 
 void ana_html_timeline(struct buf *out, unsigned id, const char *title,
                        const char *description, const struct ana_line *lines, size_t n,
-                       double span)
+                       size_t blocks, double span)
 {
     struct ana_svg s = {.out = out,
                         .width = WIDTH,
@@ -147,13 +147,13 @@ void ana_html_timeline(struct buf *out, unsigned id, const char *title,
                         .bottom = 52};
     double x[ANA_BLOCKS], low, high;
 
-    limits(lines, n, ANA_BLOCKS, &low, &high);
+    limits(lines, n, blocks, &low, &high);
     if (!(low <= high) || !(span > 0)) {
         buf_str(out, "<p class=\"lead\">There is nothing to draw.</p>\n");
         return;
     }
-    for (size_t i = 0; i < ANA_BLOCKS; i++)
-        x[i] = ((double)i + 0.5) / ANA_BLOCKS * span;
+    for (size_t i = 0; i < blocks; i++)
+        x[i] = ((double)i + 0.5) / (double)blocks * span;
     buf_str(out, "<div class=\"chart\">");
     ana_svg_open(&s, id, title, description);
     s.x.low = 0;
@@ -162,7 +162,7 @@ void ana_html_timeline(struct buf *out, unsigned id, const char *title,
     ana_nice(&s.y, low, high);
     ana_svg_y_axis(&s, ana_label_seconds, "latency, logarithmic");
     ana_svg_x_axis(&s, ana_label_seconds, "time of the run");
-    draw_lines(&s, lines, n, x, ANA_BLOCKS);
+    draw_lines(&s, lines, n, x, blocks);
     ana_svg_close(&s);
     buf_str(out, "</div>\n");
 }

@@ -666,14 +666,14 @@ void ana_draw_parts(const struct ana_comparison *c, struct buf *out)
 /* --- over time
  * ------------------------------------------------------------------------ */
 
-static void median_blocks(const struct ana_comparison *c, int arm, bool p99,
+static void median_blocks(const struct ana_comparison *c, int arm, bool high,
                           double out[ANA_BLOCKS])
 {
     double v[ANA_PAIRS_MAX];
-    for (size_t b = 0; b < ANA_BLOCKS; b++) {
+    for (size_t b = 0; b < ana_pair_run(c, 0, 0)->block_count; b++) {
         for (unsigned k = 0; k < c->pair_count; k++) {
             const struct ana_block *block = &ana_pair_run(c, k, arm)->blocks[b];
-            int64_t ns = p99 ? block->p99 : block->p50;
+            int64_t ns = high ? block->high : block->p50;
             v[k] = ns < 0 ? NAN : ns == ANA_INF ? INFINITY : (double)ns / 1e9;
         }
         out[b] = median(v, c->pair_count);
@@ -682,24 +682,32 @@ static void median_blocks(const struct ana_comparison *c, int arm, bool p99,
 
 void ana_draw_over_time(const struct ana_comparison *c, struct buf *out)
 {
+    const struct ana_run *run = ana_pair_run(c, 0, 0);
     double y[4][ANA_BLOCKS];
     struct ana_line lines[] = {{"mid a", "A, p50", y[0]},
                                {"mid b", "B, p50", y[1]},
-                               {"thick a", "A, p99", y[2]},
-                               {"thick b", "B, p99", y[3]}};
+                               {"thick a", "A, high", y[2]},
+                               {"thick b", "B, high", y[3]}};
+    char high[ANA_P_TEXT_MAX], lead[240];
 
+    if (run->block_count < 2)
+        return;
     for (int i = 0; i < 4; i++)
         median_blocks(c, i % 2, i >= 2, y[i]);
-    ana_html_section(
-        out, "Over the time of a run",
-        "p50 (thin) and p99 (thick) of response in sixty slices of the run, "
-        "median over the runs of each arm: whether both settle, and whether one "
-        "only starts slowly.");
+    snprintf(
+        lead, sizeof lead,
+        "p50 (thin) and %s (thick) of response in %zu slices of the run, median over "
+        "the "
+        "runs of each arm: whether both settle, and whether one only starts slowly.",
+        ana_p_text(run->high_p, high), run->block_count);
+    ana_html_section(out, "Over the time of a run", lead);
     ana_html_timeline(
         out, ID_TIME, "Response time over the time of a run, A and B",
-        "Medians over runs of p50 and p99, by slice of run time; reprise report "
-        "--html of a run has the numbers.",
-        lines, 4, (double)ana_pair_run(c, 0, 0)->block_ns * ANA_BLOCKS / 1e9);
-    buf_str(out, legend);
+        "Medians over runs by slice of run time; reprise report --html of a run "
+        "has the numbers.",
+        lines, 4, run->block_count,
+        (double)run->block_ns * (double)run->block_count / 1e9);
+    buf_str(out, "<p class=\"legend\"><span><i class=\"key a\"></i>A</span><span>"
+                 "<i class=\"key b\"></i>B</span></p>\n");
     ana_html_section_end(out);
 }

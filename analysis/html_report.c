@@ -142,39 +142,53 @@ static void put_latency_head(const char *first, struct buf *out)
     buf_str(out, "</tr></thead>\n<tbody>\n");
 }
 
-static void put_percentiles(const struct ana_run *run, struct buf *out)
-{
-    static const struct {
-        enum ana_metric metric;
-        const char *class, *hint;
-    } shown[] = {
-        {ANA_SERVICE, "mid softline dots", "service, good answers"},
-        {ANA_GENERATOR, "mid b", "lateness of the generator"},
-        {ANA_BACK_PRESSURE, "mid ink dots", "lateness by back-pressure"},
-        {ANA_RESPONSE, "thick a", "response, failures infinite"},
-    };
-    enum { SHOWN = sizeof shown / sizeof *shown };
-    double y[SHOWN][ANA_CURVE];
-    struct ana_line lines[SHOWN];
+struct shown {
+    enum ana_metric metric;
+    const char *class, *hint;
+};
 
-    for (size_t i = 0; i < SHOWN; i++) {
+static void draw_percentiles(const struct ana_run *run, unsigned id, const char *title,
+                             const struct shown *shown, size_t n, struct buf *out)
+{
+    double y[2][ANA_CURVE];
+    struct ana_line lines[2];
+
+    for (size_t i = 0; i < n; i++) {
         ana_curve_seconds(run, shown[i].metric, y[i]);
         lines[i] = (struct ana_line){shown[i].class, shown[i].hint, y[i]};
     }
+    ana_html_percentiles(
+        out, id, title,
+        "Latency over the share of operations that were at least as fast; "
+        "the table below has the same numbers.",
+        lines, n, ana_curve_trusted(run->all.latency[shown[0].metric].d.n));
+}
+
+static void put_percentiles(const struct ana_run *run, struct buf *out)
+{
+    static const struct shown response[] = {
+        {ANA_SERVICE, "mid ink dots", "service, good answers"},
+        {ANA_RESPONSE, "thick a", "response, failures infinite"},
+    };
+    static const struct shown lateness[] = {
+        {ANA_BACK_PRESSURE, "thick a", "lateness by back-pressure"},
+        {ANA_GENERATOR, "thick b", "lateness of the generator"},
+    };
+
     ana_html_section(
         out, "Latency",
         "Exact quantiles. The axis gives every further nine the same room. A "
         "curve that leaves at the top has reached the operations that failed.");
-    ana_html_percentiles(
-        out, 1, "Percentiles of response, service and lateness",
-        "Latency over the share of operations that were at least as fast; "
-        "the table below has the same numbers.",
-        lines, SHOWN, ana_curve_trusted(run->all.latency[ANA_RESPONSE].d.n));
+    draw_percentiles(run, 1, "Percentiles of response and service", response, 2, out);
     buf_str(out,
             "<p class=\"legend\"><span><i class=\"key a\"></i>response, from due</span>"
-            "<span>dotted grey: service, from sent</span>"
-            "<span><i class=\"key b\"></i>lateness of the generator</span>"
-            "<span>dotted dark: lateness by back-pressure</span></p>\n");
+            "<span>dotted: service, from sent</span></p>\n");
+    draw_percentiles(run, 2, "Percentiles of lateness", lateness, 2, out);
+    buf_str(
+        out,
+        "<p class=\"legend\"><span><i class=\"key b\"></i>lateness of the generator: "
+        "our fault</span><span><i class=\"key a\"></i>lateness by back-pressure: the "
+        "target held everything</span></p>\n");
     put_latency_head("", out);
     for (int m = 0; m < ANA_METRIC_COUNT; m++)
         put_latency_row(run, metric_words[m], &run->all.latency[m], out);
@@ -189,30 +203,30 @@ static double block_seconds(int64_t ns)
     return ns == ANA_NONE ? NAN : ns == ANA_INF ? INFINITY : (double)ns / 1e9;
 }
 
-static void put_blocks_table(const struct ana_run *run, struct buf *out)
+static void put_blocks_table(const struct ana_run *run, const char *high,
+                             struct buf *out)
 {
     char text[ANA_NS_TEXT_MAX];
 
-    buf_str(
+    buf_fmt(
         out,
         "<details><summary>the numbers</summary><div class=\"scroll\"><table><thead>"
-        "<tr><th class=\"n\">from</th><th class=\"n\">due</th>"
-        "<th class=\"n\">bad</th><th class=\"n\">p50</th><th class=\"n\">p99</th>"
-        "<th class=\"n\">generator p99</th><th class=\"n\">back-pressure p99</th>"
-        "</tr></thead><tbody>\n");
-    for (size_t b = 0; b < ANA_BLOCKS; b++) {
+        "<tr><th class=\"n\">from</th><th class=\"n\">due</th><th class=\"n\">bad</th>"
+        "<th class=\"n\">p50</th><th class=\"n\">%s</th><th class=\"n\">generator "
+        "%s</th>"
+        "<th class=\"n\">back-pressure %s</th></tr></thead><tbody>\n",
+        high, high, high);
+    for (size_t b = 0; b < run->block_count; b++) {
         const struct ana_block *k = &run->blocks[b];
-        if (k->due == 0)
-            continue;
         buf_str(out, "<tr>");
         ana_html_td(out, "n",
                     ana_ns_text(run->first_due_ns + (int64_t)b * run->block_ns, text));
         buf_fmt(out, "<td class=\"n\">%" PRIu64 "</td><td class=\"n\">%" PRIu64 "</td>",
                 k->due, k->failed);
         ana_html_td(out, "n", ana_ns_text(k->p50, text));
-        ana_html_td(out, "n", ana_ns_text(k->p99, text));
-        ana_html_td(out, "n", ana_ns_text(k->generator_p99, text));
-        ana_html_td(out, "n", ana_ns_text(k->back_pressure_p99, text));
+        ana_html_td(out, "n", ana_ns_text(k->high, text));
+        ana_html_td(out, "n", ana_ns_text(k->generator_high, text));
+        ana_html_td(out, "n", ana_ns_text(k->back_pressure_high, text));
         buf_str(out, "</tr>\n");
     }
     buf_str(out, "</tbody></table></div></details>\n");
@@ -220,31 +234,47 @@ static void put_blocks_table(const struct ana_run *run, struct buf *out)
 
 static void put_timeline(const struct ana_run *run, struct buf *out)
 {
-    double p50[ANA_BLOCKS], p99[ANA_BLOCKS], late[ANA_BLOCKS], pressure[ANA_BLOCKS];
-    struct ana_line lines[] = {{"mid ink dots", "back-pressure p99", pressure},
-                               {"mid b", "generator lateness p99", late},
-                               {"mid a", "response p50", p50},
-                               {"thick a", "response p99", p99}};
+    double p50[ANA_BLOCKS], top[ANA_BLOCKS], late[ANA_BLOCKS], pressure[ANA_BLOCKS];
+    double span = (double)run->block_ns * (double)run->block_count / 1e9;
+    struct ana_line response[] = {{"mid a", "response, p50", p50},
+                                  {"thick a", "response, high", top}};
+    struct ana_line lateness[] = {{"thick a", "back-pressure, high", pressure},
+                                  {"thick b", "generator lateness, high", late}};
+    char high[ANA_P_TEXT_MAX], lead[240];
 
-    for (size_t b = 0; b < ANA_BLOCKS; b++) {
+    ana_p_text(run->high_p, high);
+    for (size_t b = 0; b < run->block_count; b++) {
         p50[b] = block_seconds(run->blocks[b].p50);
-        p99[b] = block_seconds(run->blocks[b].p99);
-        late[b] = block_seconds(run->blocks[b].generator_p99);
-        pressure[b] = block_seconds(run->blocks[b].back_pressure_p99);
+        top[b] = block_seconds(run->blocks[b].high);
+        late[b] = block_seconds(run->blocks[b].generator_high);
+        pressure[b] = block_seconds(run->blocks[b].back_pressure_high);
     }
-    ana_html_section(
-        out, "Over time",
-        "The run in sixty slices of equal length, by due time. A slice whose "
-        "p99 failed ends its line at the top.");
+    snprintf(
+        lead, sizeof lead,
+        "The run in %zu slices of equal length, by due time; where %s of a slice falls "
+        "among its failures, the line leaves at the top.",
+        run->block_count, high);
+    ana_html_section(out, "Over time", lead);
     ana_html_timeline(
-        out, 2, "Latency over the time of the run",
-        "p50 and p99 of response, p99 of both kinds of lateness, by slice.", lines, 4,
-        (double)run->block_ns * ANA_BLOCKS / 1e9);
-    buf_str(out,
-            "<p class=\"legend\"><span><i class=\"key a\"></i>response: p99 thick, p50 "
-            "thin</span><span><i class=\"key b\"></i>generator lateness p99</span>"
-            "<span>dotted: back-pressure p99</span></p>\n");
-    put_blocks_table(run, out);
+        out, 3, "Response time over the time of the run",
+        "The median and a high quantile of response time by slice; the table "
+        "below has the numbers.",
+        response, 2, run->block_count, span);
+    buf_fmt(out,
+            "<p class=\"legend\"><span><i class=\"key a\"></i>response: %s thick, p50 "
+            "thin</span></p>\n",
+            high);
+    ana_html_timeline(
+        out, 4, "Lateness over the time of the run",
+        "A high quantile of both kinds of lateness by slice; the table below "
+        "has the numbers.",
+        lateness, 2, run->block_count, span);
+    buf_fmt(
+        out,
+        "<p class=\"legend\"><span><i class=\"key b\"></i>generator lateness, %s</span>"
+        "<span><i class=\"key a\"></i>back-pressure, %s</span></p>\n",
+        high, high);
+    put_blocks_table(run, high, out);
     ana_html_section_end(out);
 }
 
@@ -325,7 +355,7 @@ void ana_report_html(const struct ana_run *run, struct buf *out)
     put_banner(run, out);
     put_operations(run, out);
     put_percentiles(run, out);
-    if (run->all.counts.due > 0)
+    if (run->block_count > 1)
         put_timeline(run, out);
     put_errors(run, out);
     put_cells(run, out);

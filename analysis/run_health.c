@@ -227,11 +227,11 @@ static int judge_trend(struct ana_run *run)
 {
     double median[ANA_BLOCKS];
 
-    for (size_t b = 0; b < ANA_BLOCKS; b++)
+    for (size_t b = 0; b < run->block_count; b++)
         median[b] = run->blocks[b].generator_p50 < 0
                         ? NAN
                         : (double)run->blocks[b].generator_p50;
-    double slope = run->block_ns > 0 ? ana_theil_sen(median, ANA_BLOCKS) : NAN;
+    double slope = run->block_ns > 0 ? ana_theil_sen(median, run->block_count) : NAN;
     double ppm = slope / (double)run->block_ns * 1e6;
     enum ana_health h = beyond(ppm, TREND_SUSPECT_PPM, TREND_INVALID_PPM);
     if (isnan(ppm) || h == ANA_VALID)

@@ -27,7 +27,8 @@
 #define ANA_LEAVES_MAX  65536 /* names told apart while reading; beyond, model types */
 #define ANA_OTHER       "(other)" /* a cell of what has no model type */
 #define ANA_CLASSES_MAX 256       /* kinds of error told apart; beyond, "other" */
-#define ANA_BLOCKS      60        /* slices of run time in the series */
+#define ANA_BLOCKS      60        /* slices of run time in the series, at most */
+#define ANA_BLOCK_LEAST 200 /* operations in one, on average: p95 has 10 beyond it */
 #define ANA_CURVE       101 /* points of the percentile curve: 0, 0.05 … 5 nines */
 
 enum ana_metric {
@@ -69,11 +70,12 @@ struct ana_class {
     uint64_t count;
 };
 
-/* One slice of run time, by due time. */
+/* One slice of run time, by due time. `high` quantiles are at run.high_p: p99 where
+ * slices hold 1,000 operations on average, else p95. */
 struct ana_block {
     uint64_t due, failed;
-    int64_t p50, p99; /* response; ANA_INF, ANA_NONE as ever */
-    int64_t generator_p50, generator_p99, back_pressure_p99;
+    int64_t p50, high; /* response; ANA_INF, ANA_NONE as ever */
+    int64_t generator_p50, generator_high, back_pressure_high;
 };
 
 enum ana_health { ANA_VALID, ANA_DEGRADED, ANA_UNFIT, ANA_HEALTH_COUNT };
@@ -115,6 +117,8 @@ struct ana_run {
     size_t class_count;
     int64_t curve[ANA_METRIC_COUNT][ANA_CURVE]; /* of all, at ana_curve_p */
     struct ana_block blocks[ANA_BLOCKS];
+    size_t block_count;
+    uint32_t high_p;
     int64_t block_ns;
     double tail_share; /* of generator lateness in the responses at or above p99; NaN:
                           none */

@@ -284,7 +284,7 @@ struct dealt {
 static size_t block_of(const struct ana_run *run, int64_t due)
 {
     size_t b = (size_t)((due - run->first_due_ns) / run->block_ns);
-    return b < ANA_BLOCKS ? b : ANA_BLOCKS - 1;
+    return b < run->block_count ? b : run->block_count - 1;
 }
 
 static void deal(const struct ana_run *run, const struct members *m, enum ana_column c,
@@ -307,7 +307,7 @@ static void deal(const struct ana_run *run, const struct members *m, enum ana_co
         if (pass == 1)
             return;
         d->start[0] = 0;
-        for (size_t b = 0; b < ANA_BLOCKS; b++) {
+        for (size_t b = 0; b < run->block_count; b++) {
             d->start[b + 1] = d->start[b] + at[b];
             at[b] = d->start[b];
         }
@@ -322,13 +322,25 @@ static int64_t block_quantile(const struct dealt *d, size_t b, uint32_t p)
     return ana_select(d->values + d->start[b], n, (size_t)ana_rank(n, p) - 1);
 }
 
+static void cut_into_blocks(struct ana_run *run)
+{
+    uint64_t due = run->all.counts.due, blocks = due / ANA_BLOCK_LEAST;
+
+    run->block_count = blocks < 1            ? 1
+                       : blocks > ANA_BLOCKS ? ANA_BLOCKS
+                                             : (size_t)blocks;
+    run->high_p = due / run->block_count >= 1000 ? ANA_P(99) : ANA_P(95);
+    run->block_ns =
+        (run->last_due_ns - run->first_due_ns) / (int64_t)run->block_count + 1;
+}
+
 static int make_series(struct ana_run *run, const struct members *m, struct err *e)
 {
     struct dealt d = {malloc((run->all.counts.due + 1) * sizeof *d.values), {0}};
 
     if (!d.values)
         return err_set(e, ERR_NOMEM, "out of memory");
-    run->block_ns = (run->last_due_ns - run->first_due_ns) / ANA_BLOCKS + 1;
+    cut_into_blocks(run);
     for (size_t i = 0; i < m->count; i++)
         for (size_t k = 0; k < m->leaves[i]->n; k++) {
             struct ana_block *b =
@@ -337,18 +349,18 @@ static int make_series(struct ana_run *run, const struct members *m, struct err 
             b->failed += m->leaves[i]->column[ANA_COL_RESPONSE][k] == ANA_INF;
         }
     deal(run, m, ANA_COL_RESPONSE, &d);
-    for (size_t b = 0; b < ANA_BLOCKS; b++) {
+    for (size_t b = 0; b < run->block_count; b++) {
         run->blocks[b].p50 = block_quantile(&d, b, ANA_P(50));
-        run->blocks[b].p99 = block_quantile(&d, b, ANA_P(99));
+        run->blocks[b].high = block_quantile(&d, b, run->high_p);
     }
     deal(run, m, ANA_COL_GENERATOR, &d);
-    for (size_t b = 0; b < ANA_BLOCKS; b++) {
+    for (size_t b = 0; b < run->block_count; b++) {
         run->blocks[b].generator_p50 = block_quantile(&d, b, ANA_P(50));
-        run->blocks[b].generator_p99 = block_quantile(&d, b, ANA_P(99));
+        run->blocks[b].generator_high = block_quantile(&d, b, run->high_p);
     }
     deal(run, m, ANA_COL_BACK_PRESSURE, &d);
-    for (size_t b = 0; b < ANA_BLOCKS; b++)
-        run->blocks[b].back_pressure_p99 = block_quantile(&d, b, ANA_P(99));
+    for (size_t b = 0; b < run->block_count; b++)
+        run->blocks[b].back_pressure_high = block_quantile(&d, b, run->high_p);
     free(d.values);
     return 0;
 }
@@ -381,7 +393,7 @@ static int summarize_all(struct ana_run *run, const struct members *m, struct er
     int rc = summarize_cell(run, m, &run->all, e);
     if (rc == 0)
         rc = make_curves(run, m, e);
-    if (rc == 0 && run->all.counts.due > 0)
+    if (rc == 0 && run->first_due_ns != OP_TIME_NONE)
         rc = make_series(run, m, e);
     find_tail_share(run, m);
     return rc;

@@ -245,15 +245,14 @@ void ana_svg_path(const struct ana_svg *s, const char *class, const double *x,
 
     buf_fmt(s->out, "<path class=\"%s\" d=\"", class);
     for (size_t i = 0; i < n; i++) {
-        if (isnan(y[i])) {
+        bool next = i + 1 < n && isfinite(y[i + 1]);
+        if (isnan(y[i]) || (isinf(y[i]) && !open && !next)) {
             open = false;
             continue;
         }
         buf_fmt(s->out, "%c%.1f %.1f", open ? 'L' : 'M', clamped(&s->x, x[i]),
                 clamped(&s->y, y[i]));
-        open = true;
-        if (isinf(y[i]))
-            break;
+        open = isfinite(y[i]) || next;
     }
     buf_str(s->out, "\"");
     put_hint(s->out, "path", hint);

@@ -242,7 +242,9 @@ static void blocks_of_the_series_hold_every_operation(void **state)
     (void)state;
     fake_run_write(path, &f);
     scan(&run, 0);
-    for (size_t b = 0; b < ANA_BLOCKS; b++) {
+    check_int(run.block_count, ==, 30);
+    check_int(run.high_p, ==, ANA_P(95));
+    for (size_t b = 0; b < run.block_count; b++) {
         due += run.blocks[b].due;
         failed += run.blocks[b].failed;
         check_true(run.blocks[b].p50 > 5 * CLK_MS && run.blocks[b].p50 < 20 * CLK_MS);
