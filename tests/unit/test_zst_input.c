@@ -1,5 +1,5 @@
 /*
- * test_zst_input.c - lines of plain and compressed text, whole and broken.
+ * test_zst_input.c - lines and bytes of plain and compressed text, whole and broken.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -196,6 +196,40 @@ static void files_are_read_like_bytes_and_missing_ones_are_named(void **state)
     buf_done(&frame);
 }
 
+static void bytes_can_be_looked_at_and_passed_over(void **state)
+{
+    (void)state;
+    struct buf raw = {0};
+    for (uint32_t i = 0; i < 2000000; i++) /* four times the buffer */
+        buf_u32(&raw, i);
+    struct buf frame = frame_of(buf_view(&raw));
+    const struct span both[] = {buf_view(&raw), buf_view(&frame)};
+    for (size_t k = 0; k < 2; k++) {
+        struct zst_input *in;
+        struct err e = {0};
+        struct span s;
+        check_ok(zst_input_open_bytes(&in, both[k], &e), &e);
+        uint64_t at = 0;
+        for (size_t want = 1; at + want <= raw.n; want = want * 5 % ZST_PEEK_MAX + 1) {
+            check_ok(zst_input_peek(in, want, &s, &e), &e);
+            check_true(s.n >= want && memcmp(s.p, raw.p + at, want) == 0);
+            check_ok(zst_input_skip(in, want / 2 + 1, &e), &e);
+            at += want / 2 + 1;
+            check_int(zst_input_offset(in), ==, at);
+        }
+        check_ok(zst_input_skip(in, raw.n - at - 3, &e), &e);
+        check_ok(zst_input_peek(in, 100, &s, &e), &e);
+        check_int(s.n, ==, 3);
+        check_int(zst_input_skip(in, 4, &e), ==, ERR_TRUNCATED);
+        check_int(e.at, ==, raw.n);
+        check_ok(zst_input_peek(in, 1, &s, NULL), NULL);
+        check_int(s.n, ==, 0);
+        zst_input_close(in);
+    }
+    buf_done(&raw);
+    buf_done(&frame);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +239,7 @@ int main(void)
         cmocka_unit_test(much_text_comes_through_whole),
         cmocka_unit_test(a_line_without_end_is_refused_early),
         cmocka_unit_test(files_are_read_like_bytes_and_missing_ones_are_named),
+        cmocka_unit_test(bytes_can_be_looked_at_and_passed_over),
     };
     return cmocka_run_group_tests_name("zst_input", tests, NULL, NULL);
 }

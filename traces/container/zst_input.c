@@ -27,7 +27,10 @@ struct zst_input {
     size_t from, to;
     bool text_ended;
     uint64_t line;
+    uint64_t skipped; /* bytes passed over by zst_input_skip */
 };
+
+_Static_assert(TEXT_BYTES >= ZST_PEEK_MAX, "what can be asked for has room");
 
 /* Reads on; what was left of source moves to the front. */
 static int refill(struct zst_input *in, struct err *e)
@@ -72,8 +75,6 @@ static int start(struct zst_input *in, struct err *e)
         if (!in->zstd)
             return err_set(e, ERR_NOMEM, "no memory to decompress");
         ZSTD_DCtx_setParameter(in->zstd, ZSTD_d_windowLogMax, ZST_WINDOW_LOG);
-    } else if (in->source.n >= 3 && memcmp(in->source.p, "\xef\xbb\xbf", 3) == 0) {
-        in->source = span_sub(in->source, 3, in->source.n);
     }
     return 0;
 }
@@ -170,9 +171,27 @@ static int decompress(struct zst_input *in, struct err *e)
     return 0;
 }
 
+/* Plain bytes of a file need no stop on their way to the text. */
+static int read_plain(struct zst_input *in, struct err *e)
+{
+    size_t room = TEXT_BYTES - in->to;
+    ssize_t n;
+    do
+        n = read(in->fd, in->text + in->to, room < RAW_BYTES ? room : RAW_BYTES);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return err_sys(e, errno, "reading at byte %llu", (unsigned long long)in->read);
+    in->read += (uint64_t)n;
+    in->to += (size_t)n;
+    in->source_ended = in->text_ended = n == 0;
+    return 0;
+}
+
 /* Gets more text behind in->to; there is room. */
 static int more_text(struct zst_input *in, struct err *e)
 {
+    if (!in->zstd && in->fd >= 0 && in->source.n == 0 && !in->source_ended)
+        return read_plain(in, e);
     while (in->source.n == 0 && !in->source_ended) {
         int rc = refill(in, e);
         if (rc < 0)
@@ -187,12 +206,21 @@ static int more_text(struct zst_input *in, struct err *e)
 static void hand_out(struct zst_input *in, size_t end, size_t next, struct span *line)
 {
     *line = span_of(in->text + in->from, end - in->from);
-    if (in->line == 0 && in->zstd && span_starts(*line, "\xef\xbb\xbf"))
+    if (in->line == 0 && span_starts(*line, "\xef\xbb\xbf"))
         *line = span_sub(*line, 3, line->n);
     if (line->n > 0 && line->p[line->n - 1] == '\r')
         line->n--;
     in->from = next;
     in->line++;
+}
+
+static void move_to_front(struct zst_input *in)
+{
+    if (in->from == 0)
+        return;
+    memmove(in->text, in->text + in->from, in->to - in->from);
+    in->to -= in->from;
+    in->from = 0;
 }
 
 int zst_input_line(struct zst_input *in, struct span *line, struct err *e)
@@ -216,11 +244,7 @@ int zst_input_line(struct zst_input *in, struct span *line, struct err *e)
             hand_out(in, at, at, line);
             return 1;
         }
-        if (in->from > 0) {
-            memmove(in->text, in->text + in->from, in->to - in->from);
-            in->to -= in->from;
-            in->from = 0;
-        }
+        move_to_front(in);
         searched = in->to;
         int rc = more_text(in, e);
         if (rc < 0)
@@ -231,4 +255,41 @@ int zst_input_line(struct zst_input *in, struct span *line, struct err *e)
 uint64_t zst_input_line_number(const struct zst_input *in)
 {
     return in->line;
+}
+
+int zst_input_peek(struct zst_input *in, size_t want, struct span *bytes, struct err *e)
+{
+    while (in->to - in->from < want && !in->text_ended) {
+        if (TEXT_BYTES - in->from < want || in->to == TEXT_BYTES)
+            move_to_front(in);
+        int rc = more_text(in, e);
+        if (rc < 0)
+            return rc;
+    }
+    *bytes = span_of(in->text + in->from, in->to - in->from);
+    return 0;
+}
+
+int zst_input_skip(struct zst_input *in, uint64_t n, struct err *e)
+{
+    while (n > 0) {
+        struct span s;
+        int rc = zst_input_peek(in, 1, &s, e);
+        if (rc < 0)
+            return rc;
+        if (s.n == 0)
+            return err_at(e, ERR_TRUNCATED, in->skipped, "input ends early");
+        size_t step = n < s.n ? (size_t)n : s.n;
+        in->from += step;
+        in->skipped += step;
+        n -= step;
+    }
+    if (in->from == in->to)
+        in->from = in->to = 0;
+    return 0;
+}
+
+uint64_t zst_input_offset(const struct zst_input *in)
+{
+    return in->skipped;
 }

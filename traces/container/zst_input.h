@@ -1,5 +1,6 @@
 /*
- * zst_input.h - lines of a text file, plain or compressed with zstd, in bounded memory.
+ * zst_input.h - lines or bytes of a file, plain or compressed with zstd, in bounded
+ * memory.
  *
  * The form is told by the first four bytes. Several zstd frames in a row, skippable
  * ones too, are read as one text. A line ends with \n or \r\n; the last one may end
@@ -15,6 +16,7 @@
 #include "traces/base/span.h"
 
 #define ZST_LINE_MAX   (1u << 20) /* bytes of a line */
+#define ZST_PEEK_MAX   (1u << 21) /* bytes that can be looked at at once */
 #define ZST_WINDOW_LOG 27 /* of frames that are taken: 128 MiB, as zstd -d takes */
 
 struct zst_input;
@@ -34,5 +36,16 @@ int zst_input_line(struct zst_input *in, struct span *line, struct err *e) MUST_
 
 /* Of the line last given, from 1; 0 before the first. */
 uint64_t zst_input_line_number(const struct zst_input *in);
+
+/* Bytes instead of lines; one input is read in one of the two ways.
+ * The bytes that come next, borrowed until the next call: at least `want` (at most
+ * ZST_PEEK_MAX) unless the input has fewer left, and more when they are at hand. They
+ * stay until skipped. 0, or a code as above. */
+int zst_input_peek(struct zst_input *in, size_t want, struct span *bytes,
+                   struct err *e) MUST_USE;
+/* Passes over n bytes, looked at or not. 0; ERR_TRUNCATED when there are fewer. */
+int zst_input_skip(struct zst_input *in, uint64_t n, struct err *e) MUST_USE;
+/* Bytes passed over, after decompression. */
+uint64_t zst_input_offset(const struct zst_input *in);
 
 #endif
