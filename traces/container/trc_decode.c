@@ -82,7 +82,13 @@ static int feeder_open(struct feeder *f, struct decoding *d, int group, unsigned
                          .low = low,
                          .high = high,
                          .null_ok = def == TRC_NULL};
-    return trc_ints_open(&f->it, f->g, id, def, d->e);
+    int rc = trc_ints_open(&f->it, f->g, id, def, d->e);
+    /* A value takes a byte at least: so many records are told to be impossible before
+     * anything is made for them. */
+    if (rc == 0 && !f->it.constant &&
+        (size_t)(f->it.end - f->it.p) < d->b->head.records)
+        rc = complain(f, "malformed integers");
+    return rc;
 }
 
 /* The next n values, each within its range. */
