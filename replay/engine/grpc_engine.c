@@ -853,8 +853,9 @@ static void grpc_flush(struct rep_engine *base)
     size_t again = en->again_count;
     for (size_t i = 0; i < again; i++)
         place(en, en->again[i]);
-    memmove(en->again, en->again + again,
-            (en->again_count - again) * sizeof *en->again);
+    if (again > 0) /* those that came in the meantime wait for the next turn */
+        memmove(en->again, en->again + again,
+                (en->again_count - again) * sizeof(*en->again));
     en->again_count -= again;
 
     en->now = now_ns(en);
