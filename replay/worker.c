@@ -18,9 +18,11 @@
 #include "replay/pacer.h"
 #include "replay/slots.h"
 
-#define OUT_RING   4096u /* chains of ended requests that wait for the run writer */
-#define POLL_NS    (200 * CLK_US) /* while there is nothing to hold a turn for */
-#define IDLE_NS    (50 * CLK_MS)  /* longest turn: bounds how late a stop is seen */
+#define OUT_RING 4096u /* chains of ended requests that wait for the run writer */
+#define POLL_NS  (200 * CLK_US) /* while there is nothing to hold a turn for */
+#define IDLE_NS  (50 * CLK_MS)  /* longest turn: bounds how late a stop is seen */
+#define TIGHT_NS                                                                       \
+    (4 * CLK_US) /* so close to due, one more poll would cost punctuality */
 #define LANE_COUNT 2
 
 /* A protocol: its engine, and the requests that are due but found nothing free. */
@@ -167,8 +169,10 @@ static int64_t pump_open(struct rep_worker *w)
         int64_t due = w->start_ns + r->out.due_ns;
         if (w->starved_since > 0)
             starved_until(w, now, due);
-        if (due > now)
+        if (due - now > TIGHT_NS || (due > now && !w->config.spin))
             return due;
+        while (due > now)
+            now = now_ns(w);
         accept_due(w, pop_planned(w), due);
     }
 }
@@ -246,17 +250,27 @@ static bool idle(const struct rep_worker *w)
     return true;
 }
 
-static int turn(struct rep_worker *w)
+/* Ends what is past its deadline, and sends what engines gathered. When to look again.
+ */
+static int64_t serve_engines(struct rep_worker *w)
+{
+    int64_t now = now_ns(w), first = REP_NEVER;
+    for (int i = 0; i < LANE_COUNT; i++) {
+        struct rep_engine *en = w->lanes[i].engine;
+        if (!en)
+            continue;
+        int64_t deadline = en->ops->expire(en, now);
+        en->ops->flush(en);
+        first = deadline < first ? deadline : first;
+    }
+    return first;
+}
+
+static int turn(struct rep_worker *w, int64_t deadline)
 {
     int64_t now = now_ns(w), until = now + IDLE_NS;
 
-    for (int i = 0; i < LANE_COUNT; i++) {
-        struct rep_engine *en = w->lanes[i].engine;
-        int64_t deadline = en ? en->ops->expire(en, now) : REP_NEVER;
-        if (en)
-            en->ops->flush(en);
-        until = deadline < until ? deadline : until;
-    }
+    until = deadline < until ? deadline : until;
     if ((w->next == 0 || w->finished.head) && until > now + POLL_NS)
         until = now + POLL_NS;
     if (w->next != REP_NEVER && w->next != 0) {
@@ -270,15 +284,13 @@ static int run_loop(struct rep_worker *w)
 {
     while (!atomic_load_explicit(&w->config.control->stop, memory_order_relaxed)) {
         pump(w);
-        for (int i = 0; i < LANE_COUNT; i++)
-            if (w->lanes[i].engine)
-                w->lanes[i].engine->ops->flush(w->lanes[i].engine);
+        int64_t deadline = serve_engines(w);
         hand_over(w);
         bool over = w->past_limit || (w->next == REP_NEVER && !w->planned &&
                                       rep_plan_ended(w->config.plan));
         if (over && idle(w))
             return 0;
-        int rc = turn(w);
+        int rc = turn(w, deadline);
         if (rc < 0)
             return rc;
     }
