@@ -36,6 +36,7 @@ struct rep_plan {
     struct rep_plan_config config;
     struct trc_reader *reader;
     struct trc_block *first; /* read ahead by open */
+    struct trc_info opened;  /* what was known then; the reader is the feeder's since */
     struct rep_preparer preparer;
     struct rep_handoff rings[REP_WORKERS_MAX];
     pthread_t thread;
@@ -309,6 +310,8 @@ int rep_plan_open(struct rep_plan **out, const struct rep_plan_config *c, struct
         rc = trc_reader_next(p->reader, &p->first, e);
     if (rc == 0)
         rc = err_set(e, ERR_FORMAT, "'%s' holds no operation", c->trace);
+    if (rc > 0)
+        p->opened = *trc_reader_info(p->reader);
     if (rc < 0) {
         rep_plan_close(p);
         return rc;
@@ -319,7 +322,7 @@ int rep_plan_open(struct rep_plan **out, const struct rep_plan_config *c, struct
 
 const struct trc_info *rep_plan_info(const struct rep_plan *p)
 {
-    return trc_reader_info(p->reader);
+    return p->started ? &p->opened : trc_reader_info(p->reader);
 }
 
 int rep_plan_start(struct rep_plan *p, struct err *e)

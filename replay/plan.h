@@ -46,6 +46,7 @@ struct rep_plan;
  * ERR_FORMAT as well when the file is a run. */
 int rep_plan_open(struct rep_plan **p, const struct rep_plan_config *c,
                   struct err *e) MUST_USE;
+/* While the feeder runs: what was known at the opening. Once joined: all there is. */
 const struct trc_info *rep_plan_info(const struct rep_plan *p);
 int rep_plan_start(struct rep_plan *p, struct err *e) MUST_USE;
 

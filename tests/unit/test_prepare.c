@@ -1,0 +1,312 @@
+/* test_prepare.c - operations become the bytes that a tier expects.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "replay/answer.h"
+#include "replay/prepare.h"
+#include "traces/payload/model_type.h"
+#include "traces/payload/v2_json.h"
+#include "traces/payload/v2_proto.h"
+
+static struct rep_plan_config config;
+static struct rep_preparer preparer;
+static struct arena arena;
+static struct rep_request request;
+
+static int setup(void **state)
+{
+    (void)state;
+    config = (struct rep_plan_config){.tier = OP_TIER_RPROXY,
+                                      .http = "h:1",
+                                      .grpc = "g:2",
+                                      .versions = {.common = 4},
+                                      .ids = REP_IDS_MINT,
+                                      .id_nonce = 0xabcdef12,
+                                      .deadline_ns = 1500 * CLK_MS,
+                                      .workers = 1};
+    memset(&preparer, 0, sizeof preparer);
+    preparer.config = &config;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rep_preparer_done(&preparer);
+    arena_done(&arena);
+    return 0;
+}
+
+static struct rep_stream *prepare_stream(const struct op_stream *s)
+{
+    struct err e = {0};
+    struct rep_stream *out = NULL;
+    check_ok(rep_prepare_stream(&preparer, s, &arena, &out, &e), &e);
+    return out;
+}
+
+static struct rep_request *prepare(const struct op_stream *s, struct op_body body,
+                                   uint64_t index)
+{
+    struct err e = {0};
+    struct op op = op_empty();
+    op.index = index;
+    op.stream = s;
+    op.request = body;
+    op.id = SPAN_LIT("recorded-id");
+    memset(&request, 0, sizeof request);
+    check_ok(
+        rep_prepare_request(&preparer, &op, prepare_stream(s), &arena, &request, &e),
+        &e);
+    return &request;
+}
+
+static void a_rest_request_is_written_as_rproxy_wants_it(void **state)
+{
+    const struct op_header headers[] = {
+        {SPAN_LIT("traceparent"), SPAN_LIT("00-aa-bb-01")},
+        {SPAN_LIT("x-seldon-route"), SPAN_LIT(":iris_1:")},
+        {SPAN_LIT("content-length"), SPAN_LIT("999")},
+    };
+    const struct op_stream s = {.protocol = OP_REST,
+                                .tier = OP_TIER_ENVOY,
+                                .name = SPAN_LIT("iris"),
+                                .headers = headers,
+                                .header_count = 3};
+    (void)state;
+    struct rep_request *r = prepare(&s, op_body_of(SPAN_LIT("{\"a\": 1}")), 255);
+    check_span(r->wire[0], "POST /v2/models/iris/infer HTTP/1.1\r\n"
+                           "Host: h:1\r\n"
+                           "User-Agent: reprise/" REPRISE_VERSION "\r\n"
+                           "Accept-Encoding: identity\r\n"
+                           "Content-Type: application/json\r\n"
+                           "seldon-model: iris\r\n"
+                           "seldon-internal-model: iris_4\r\n"
+                           "traceparent: 00-aa-bb-01\r\n"
+                           "x-request-id: abcdef12-ff\r\n"
+                           "Content-Length: 8\r\n"
+                           "\r\n"
+                           "{\"a\": 1}");
+    check_int(r->wire[1].n, ==, 0);
+    check_int(r->out.bytes_out, ==, 8);
+    check_int(r->out.stream->tier, ==, OP_TIER_RPROXY);
+    check_span(r->out.stream->path, "/v2/models/iris/infer");
+    check_true(r->refusal == NULL);
+}
+
+static void a_large_body_is_lent_not_copied(void **state)
+{
+    static uint8_t body[5000];
+    const struct op_stream s = {.protocol = OP_REST, .name = SPAN_LIT("iris")};
+    (void)state;
+    memset(body, 'b', sizeof body);
+    struct rep_request *r = prepare(&s, op_body_of(span_of(body, sizeof body)), 0);
+    check_true(r->wire[1].p == body && r->wire[1].n == sizeof body);
+    check_true(span_ends(r->wire[0], "Content-Length: 5000\r\n\r\n"));
+}
+
+static void a_get_states_no_length(void **state)
+{
+    const struct op_stream s = {.protocol = OP_REST,
+                                .name = SPAN_LIT("iris"),
+                                .method = SPAN_LIT("GET"),
+                                .path = SPAN_LIT("/v2/models/iris/ready")};
+    (void)state;
+    struct rep_request *r = prepare(&s, (struct op_body){.state = OP_BODY_NONE}, 0);
+    check_true(span_starts(r->wire[0], "GET /v2/models/iris/ready HTTP/1.1\r\n"));
+    check_true(strstr((const char *)r->wire[0].p, "Content-Length") == NULL);
+}
+
+static void ids_are_minted_kept_or_left_out(void **state)
+{
+    const struct op_stream model = {.protocol = OP_REST, .name = SPAN_LIT("iris")};
+    const struct op_stream pipe = {
+        .protocol = OP_REST, .resource = OP_PIPELINE, .name = SPAN_LIT("chain")};
+    struct op_body body = op_body_of(SPAN_LIT("{}"));
+    (void)state;
+    config.tier = OP_TIER_ENVOY;
+    check_span(prepare(&model, body, 16)->id, "abcdef12-10");
+    config.ids = REP_IDS_KEEP;
+    check_span(prepare(&model, body, 16)->id, "recorded-id");
+    /* Through the pipeline gateway a shared id would cross answers. */
+    check_span(prepare(&pipe, body, 17)->id, "abcdef12-11");
+    config.ids = REP_IDS_NONE;
+    check_int(prepare(&model, body, 16)->id.n, ==, 0);
+    check_span(prepare(&pipe, body, 18)->id, "abcdef12-12");
+}
+
+static struct span message(enum op_protocol protocol, struct buf *out)
+{
+    struct err e = {0};
+    const struct mt_request q = {
+        .protocol = protocol, .batch = 1, .values = MT_CONSTANT};
+    check_ok(model_type_request(model_type_find(SPAN_LIT("tfsimple")), &q, out, &e),
+             &e);
+    return buf_view(out);
+}
+
+static void a_grpc_message_is_prefixed_and_names_the_model(void **state)
+{
+    const struct op_stream s = {.protocol = OP_GRPC, .name = SPAN_LIT("tfsimple")};
+    struct pay_message m;
+    struct arena decoded = {0};
+    struct buf body = {0};
+    struct err e = {0};
+    (void)state;
+    config.tier = OP_TIER_SERVER;
+    struct op_body b = op_body_of(message(OP_GRPC, &body));
+    struct rep_request *r = prepare(&s, b, 0);
+    struct cursor c = cursor_of(r->wire[0]);
+    check_int(cursor_u8(&c), ==, 0);
+    check_int(cursor_u32_be(&c), ==, r->wire[0].n - 5);
+    check_ok(
+        v2_proto_parse_request(span_sub(r->wire[0], 5, r->wire[0].n), &decoded, &m, &e),
+        &e);
+    check_span(m.model_name, "tfsimple_4");
+    check_int(m.tensor_count, ==, 2);
+    check_int(r->out.bytes_out, ==, r->wire[0].n - 5);
+    arena_done(&decoded);
+    buf_done(&body);
+}
+
+static void equal_grpc_bodies_share_one_message_within_a_slice(void **state)
+{
+    const struct op_stream s = {.protocol = OP_GRPC, .name = SPAN_LIT("tfsimple")};
+    struct rep_request a = {0}, b = {0};
+    struct buf body = {0};
+    struct err e = {0};
+    struct op op = op_empty();
+    (void)state;
+    op.stream = &s;
+    op.request = op_body_of(message(OP_GRPC, &body));
+    struct rep_stream *stream = prepare_stream(&s);
+    check_ok(rep_prepare_request(&preparer, &op, stream, &arena, &a, &e), &e);
+    op.index = 1;
+    check_ok(rep_prepare_request(&preparer, &op, stream, &arena, &b, &e), &e);
+    check_true(a.wire[0].p == b.wire[0].p);
+    check_true(!span_eq(a.id, b.id));
+    rep_preparer_next_slice(&preparer);
+    check_ok(rep_prepare_request(&preparer, &op, stream, &arena, &b, &e), &e);
+    check_true(a.wire[0].p != b.wire[0].p);
+    buf_done(&body);
+}
+
+static const char *field(const struct rep_stream *s, const char *name, char *out,
+                         size_t size)
+{
+    for (uint32_t i = 0; i < s->field_count; i++) {
+        if (span_eq_str(s->fields[i].name, name)) {
+            snprintf(out, size, "%.*s", SPAN_ARG(s->fields[i].value));
+            return out;
+        }
+    }
+    return "(none)";
+}
+
+static void grpc_fields_carry_routing_and_the_deadline(void **state)
+{
+    const struct op_stream s = {.protocol = OP_GRPC, .name = SPAN_LIT("iris")};
+    char v[128];
+    (void)state;
+    struct rep_stream *st = prepare_stream(&s);
+    check_span(st->fields[0].name, ":method");
+    check_str(field(st, ":path", v, sizeof v),
+              "/inference.GRPCInferenceService/ModelInfer");
+    check_str(field(st, ":authority", v, sizeof v), "g:2");
+    check_str(field(st, "te", v, sizeof v), "trailers");
+    check_str(field(st, "grpc-timeout", v, sizeof v), "1500m");
+    check_str(field(st, "seldon-model", v, sizeof v), "iris");
+    check_str(field(st, "seldon-internal-model", v, sizeof v), "iris_4");
+    config.deadline_ns = 400 * 86400 * CLK_SEC;
+    check_str(field(prepare_stream(&s), "grpc-timeout", v, sizeof v), "34560000S");
+}
+
+static const char *refusal_of(const struct op_stream *s, struct op_body body)
+{
+    struct rep_request *r = prepare(s, body, 0);
+    return r->refusal ? r->refusal : "(none)";
+}
+
+static void what_cannot_be_sent_says_why(void **state)
+{
+    struct op_body ok = op_body_of(SPAN_LIT("{}"));
+    struct op_stream s = {.protocol = OP_REST, .name = SPAN_LIT("a b")};
+    (void)state;
+    check_str(refusal_of(&s, ok), "its name cannot stand in a request");
+    s.name = SPAN_LIT("iris");
+    s.path = SPAN_LIT("/v2/models/iris/infer HTTP/1.1\r\nx: y");
+    check_str_has(refusal_of(&s, ok), "cannot stand in a request");
+    s.path = (struct span){0};
+    s.method = SPAN_LIT("PO ST");
+    check_str_has(refusal_of(&s, ok), "cannot stand in a request");
+    s.method = (struct span){0};
+    check_str(refusal_of(&s, (struct op_body){.state = OP_BODY_ELIDED, .bytes = 9}),
+              "its body was not kept whole");
+    s.protocol = OP_GRPC;
+    check_str(refusal_of(&s, op_body_of(SPAN_LIT("\xff\xff\xff"))),
+              "its body is not a protobuf message");
+    s.path = SPAN_LIT("/inference.GRPCInferenceService/ModelStreamInfer");
+    check_str(refusal_of(&s, ok), "streaming calls are not supported yet");
+    s.path = (struct span){0};
+    config.grpc = NULL;
+    check_str(refusal_of(&s, ok),
+              "it is a gRPC operation, and no --grpc target was given");
+    s.protocol = OP_KAFKA;
+    check_str(refusal_of(&s, ok), "a Kafka operation needs the tier kafka");
+}
+
+static void answers_are_judged_by_their_model_type(void **state)
+{
+    struct op_stream s = {
+        .protocol = OP_REST, .name = SPAN_LIT("m"), .model_type = SPAN_LIT("tfsimple")};
+    const struct model_type *type = model_type_find(s.model_type);
+    struct pay_message q, answer;
+    struct arena a = {0}, scratch = {0};
+    struct buf body = {0};
+    struct err e = {0};
+    (void)state;
+    struct rep_request *r = prepare(&s, op_body_of(message(OP_REST, &body)), 0);
+    check_ok(v2_json_parse_request(r->body, &a, &q, &e), &e);
+    check_ok(model_type_answer(type, &q, &a, &answer, &e), &e);
+    v2_json_response(&answer, &r->answer);
+
+    check_int(rep_answer_check(r, &scratch, &e), ==, OUT_RIGHT);
+    r->out.cause = OUT_STATUS;
+    check_int(rep_answer_check(r, &scratch, &e), ==, OUT_UNCHECKED);
+    r->out.cause = OUT_OK;
+    buf_reset(&r->answer);
+    buf_str(&r->answer, "{\"outputs\": []}");
+    check_int(rep_answer_check(r, &scratch, &e), ==, OUT_WRONG);
+    check_true(e.text[0] != '\0');
+    buf_reset(&r->answer);
+    buf_str(&r->answer, "no JSON");
+    check_int(rep_answer_check(r, &scratch, NULL), ==, OUT_WRONG);
+    buf_done(&r->answer);
+    s.model_type = SPAN_LIT("unheard-of");
+    prepare(&s, op_body_of(buf_view(&body)), 0);
+    check_int(rep_answer_check(&request, &scratch, NULL), ==, OUT_UNCHECKED);
+    arena_done(&a);
+    arena_done(&scratch);
+    buf_done(&body);
+}
+
+#define PART(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PART(a_rest_request_is_written_as_rproxy_wants_it),
+        PART(a_large_body_is_lent_not_copied),
+        PART(a_get_states_no_length),
+        PART(ids_are_minted_kept_or_left_out),
+        PART(a_grpc_message_is_prefixed_and_names_the_model),
+        PART(equal_grpc_bodies_share_one_message_within_a_slice),
+        PART(grpc_fields_carry_routing_and_the_deadline),
+        PART(what_cannot_be_sent_says_why),
+        PART(answers_are_judged_by_their_model_type),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
