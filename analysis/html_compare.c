@@ -155,8 +155,11 @@ static void put_interval(struct buf *out, const struct ana_gate *g,
         ana_html_td(out, "n grey", "none");
         return;
     }
-    snprintf(both, sizeof both, "%s to %s", ana_effect_text(g, i->low, low),
-             ana_effect_text(g, i->high, high));
+    ana_effect_text(g, i->low, low);
+    char *unit = strchr(low, ' '); /* once is enough */
+    if (unit && isfinite(i->high))
+        *unit = '\0';
+    snprintf(both, sizeof both, "%s to %s", low, ana_effect_text(g, i->high, high));
     ana_html_td(out, "n", both);
 }
 
@@ -219,7 +222,7 @@ static void put_gates(const struct ana_comparison *c, struct buf *out)
         "<th class=\"n\">B</th><th class=\"n\">B - A</th><th class=\"n\">effect</th>");
     ana_html_th(out, "n", ci);
     buf_str(out,
-            "<th class=\"n\">for all gates at once</th><th class=\"n\">adjusted p</th>"
+            "<th class=\"n\">CI, all at once</th><th class=\"n\">adjusted p</th>"
             "<th class=\"n\">tolerance</th><th class=\"n\">MDE</th><th>verdict</th>"
             "</tr></thead><tbody>\n");
     for (size_t i = 0; i < c->gate_count; i++)

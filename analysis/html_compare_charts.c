@@ -336,7 +336,7 @@ struct shift {
     double x[ANA_CURVE], mean[ANA_CURVE], low[ANA_CURVE], high[ANA_CURVE];
     double tolerance[ANA_CURVE], under[ANA_CURVE];
     double (*d)[ANA_CURVE]; /* by pair */
-    size_t points;
+    size_t first, points;   /* both ends need observations beyond */
 };
 
 static double shift_at(const struct ana_comparison *c, unsigned pair, size_t i)
@@ -346,6 +346,17 @@ static double shift_at(const struct ana_comparison *c, unsigned pair, size_t i)
     if (a < 0 || b < 0 || a == ANA_INF || b == ANA_INF)
         return NAN;
     return log((double)(b > 0 ? b : 1)) - log((double)(a > 0 ? a : 1));
+}
+
+static uint64_t least_rank(const struct ana_comparison *c, uint32_t p)
+{
+    uint64_t least = UINT64_MAX;
+    for (unsigned k = 0; k < c->pair_count; k++)
+        for (int arm = 0; arm < 2; arm++) {
+            uint64_t n = ana_pair_run(c, k, arm)->all.latency[ANA_RESPONSE].d.n;
+            least = ana_rank(n, p) < least ? ana_rank(n, p) : least;
+        }
+    return least;
 }
 
 static void shift_tolerance(const struct ana_comparison *c, struct shift *f, size_t i)
@@ -364,7 +375,10 @@ static void fill_shift(const struct ana_comparison *c, struct ana_flips *flips,
     double d[ANA_PAIRS_MAX];
 
     f->points = trusted_points(c);
-    for (size_t i = 0; i < f->points; i++) {
+    while (f->first < f->points &&
+           least_rank(c, ana_curve_p(f->first)) <= ANA_BEYOND_JUDGED)
+        f->first++;
+    for (size_t i = f->first; i < f->points; i++) {
         bool whole = true;
         f->x[i] = 0.05 * (double)i;
         for (unsigned k = 0; k < c->pair_count; k++) {
@@ -385,13 +399,13 @@ static void fill_shift(const struct ana_comparison *c, struct ana_flips *flips,
 static double shift_reach(const struct ana_comparison *c, const struct shift *f)
 {
     double reach = 0.02;
-    for (size_t i = 0; i < f->points; i++) {
+    for (size_t i = f->first; i < f->points; i++) {
         if (isfinite(f->mean[i]))
             reach = fmax(reach, fabs(f->mean[i]));
         if (isfinite(f->low[i]))
             reach = fmax(reach, fmax(fabs(f->low[i]), fabs(f->high[i])));
         for (unsigned k = 0; k < c->pair_count; k++)
-            if (isfinite(f->d[k][i]) && f->x[i] > 0.1)
+            if (isfinite(f->d[k][i]))
                 reach = fmax(reach, fabs(f->d[k][i]));
     }
     return reach;
@@ -408,6 +422,8 @@ static void draw_shift(const struct ana_comparison *c, const struct shift *f,
                         .top = 32,
                         .bottom = 52};
     double reach = shift_reach(c, f);
+    size_t at = f->first, n = f->points - f->first;
+    const double *x = f->x + at;
 
     buf_str(out, "<div class=\"chart\">");
     ana_svg_open(
@@ -422,12 +438,12 @@ static void draw_shift(const struct ana_comparison *c, const struct shift *f,
     percent_y_axis(&s, "B against A; up is worse");
     ana_nines_axis(&s);
     ana_svg_x_name(&s, "quantile");
-    ana_svg_band(&s, "tol", f->x, f->under, f->tolerance, f->points);
+    ana_svg_band(&s, "tol", x, f->under + at, f->tolerance + at, n);
     for (unsigned k = 0; k < c->pair_count; k++)
-        ana_svg_path(&s, "thin ink", f->x, f->d[k], f->points, NULL);
-    ana_svg_band(&s, "band", f->x, f->low, f->high, f->points);
+        ana_svg_path(&s, "thin ink", x, f->d[k] + at, n, NULL);
+    ana_svg_band(&s, "band", x, f->low + at, f->high + at, n);
     ana_svg_line(&s, "zero", s.x.from, ana_place(&s.y, 0), s.x.to, ana_place(&s.y, 0));
-    ana_svg_path(&s, "thick a", f->x, f->mean, f->points, "mean over pairs");
+    ana_svg_path(&s, "thick a", x, f->mean + at, n, "mean over pairs");
     ana_svg_close(&s);
     buf_str(out, "</div>\n");
 }
@@ -444,7 +460,7 @@ void ana_draw_shift(const struct ana_comparison *c, struct buf *out)
         out->failed = true;
     } else {
         fill_shift(c, &flips, f);
-        if (f->points > 1) {
+        if (f->points > f->first + 1) {
             ana_html_section(
                 out, "Where in the distribution",
                 "How much slower B is at each quantile, mean over pairs, with "

@@ -188,7 +188,7 @@ static void put_percentiles(const struct ana_run *run, struct buf *out)
         out,
         "<p class=\"legend\"><span><i class=\"key b\"></i>lateness of the generator: "
         "our fault</span><span><i class=\"key a\"></i>lateness by back-pressure: the "
-        "target held everything</span></p>\n");
+        "target held everything</span><span>zero lies on the lower edge</span></p>\n");
     put_latency_head("", out);
     for (int m = 0; m < ANA_METRIC_COUNT; m++)
         put_latency_row(run, metric_words[m], &run->all.latency[m], out);
