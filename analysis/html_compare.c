@@ -222,7 +222,7 @@ static void put_gates(const struct ana_comparison *c, struct buf *out)
         "<th class=\"n\">B</th><th class=\"n\">B - A</th><th class=\"n\">effect</th>");
     ana_html_th(out, "n", ci);
     buf_str(out,
-            "<th class=\"n\">CI, all at once</th><th class=\"n\">adjusted p</th>"
+            "<th class=\"n\">CI, all at once</th><th class=\"n\">adj. p</th>"
             "<th class=\"n\">tolerance</th><th class=\"n\">MDE</th><th>verdict</th>"
             "</tr></thead><tbody>\n");
     for (size_t i = 0; i < c->gate_count; i++)

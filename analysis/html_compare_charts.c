@@ -647,7 +647,7 @@ void ana_draw_parts(const struct ana_comparison *c, struct buf *out)
                         .right = 110,
                         .top = 24,
                         .bottom = 8,
-                        .height = 2 * (30 + 40.0 * PARTS) + 20};
+                        .height = 2 * (34 + 38.0 * PARTS) + 4};
     double most = 0, y = 34;
 
     for (size_t i = 0; i < PARTS; i++)
