@@ -29,7 +29,7 @@ struct standin_config {
     uint64_t workers, seed, error_status, error_code;
     double error_rate, close_rate, garbage_rate, never_rate;
     int64_t stream_timeout_ns;
-    const char *stamps, *debug;
+    const char *stamps, *log_requests, *debug;
 };
 
 static const char *const error_at_names[] = {"answer", "model", NULL};
@@ -43,88 +43,91 @@ enum { ERROR_AT_ANSWER, ERROR_AT_MODEL };
 
 static const struct opt standin_opts[] = {
     ROW("tier", OPT_STR, tier, "NAME", NULL,
-        "Serve one tier: envoy, rproxy, server, pipelinegateway, or modelgateway, "
+        "serve one tier: envoy, rproxy, server, pipelinegateway, or modelgateway, "
         "which is "
         "the pipeline gateway too"),
     ROW("http", OPT_STR, http, "HOST:PORT", NULL,
-        "With --tier: where it takes HTTP; port 0 takes a free one"),
+        "with --tier: where it takes HTTP; port 0 takes a free one"),
     ROW("grpc", OPT_STR, grpc, "HOST:PORT", NULL,
-        "With --tier: where it takes gRPC. Envoy takes HTTP/1.1, h2c and gRPC on each"),
+        "with --tier: where it takes gRPC. Envoy takes HTTP/1.1, h2c and gRPC on each"),
     ROW("all", OPT_FLAG, all, NULL, NULL,
-        "Serve every tier on the ports of SCv2's docker compose (the default without "
+        "serve every tier on the ports of SCv2's docker compose (the default without "
         "--tier)"),
     ROW("free-ports", OPT_FLAG, free_ports, NULL, NULL,
-        "Take free loopback ports instead; they are printed, and written to --ports"),
+        "take free loopback ports instead; they are printed, and written to --ports"),
     ROW("ports", OPT_STR, ports, "FILE", NULL,
-        "Once all listen, write lines like envoy.http=127.0.0.1:9000 to FILE, which "
+        "once all listen, write lines like envoy.http=127.0.0.1:9000 to FILE, which "
         "appears "
         "whole"),
     ROW("listen-any", OPT_FLAG, listen_any, NULL, NULL,
-        "Allow addresses that are not loopback ones. There is no access control"),
+        "allow addresses that are not loopback ones. There is no access control"),
     ROW("release", OPT_CHOICE, release, "NAME", "2.10",
-        "Behave as this release of SCv2", .choices = si_release_names),
+        "behave as this release of SCv2", .choices = si_release_names),
     ROW("model-type", OPT_STR, model_types, "LIST", NULL,
-        "Only models of these types exist, named as synth names them: TYPE0, TYPE1, "
+        "only models of these types exist, named as synth names them: TYPE0, TYPE1, "
         "..."),
     ROW("instances", OPT_U64, instances, "N", "1",
-        "With --model-type: how many of each"),
+        "with --model-type: how many of each"),
     ROW("models", OPT_STRV, models, "NAME=TYPE[:VERSION]", NULL,
-        "This model exists (may be repeated). Without --models and --model-type, every "
+        "this model exists. Without --models and --model-type, every "
         "name "
         "exists that is a model type with digits or a dash and digits behind it, "
         "version 1"),
     ROW("pipeline", OPT_STRV, pipelines, "NAME=MODEL[,MODEL]...", NULL,
-        "This pipeline exists (may be repeated). Without, every model's name is also a "
+        "this pipeline exists. Without, every model's name is also a "
         "pipeline of that one step, and so is TYPEpipe or TYPE-pipeline with its "
         "digits"),
     ROW("experiment", OPT_STRV, experiments, "NAME=MODEL[:WEIGHT],...", NULL,
-        "This experiment exists at envoy (may be repeated)"),
+        "this experiment exists at envoy"),
     ROW("service", OPT_STR, service, "DIST", "fixed:2ms",
-        "How long a model takes: fixed:D, lognormal:MEDIAN,SIGMA, or "
+        "how long a model takes: fixed:D, lognormal:MEDIAN,SIGMA, or "
         "modes:SHARE=D,SHARE=D,..."),
     ROW("slow", OPT_STR, slow, "FACTOR@QUANTILE", NULL,
-        "Draws beyond that quantile of --service take FACTOR times as long: 1.10@0.98"),
+        "draws beyond that quantile of --service take FACTOR times as long: 1.10@0.98"),
     ROW("draw", OPT_CHOICE, draw, "NAME", "order",
-        "What a request's random numbers depend on, besides the seed: its order of "
+        "what a request's random numbers depend on, besides the seed: its order of "
         "arrival, "
         "its body, or its x-request-id",
         .choices = si_draw_names),
     ROW("workers", OPT_U64, workers, "N", "0",
-        "Models run in N workers with one first-come first-served queue; 0: no limit"),
-    ROW("seed", OPT_U64, seed, "N", "1", "Seed of all random numbers"),
+        "models run in N workers with one first-come first-served queue; 0: no limit"),
+    ROW("seed", OPT_U64, seed, "N", "1", "seed of all random numbers"),
     ROW("error-rate", OPT_F64, error_rate, "P", "0",
-        "Share of inferences that are answered with an error"),
-    ROW("error-status", OPT_U64, error_status, "N", "503", "Its HTTP status"),
+        "share of inferences that are answered with an error"),
+    ROW("error-status", OPT_U64, error_status, "N", "503", "its HTTP status"),
     ROW("error-code", OPT_U64, error_code, "N", "14",
-        "Its gRPC code, where the answer itself is replaced"),
+        "its gRPC code, where the answer itself is replaced"),
     ROW("error-at", OPT_CHOICE, error_at, "NAME", "answer",
-        "Where it arises: answer replaces what the tier would send; model lets the "
+        "where it arises: answer replaces what the tier would send; model lets the "
         "model "
         "raise the status, so that tiers in front convert, reload and retry as SCv2's "
         "do",
         .choices = error_at_names),
     ROW("close-rate", OPT_F64, close_rate, "P", "0",
-        "Share that gets half an answer and then the end of the connection (gRPC: of "
+        "share that gets half an answer and then the end of the connection (gRPC: of "
         "the "
         "stream)"),
     ROW("garbage-rate", OPT_F64, garbage_rate, "P", "0",
-        "Share that gets bytes which break the protocol"),
-    ROW("never-rate", OPT_F64, never_rate, "P", "0", "Share that is never answered"),
+        "share that gets bytes which break the protocol"),
+    ROW("never-rate", OPT_F64, never_rate, "P", "0", "share that is never answered"),
     ROW("stall", OPT_STR, stall, "EVERY,FOR", NULL,
-        "Freeze the whole process for FOR, every EVERY, counted from the first "
+        "freeze the whole process for FOR, every EVERY, counted from the first "
         "request: "
         "6s,1s"),
     ROW("stream-timeout", OPT_DURATION, stream_timeout_ns, "D", "300s",
-        "When envoy gives up a silent call"),
+        "when envoy gives up a silent call"),
     ROW("cold", OPT_FLAG, cold, NULL, NULL,
-        "Imitate the stall of the first model and the first pipeline call through the "
+        "imitate the stall of the first model and the first pipeline call through the "
         "pipeline gateway (0.6 to 2 s)"),
     ROW("stamps", OPT_STR, stamps, "FILE", NULL,
-        "At exit, write when each request's first byte was read, its connection, and "
+        "at exit, write when each request's first byte was read, its connection, and "
         "when "
         "the answer left (the file's first line names the columns)"),
-    ROW("quiet", OPT_FLAG, quiet, NULL, NULL, "No summary at exit"),
-    ROW("debug", OPT_STR, debug, "AREAS", NULL, "Debug lines for these areas, or all"),
+    ROW("log-requests", OPT_STR, log_requests, "FILE", NULL,
+        "write a line of JSON about each request as it came: tier, method, path, "
+        "fields"),
+    ROW("quiet", OPT_FLAG, quiet, NULL, NULL, "no summary at exit"),
+    ROW("debug", OPT_STR, debug, "AREAS", NULL, "debug lines for these areas, or all"),
     {.name = NULL},
 };
 
@@ -394,20 +397,14 @@ static int turn_until_stopped(struct ev *ev, struct err *e)
     return 0;
 }
 
-static int serve(const struct standin_config *cfg, struct si_core *core, struct ev *ev,
-                 struct err *e)
+/* Listens, serves until stopped, tells what happened. */
+static int serve_at(const struct standin_config *cfg, struct si_core *core,
+                    struct si_host *host, struct ev *ev, struct err *e)
 {
-    struct si_host host;
     struct buf lines = {0};
-    int rc = si_host_init(&host, ev, core, e);
-    if (rc < 0)
-        return rc;
-    host.stop = &stop_asked;
-    core->stamps.on = cfg->stamps != NULL;
-    if (cfg->stall)
-        rc = parse_stall(cfg->stall, &host, e);
+    int rc = cfg->stall ? parse_stall(cfg->stall, host, e) : 0;
     if (rc == 0)
-        rc = listen_all(cfg, &host, &lines, e);
+        rc = listen_all(cfg, host, &lines, e);
     catch_signals(ev);
     if (rc == 0)
         rc = announce(cfg, &lines, e);
@@ -415,10 +412,45 @@ static int serve(const struct standin_config *cfg, struct si_core *core, struct 
         rc = turn_until_stopped(ev, e);
     release_signals();
     if (rc == 0 && !cfg->quiet)
-        print_summary(core, &host);
-    if (cfg->stamps && core->stamps.on && rc == 0)
+        print_summary(core, host);
+    if (rc == 0 && cfg->stamps)
         rc = si_stamps_write(&core->stamps, cfg->stamps, e);
     buf_done(&lines);
+    return rc;
+}
+
+static int open_log(const char *path, struct si_core *core, struct err *e)
+{
+    if (!path)
+        return 0;
+    core->log = fopen(path, "we");
+    return core->log ? 0 : err_sys(e, errno, "cannot write requests to '%s'", path);
+}
+
+static int close_log(const char *path, struct si_core *core, int rc, struct err *e)
+{
+    if (!core->log)
+        return rc;
+    bool bad = ferror(core->log) != 0;
+    bad = fclose(core->log) != 0 || bad;
+    core->log = NULL;
+    return bad && rc == 0 ? err_sys(e, errno, "cannot write requests to '%s'", path)
+                          : rc;
+}
+
+static int serve(const struct standin_config *cfg, struct si_core *core, struct ev *ev,
+                 struct err *e)
+{
+    struct si_host host;
+    int rc = si_host_init(&host, ev, core, e);
+    if (rc < 0)
+        return rc;
+    host.stop = &stop_asked;
+    core->stamps.on = cfg->stamps != NULL;
+    rc = open_log(cfg->log_requests, core, e);
+    if (rc == 0)
+        rc = serve_at(cfg, core, &host, ev, e);
+    rc = close_log(cfg->log_requests, core, rc, e);
     si_host_done(&host);
     return rc;
 }

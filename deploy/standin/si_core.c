@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "traces/base/jsonw.h"
+
 const char *const si_draw_names[] = {"order", "body", "id", NULL};
 
 static void serve_from(struct si_exchange *ex, struct clk_mono start, bool queued);
@@ -37,6 +39,7 @@ void si_core_done(struct si_core *core)
         free_exchange(ex);
     }
     si_stamps_done(&core->stamps);
+    buf_done(&core->log_line);
     memset(core, 0, sizeof *core);
 }
 
@@ -339,11 +342,48 @@ static void apply_fault(struct si_exchange *ex)
         ex->call.reply.fate = SI_HANGS;
 }
 
+/* One line of JSON about the request as it came. A failed write shows when the file is
+ * closed. */
+static void log_request(struct si_exchange *ex)
+{
+    struct si_core *core = ex->core;
+    const struct si_request *q = &ex->call.request;
+    struct jsonw w = {.out = &core->log_line};
+    buf_reset(&core->log_line);
+    jsonw_object(&w);
+    jsonw_key_str(&w, "tier", ex->tier->name);
+    jsonw_key_str(&w, "protocol", q->grpc ? "grpc" : "rest");
+    jsonw_key_str(&w, "http", q->http2 ? "2" : q->minor_version ? "1.1" : "1.0");
+    jsonw_key(&w, "method");
+    jsonw_span(&w, q->method);
+    jsonw_key(&w, "path");
+    jsonw_span(&w, q->target);
+    if (q->http2) {
+        jsonw_key(&w, "authority");
+        jsonw_span(&w, q->authority);
+    }
+    jsonw_key(&w, "fields");
+    jsonw_array(&w);
+    for (uint32_t i = 0; i < q->fields.n; i++) {
+        jsonw_array(&w);
+        jsonw_span(&w, q->fields.v[i].name);
+        jsonw_span(&w, q->fields.v[i].value);
+        jsonw_end(&w);
+    }
+    jsonw_end(&w);
+    jsonw_key_u64(&w, "body_bytes", q->body.n);
+    jsonw_end(&w);
+    buf_u8(&core->log_line, '\n');
+    fwrite(core->log_line.p, 1, core->log_line.n, core->log);
+}
+
 void si_core_request(struct si_exchange *ex, struct clk_mono at)
 {
     struct si_core *core = ex->core;
     struct si_call *c = &ex->call;
     core->counts.requests++;
+    if (core->log)
+        log_request(ex);
     uint64_t key = key_of(ex);
     ex->fault = si_fault_pick(&core->o.faults, key);
     if (ex->fault == SI_FAULT_ERROR && core->o.error_at_model)

@@ -15,6 +15,8 @@
 #ifndef DEPLOY_STANDIN_SI_CORE_H
 #define DEPLOY_STANDIN_SI_CORE_H
 
+#include <stdio.h>
+
 #include "deploy/standin/si_fault.h"
 #include "deploy/standin/si_queue.h"
 #include "deploy/standin/si_service.h"
@@ -90,6 +92,8 @@ struct si_core {
     struct si_world *world;
     struct si_queue queue;
     struct si_stamps stamps;
+    FILE *log; /* borrowed; NULL: requests are not logged */
+    struct buf log_line;
     struct si_counts counts;
     uint64_t next_ordinal;
     struct si_exchange *in_use, *unused;

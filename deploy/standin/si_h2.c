@@ -53,6 +53,8 @@ static void take_field(struct si_request *q, struct arena *a, struct span name,
         q->method = value;
     else if (span_eq_str(name, ":path"))
         q->target = value;
+    else if (span_eq_str(name, ":authority"))
+        q->authority = value;
     else if (!span_starts(name, ":"))
         si_fields_add(&q->fields, a, name, value);
 }
@@ -320,7 +322,7 @@ static void spoil(struct si_exchange *ex)
 {
     struct si_reply *r = &ex->call.reply;
     if (ex->fault == SI_FAULT_GARBAGE && r->grpc_status != SI_NO_GRPC)
-        r->body = SPAN_LIT("\x07\xff\xff\xff\xff this is not a message");
+        r->body = SPAN_LIT("\x07\0\0\0\x16 this is not a message");
     else if (ex->fault == SI_FAULT_GARBAGE)
         r->body = SPAN_LIT("\x7f\x01 this is not JSON\n");
     else if (ex->fault == SI_FAULT_CLOSE)

@@ -66,6 +66,7 @@ static void close_socket(struct si_socket *s)
         h->sockets = s->next;
     if (s->next)
         s->next->prev = s->prev;
+    h->socket_count--;
     si_conn_done(&s->conn);
     free(s);
 }
@@ -153,8 +154,6 @@ static void settle(struct si_socket *s)
         want(s, (s->eof ? 0 : EV_READ) | (written ? 0 : EV_WRITE));
 }
 
-static void settle_all(struct ev *ev, void *arg);
-
 static void got_eof(struct si_socket *s)
 {
     s->eof = true;
@@ -210,6 +209,7 @@ static bool add_socket(struct si_listener *l, int fd)
     if (s->next)
         s->next->prev = s;
     h->sockets = s;
+    h->socket_count++;
     if (si_conn_init(&s->conn, h->core, l->tier, l->speaks, h->next_connection++, wake,
                      s, &e) < 0) {
         s->dead = true;

@@ -33,7 +33,8 @@ struct si_host {
     struct si_listener listeners[SI_LISTENERS_MAX];
     size_t listener_count;
     struct si_socket *sockets; /* all open ones */
-    struct si_socket *marked;  /* to be written or closed in this turn */
+    size_t socket_count;
+    struct si_socket *marked; /* to be written or closed in this turn */
     uint32_t next_connection;
     uint64_t refused; /* accept failed: no descriptors, no memory */
     struct ev_timer *accept_again;

@@ -44,11 +44,11 @@ enum si_fate {
 
 struct si_request {
     bool grpc, http2;
-    uint8_t minor_version; /* HTTP/1.x */
-    bool has_body;         /* a body was announced or came */
-    struct span method, target;
-    struct si_fields fields; /* without HTTP/2's pseudo headers */
-    struct span body;        /* gRPC: length-prefixed messages */
+    uint8_t minor_version;                 /* HTTP/1.x */
+    bool has_body;                         /* a body was announced or came */
+    struct span method, target, authority; /* authority: HTTP/2 */
+    struct si_fields fields;               /* without HTTP/2's pseudo headers */
+    struct span body;                      /* gRPC: length-prefixed messages */
 };
 
 #define SI_NO_GRPC (-1)
