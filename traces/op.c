@@ -61,6 +61,38 @@ void op_body_hash(struct span body, uint64_t hash[2])
     hash[1] = h.high64;
 }
 
+/* struct op_hash is never defined: it is the library's state under another name. */
+static XXH3_state_t *state_of(struct op_hash *h)
+{
+    return (XXH3_state_t *)h;
+}
+
+struct op_hash *op_hash_new(void)
+{
+    XXH3_state_t *state = XXH3_createState();
+    if (state)
+        XXH3_128bits_reset(state);
+    return (struct op_hash *)state;
+}
+
+void op_hash_add(struct op_hash *h, struct span piece)
+{
+    XXH3_128bits_update(state_of(h), piece.p, piece.n);
+}
+
+void op_hash_end(struct op_hash *h, uint64_t hash[2])
+{
+    XXH128_hash_t sum = XXH3_128bits_digest(state_of(h));
+    hash[0] = sum.low64;
+    hash[1] = sum.high64;
+    XXH3_128bits_reset(state_of(h));
+}
+
+void op_hash_free(struct op_hash *h)
+{
+    XXH3_freeState(state_of(h));
+}
+
 struct op_body op_body_of(struct span data)
 {
     if (data.n == 0)

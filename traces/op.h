@@ -118,6 +118,13 @@ bool op_stream_equal(const struct op_stream *a, const struct op_stream *b);
 
 /* XXH3-128 of a body, as op_body.hash holds it. */
 void op_body_hash(struct span body, uint64_t hash[2]);
+/* The same of a body that comes in pieces and is not kept. new gives NULL when out of
+ * memory; end gives the hash of all that was added, and begins anew. */
+struct op_hash;
+struct op_hash *op_hash_new(void);
+void op_hash_add(struct op_hash *h, struct span piece);
+void op_hash_end(struct op_hash *h, uint64_t hash[2]);
+void op_hash_free(struct op_hash *h); /* NULL is fine */
 /* A KEPT body around data (hash computed), or NONE when data is empty. */
 struct op_body op_body_of(struct span data);
 
