@@ -229,6 +229,7 @@ static void note_moment(struct run *x)
     clk_wall_text(wall, text);
     note(x, NOTE_START, text);
     note_i64(x, NOTE_START_WALL, wall.ns);
+    note_i64(x, NOTE_START_MONO, x->start_ns);
 }
 
 static void note_refusals(struct run *x)

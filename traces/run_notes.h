@@ -27,6 +27,7 @@
 #define NOTE_OPTIONS          "run.options"       /* of the command, one line */
 #define NOTE_START            "run.start"         /* wall clock, ISO 8601, of due = 0 */
 #define NOTE_START_WALL       "run.start_wall_ns" /* the same, since 1970 UTC */
+#define NOTE_START_MONO       "run.start_mono_ns" /* the same, on CLOCK_MONOTONIC */
 #define NOTE_MACHINE_NAME     "machine.name"
 #define NOTE_MACHINE_KERNEL   "machine.kernel"
 #define NOTE_MACHINE_CPUS     "machine.cpus"

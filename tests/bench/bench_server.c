@@ -90,6 +90,7 @@ static struct {
     uint64_t requests, connections, faults;
     int64_t first_ns, last_ns; /* monotonic, when handled */
     FILE *first;
+    const struct conn *first_from; /* NULL: nothing came yet */
     bool first_done;
     nghttp2_session_callbacks *callbacks;
     char rest_answer[512];
@@ -138,19 +139,22 @@ static void count_request(struct conn *c)
     srv.requests++;
 }
 
-/* Pieces of the first request of the first connection. */
+/* Pieces of the first request; a connection that came earlier may never send one. */
 static void keep_first(const struct conn *c, const void *bytes, size_t n)
 {
-    if (srv.first && c->ordinal == 0 && !srv.first_done && n > 0 &&
-        fwrite(bytes, n, 1, srv.first) != 1)
+    if (!srv.first || srv.first_done || n == 0)
+        return;
+    if (!srv.first_from)
+        srv.first_from = c;
+    if (c == srv.first_from && fwrite(bytes, n, 1, srv.first) != 1)
         die(srv.first_path);
 }
 
 static void first_is_whole(const struct conn *c)
 {
-    if (c->ordinal != 0 || srv.first_done)
+    if (c != srv.first_from || srv.first_done)
         return;
-    if (srv.first && fflush(srv.first) != 0)
+    if (fflush(srv.first) != 0)
         die(srv.first_path);
     srv.first_done = true;
 }
