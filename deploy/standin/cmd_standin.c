@@ -216,6 +216,7 @@ static int fill_catalog(const struct standin_config *cfg, struct si_catalog *c,
         rc = si_catalog_pipeline(c, cfg->pipelines.v[i], e);
     for (size_t i = 0; rc == 0 && i < cfg->experiments.n; i++)
         rc = si_catalog_experiment(c, cfg->experiments.v[i], e);
+    si_catalog_ready(c);
     return rc;
 }
 

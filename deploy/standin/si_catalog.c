@@ -95,10 +95,51 @@ static bool pipeline_by_rule(const struct si_catalog *c, struct span name,
 
 /* --- lookups ---------------------------------------------------------------------- */
 
+static int compare_names(struct span a, struct span b)
+{
+    int order = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+    return order ? order : (a.n > b.n) - (a.n < b.n);
+}
+
+static int compare_models(const void *a, const void *b)
+{
+    return compare_names(((const struct si_model *)a)->name,
+                         ((const struct si_model *)b)->name);
+}
+
+void si_catalog_ready(struct si_catalog *c)
+{
+    if (c->model_count)
+        qsort(c->models, c->model_count, sizeof *c->models, compare_models);
+    c->sorted = true;
+}
+
+static const struct si_model *find_sorted(const struct si_catalog *c, struct span name)
+{
+    size_t low = 0, high = c->model_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare_names(c->models[middle].name, name);
+        if (order == 0)
+            return &c->models[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
 bool si_catalog_find(const struct si_catalog *c, struct span name, struct si_model *m)
 {
     if (!c->model_count)
         return model_by_rule(name, m);
+    if (c->sorted) {
+        const struct si_model *found = find_sorted(c, name);
+        if (found)
+            *m = *found;
+        return found != NULL;
+    }
     for (size_t i = 0; i < c->model_count; i++)
         if (span_eq(c->models[i].name, name)) {
             *m = c->models[i];

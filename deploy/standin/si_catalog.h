@@ -41,6 +41,7 @@ struct si_catalog {
     struct arena arena;
     struct si_model *models;
     size_t model_count, model_cap;
+    bool sorted; /* models are in order of name: found by halving */
     struct si_chain *pipelines;
     size_t pipeline_count, pipeline_cap;
     struct si_chain *experiments;
@@ -59,6 +60,9 @@ int si_catalog_types(struct si_catalog *c, const char *list, uint64_t instances,
 int si_catalog_pipeline(struct si_catalog *c, const char *text, struct err *e) MUST_USE;
 int si_catalog_experiment(struct si_catalog *c, const char *text,
                           struct err *e) MUST_USE;
+
+/* After the last declaration: orders the models, so that finding one stays cheap. */
+void si_catalog_ready(struct si_catalog *c);
 
 /* False when there is none of that name. *m is filled; its name borrows from `name` or
  * from the catalog. */

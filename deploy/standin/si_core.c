@@ -8,6 +8,9 @@
 
 #include "traces/base/jsonw.h"
 
+/* What a pooled exchange may keep, so that a burst of large bodies is given back. */
+#define KEEP_BYTES (1u << 20)
+
 const char *const si_draw_names[] = {"order", "body", "id", NULL};
 
 static void serve_from(struct si_exchange *ex, struct clk_mono start, bool queued);
@@ -85,8 +88,14 @@ static void put_back(struct si_exchange *ex)
     if (ex->timer)
         ev_timer_cancel(core->ev, ex->timer);
     ex->timer = NULL;
-    arena_reset(&ex->call.arena);
-    buf_reset(&ex->body);
+    if (ex->call.arena.total > KEEP_BYTES)
+        arena_done(&ex->call.arena);
+    else
+        arena_reset(&ex->call.arena);
+    if (ex->body.cap > KEEP_BYTES)
+        buf_done(&ex->body);
+    else
+        buf_reset(&ex->body);
     ex->prev = NULL;
     ex->next = core->unused;
     core->unused = ex;

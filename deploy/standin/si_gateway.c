@@ -342,23 +342,14 @@ void si_gateway_rest(struct si_world *w, struct si_call *c)
 
 /* --- gRPC ------------------------------------------------------------------------- */
 
-static void put_string(struct buf *b, uint32_t field, struct span s)
-{
-    if (!s.n)
-        return;
-    buf_varint(b, (uint64_t)field << 3 | 2);
-    buf_varint(b, s.n);
-    buf_span(b, s);
-}
-
 static void grpc_answer(struct si_call *c, const struct run *run,
                         const struct target *t)
 {
     struct buf b = {0};
-    put_string(&b, 1, answering_model(c, run, t));
+    si_proto_put_string(&b, 1, answering_model(c, run, t));
     if (!t->pipeline)
-        put_string(&b, 2, SPAN_LIT("1"));
-    put_string(&b, 3, run->work.id);
+        si_proto_put_string(&b, 2, SPAN_LIT("1"));
+    si_proto_put_string(&b, 3, run->work.id);
     buf_span(&b, run->work.outputs);
     si_fields_add(&c->reply.fields, &c->arena, SPAN_LIT("content-type"),
                   SPAN_LIT("application/grpc"));

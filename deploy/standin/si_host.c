@@ -16,6 +16,7 @@
 #include "traces/base/log.h"
 
 #define READ_BYTES      (256u << 10)
+#define KEEP_BYTES      (1u << 20) /* of a written buffer; a larger one is given back */
 #define BACKLOG         4096
 #define ACCEPTS_A_TURN  64
 #define ACCEPT_PAUSE_NS (100 * CLK_MS)
@@ -136,10 +137,13 @@ static void write_out(struct si_socket *s)
         s->sent += (size_t)n;
     }
     s->last_active = ev_now(s->host->ev);
-    if (s->sent == out->n) {
+    if (s->sent < out->n)
+        return;
+    s->sent = 0;
+    if (out->cap > KEEP_BYTES)
+        buf_done(out);
+    else
         buf_reset(out);
-        s->sent = 0;
-    }
 }
 
 static void settle(struct si_socket *s)

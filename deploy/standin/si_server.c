@@ -377,15 +377,6 @@ static void grpc_flag(struct si_call *c, bool flag)
     si_grpc_reply_message(c, si_proto_flag(&c->arena, flag));
 }
 
-static void put_string(struct buf *b, uint32_t field, struct span s)
-{
-    if (!s.n)
-        return;
-    buf_varint(b, (uint64_t)field << 3 | 2);
-    buf_varint(b, s.n);
-    buf_span(b, s);
-}
-
 static void reply_proto(struct si_call *c, struct buf *b)
 {
     si_grpc_reply_message(c, buf_view(b));
@@ -417,9 +408,9 @@ static bool grpc_infer_one(struct si_world *w, struct si_call *c,
         return false;
     }
     struct buf b = {0};
-    put_string(&b, 1, internal);
-    put_string(&b, 2, SPAN_LIT("1"));
-    put_string(&b, 3, work.id);
+    si_proto_put_string(&b, 1, internal);
+    si_proto_put_string(&b, 2, SPAN_LIT("1"));
+    si_proto_put_string(&b, 3, work.id);
     buf_span(&b, work.outputs);
     if (!c->reply.body.n) {
         grpc_head(c, is_triton(m));
@@ -471,16 +462,16 @@ static void grpc_metadata(struct si_world *w, struct si_call *c, struct span mes
     if (!grpc_find(w, c, message, internal, &name, &m))
         return;
     struct buf b = {0};
-    put_string(&b, 1, name);
+    si_proto_put_string(&b, 1, name);
     for (uint32_t i = 0; i < m.type->input_count; i++) {
         const struct mt_tensor *t = &m.type->inputs[i];
         struct buf tensor = {0}, shape = {0};
-        put_string(&tensor, 1, span_str(t->name));
-        put_string(&tensor, 2, span_str(pay_type_names[t->type]));
+        si_proto_put_string(&tensor, 1, span_str(t->name));
+        si_proto_put_string(&tensor, 2, span_str(pay_type_names[t->type]));
         for (int d = 0; d < 4 && t->dims[d]; d++)
             buf_varint(&shape, (uint64_t)(int64_t)t->dims[d]);
-        put_string(&tensor, 3, buf_view(&shape));
-        put_string(&b, 4, buf_view(&tensor));
+        si_proto_put_string(&tensor, 3, buf_view(&shape));
+        si_proto_put_string(&b, 4, buf_view(&tensor));
         buf_done(&tensor);
         buf_done(&shape);
     }
@@ -503,8 +494,8 @@ static void grpc_model_ready(struct si_world *w, struct si_call *c, struct span 
 static void grpc_server_metadata(struct si_call *c)
 {
     struct buf b = {0};
-    put_string(&b, 1, SPAN_LIT("mlserver"));
-    put_string(&b, 2, SPAN_LIT("1.7.1"));
+    si_proto_put_string(&b, 1, SPAN_LIT("mlserver"));
+    si_proto_put_string(&b, 2, SPAN_LIT("1.7.1"));
     grpc_head(c, false);
     reply_proto(c, &b);
 }
@@ -514,9 +505,10 @@ static void grpc_index(struct si_world *w, struct si_call *c)
     struct buf b = {0};
     for (size_t i = 0; i < w->catalog.model_count; i++) {
         struct buf entry = {0};
-        put_string(&entry, 1, si_internal_name(&c->arena, &w->catalog.models[i]));
-        put_string(&entry, 3, SPAN_LIT("READY"));
-        put_string(&b, 1, buf_view(&entry));
+        si_proto_put_string(&entry, 1,
+                            si_internal_name(&c->arena, &w->catalog.models[i]));
+        si_proto_put_string(&entry, 3, SPAN_LIT("READY"));
+        si_proto_put_string(&b, 1, buf_view(&entry));
         buf_done(&entry);
     }
     grpc_head(c, false);

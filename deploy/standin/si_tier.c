@@ -170,6 +170,15 @@ struct span si_proto_flag(struct arena *a, bool flag)
     return flag ? arena_dup(a, SPAN_LIT("\x08\x01")) : (struct span){0};
 }
 
+void si_proto_put_string(struct buf *b, uint32_t field, struct span s)
+{
+    if (!s.n)
+        return;
+    buf_varint(b, (uint64_t)field << 3 | 2);
+    buf_varint(b, s.n);
+    buf_span(b, s);
+}
+
 struct span si_proto_string(struct span message, uint32_t field)
 {
     struct cursor c = cursor_of(message);

@@ -105,6 +105,8 @@ void si_grpc_reply_message(struct si_call *c, struct span message);
 
 /* ServerReadyResponse, ModelReadyResponse and ServerLiveResponse are alike. */
 struct span si_proto_flag(struct arena *a, bool flag);
+/* Appends a string field; an empty string is left out. */
+void si_proto_put_string(struct buf *b, uint32_t field, struct span s);
 /* The first string with that field number at the top level; empty when absent. */
 struct span si_proto_string(struct span message, uint32_t field);
 

@@ -914,9 +914,16 @@ static void declared_names_replace_the_rule(void **state)
     struct err e = {0};
     check_ok(si_catalog_types(&c, "iris,tfsimple_string", 2, &e), &e);
     check_ok(si_catalog_model(&c, "box=echo:12", &e), &e);
-    assert_true(si_catalog_find(&c, SPAN_LIT("tfsimple-string1"), &m));
-    assert_false(si_catalog_find(&c, SPAN_LIT("iris2"), &m));
-    assert_true(si_catalog_find_internal(&c, SPAN_LIT("box_12"), &m));
+    for (int sorted = 0; sorted < 2; sorted++) {
+        assert_true(si_catalog_find(&c, SPAN_LIT("tfsimple-string1"), &m));
+        check_str(m.type->name, "tfsimple_string");
+        assert_true(si_catalog_find(&c, SPAN_LIT("iris0"), &m));
+        assert_true(si_catalog_find(&c, SPAN_LIT("iris1"), &m));
+        assert_false(si_catalog_find(&c, SPAN_LIT("iris2"), &m));
+        assert_false(si_catalog_find(&c, SPAN_LIT("iris"), &m));
+        assert_true(si_catalog_find_internal(&c, SPAN_LIT("box_12"), &m));
+        si_catalog_ready(&c);
+    }
     check_int(si_catalog_model(&c, "box=iris", &e), ==, ERR_USAGE);
     check_str_has(e.text, "model 'box' is declared twice");
     err_clear(&e);
