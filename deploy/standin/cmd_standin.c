@@ -173,7 +173,7 @@ static const struct opt_cmd standin_cmd = {
 
 const struct opt_cmd *const dep_standin_docs[] = {&standin_cmd, NULL};
 
-/* --- stopping --------------------------------------------------------------------- */
+/* --- stopping ------------------------------------------------------------------ */
 
 static volatile sig_atomic_t stop_asked;
 static struct ev *stop_loop; /* to be woken; set while handlers are installed */
@@ -202,7 +202,7 @@ static void release_signals(void)
     stop_loop = NULL;
 }
 
-/* --- configuration ---------------------------------------------------------------- */
+/* --- configuration ------------------------------------------------------------- */
 
 static int fill_catalog(const struct standin_config *cfg, struct si_catalog *c,
                         struct err *e)
@@ -268,7 +268,7 @@ static int parse_stall(const char *text, struct si_host *h, struct err *e)
     return 0;
 }
 
-/* --- listening -------------------------------------------------------------------- */
+/* --- listening ----------------------------------------------------------------- */
 
 /* Lines "TIER.PROTOCOL=ADDRESS"; the pipeline gateway is named by both its tiers. */
 static void name_address(struct buf *lines, const struct si_tier *t,
@@ -368,7 +368,7 @@ static int announce(const struct standin_config *cfg, struct buf *lines, struct 
     return rc;
 }
 
-/* --- running ---------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------- */
 
 static void print_summary(const struct si_core *core, const struct si_host *h)
 {

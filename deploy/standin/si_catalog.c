@@ -14,7 +14,7 @@ void si_catalog_done(struct si_catalog *c)
     memset(c, 0, sizeof *c);
 }
 
-/* --- names by rule ---------------------------------------------------------------- */
+/* --- names by rule ------------------------------------------------------------- */
 
 /* How much of name spells the type, with '-' for '_' allowed; 0 when it does not. */
 static size_t spells(struct span name, const char *type)
@@ -93,7 +93,7 @@ static bool pipeline_by_rule(const struct si_catalog *c, struct span name,
     return is_ordinal(ordinal) && si_catalog_find(c, chain->steps[0], &m);
 }
 
-/* --- lookups ---------------------------------------------------------------------- */
+/* --- lookups ------------------------------------------------------------------- */
 
 static int compare_names(struct span a, struct span b)
 {
@@ -187,7 +187,7 @@ const struct si_chain *si_catalog_find_experiment(const struct si_catalog *c,
     return find_chain(c->experiments, c->experiment_count, name);
 }
 
-/* --- declarations ----------------------------------------------------------------- */
+/* --- declarations -------------------------------------------------------------- */
 
 /* A slot more in *array, zeroed. */
 static void *grow(void *array, size_t count, size_t *cap, size_t size, struct err *e)

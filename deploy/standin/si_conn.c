@@ -36,8 +36,7 @@ static void feed(struct si_conn *conn, struct span bytes)
         si_h1_feed(conn, bytes);
 }
 
-/* Collects the first bytes until they differ from HTTP/2's preface, or are all of it.
- */
+/* Collects the first bytes until they differ from HTTP/2's preface or are it. */
 static void sniff(struct si_conn *conn, struct span bytes)
 {
     struct err e = {0};

@@ -101,8 +101,7 @@ static void put_back(struct si_exchange *ex)
     core->unused = ex;
 }
 
-/* --- calls that fly through the gateway, by key ------------------------------------
- */
+/* --- calls that fly through the gateway, by key -------------------------------- */
 
 static struct si_exchange **bucket_of(struct si_core *core, struct span key)
 {
@@ -176,7 +175,7 @@ static bool land(struct si_exchange *ex)
     return true;
 }
 
-/* --- answering -------------------------------------------------------------------- */
+/* --- answering ----------------------------------------------------------------- */
 
 static void note_answer(struct si_exchange *ex)
 {
@@ -255,7 +254,7 @@ static void finish(struct si_exchange *ex)
     answer(ex);
 }
 
-/* --- serving ---------------------------------------------------------------------- */
+/* --- serving ------------------------------------------------------------------- */
 
 static void extra_over(struct ev *ev, void *arg)
 {

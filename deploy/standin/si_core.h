@@ -43,8 +43,7 @@ struct si_exchange;
 /* How the core talks to the connection that an exchange came from. None may free the
  * exchange before it returns; all may mark the connection for closing. */
 struct si_wire {
-    /* The reply goes out (with the exchange's fault); then the exchange is the wire's.
-     */
+    /* The reply goes out, with the exchange's fault; then ex is the wire's. */
     void (*answer)(struct si_exchange *ex);
     /* The call ends without an answer: connection or stream is cut. */
     void (*cut)(struct si_exchange *ex);
@@ -79,8 +78,8 @@ struct si_exchange {
 #define SI_FLYING 1024u
 
 struct si_counts {
-    uint64_t requests, answered,
-        failed; /* failed: answered with HTTP >= 400 or a gRPC code */
+    uint64_t requests, answered;
+    uint64_t failed; /* of the answered: with HTTP >= 400 or a gRPC code */
     uint64_t faults[SI_FAULT_COUNT];
     uint64_t hung, cut, abandoned; /* abandoned: the client went before the answer */
     uint64_t connections;
@@ -105,8 +104,7 @@ void si_core_init(struct si_core *core, const struct si_core_options *o, struct 
                   struct si_world *world);
 void si_core_done(struct si_core *core); /* after all connections are gone */
 
-/* For the wire: a new exchange whose first byte was read at `at`; NULL: out of memory.
- */
+/* For the wire: an exchange whose first byte was read at `at`; NULL: no memory. */
 struct si_exchange *si_core_take(struct si_core *core, const struct si_tier *tier,
                                  const struct si_wire *wire, void *conn,
                                  uint32_t conn_ordinal, struct clk_mono at);

@@ -23,7 +23,7 @@ struct route {
     struct span name; /* as the client wrote it: "iris", "p.pipeline" */
 };
 
-/* --- local replies ---------------------------------------------------------------- */
+/* --- local replies ------------------------------------------------------------- */
 
 static void local_reply(struct si_world *w, struct si_call *c, uint16_t status,
                         struct span text)
@@ -67,7 +67,7 @@ static void not_found(struct si_world *w, struct si_call *c)
     local_reply(w, c, 404, (struct span){0});
 }
 
-/* --- routes ----------------------------------------------------------------------- */
+/* --- routes -------------------------------------------------------------------- */
 
 /* Draws a candidate by weight, or takes the one that x-seldon-route names. */
 static bool experiment_route(struct si_world *w, struct si_call *c,
@@ -162,7 +162,7 @@ static struct span prepare(struct si_call *c, const struct route *route)
     return si_text(a, ":%.*s:", SPAN_ARG(internal));
 }
 
-/* --- answers ---------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------- */
 
 /* Lower case, and the lines of x-request-id as one. */
 static void fold_fields(struct si_fields *f, struct arena *a)

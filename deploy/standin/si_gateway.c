@@ -51,7 +51,7 @@ static void go_reply(struct si_world *w, struct si_call *c, uint16_t status,
                       SPAN_LIT("text/plain; charset=utf-8"));
 }
 
-/* --- running pipelines ------------------------------------------------------------ */
+/* --- running pipelines --------------------------------------------------------- */
 
 struct run {
     struct si_chain chain; /* for a model: itself alone */
@@ -176,15 +176,14 @@ static struct span step_error(struct si_call *c, const struct run *run)
                    (const char *)text.p);
 }
 
-/* --- headers of an answer --------------------------------------------------------- */
+/* --- headers of an answer ------------------------------------------------------ */
 
 static bool is_x_header(struct span name)
 {
     return name.n > 2 && (name.p[0] | 32) == 'x' && name.p[1] == '-';
 }
 
-/* The id that the caller sent or that is made for it, and the Kafka key made from it.
- */
+/* The id that the caller sent, or a new one, and the Kafka key made from it. */
 static void make_key(struct si_world *w, struct si_call *c, const struct target *t,
                      struct span *id)
 {
@@ -237,7 +236,7 @@ static struct span answering_model(struct si_call *c, const struct run *run,
                        : si_internal_name(&c->arena, &run->models[0]);
 }
 
-/* --- REST ------------------------------------------------------------------------- */
+/* --- REST ---------------------------------------------------------------------- */
 
 static struct span rest_body(struct si_call *c, const struct run *run,
                              const struct target *t)
@@ -340,7 +339,7 @@ void si_gateway_rest(struct si_world *w, struct si_call *c)
     }
 }
 
-/* --- gRPC ------------------------------------------------------------------------- */
+/* --- gRPC ---------------------------------------------------------------------- */
 
 static void grpc_answer(struct si_call *c, const struct run *run,
                         const struct target *t)
@@ -355,7 +354,7 @@ static void grpc_answer(struct si_call *c, const struct run *run,
                   SPAN_LIT("application/grpc"));
     add_kafka_headers(c, run, t);
     si_fields_add(&c->reply.fields, &c->arena, SPAN_LIT("x-request-id"), c->flight_key);
-    si_grpc_reply_message(c, buf_view(&b));
+    si_grpc_reply_one(c, buf_view(&b));
     c->reply.grpc_has_message = true;
     buf_done(&b);
 }
@@ -398,7 +397,7 @@ static void grpc_flag(struct si_call *c, bool flag)
 {
     si_fields_add(&c->reply.fields, &c->arena, SPAN_LIT("content-type"),
                   SPAN_LIT("application/grpc"));
-    si_grpc_reply_message(c, si_proto_flag(&c->arena, flag));
+    si_grpc_reply_one(c, si_proto_flag(&c->arena, flag));
     c->reply.grpc_has_message = true;
 }
 
@@ -415,7 +414,8 @@ static void grpc_model_ready(struct si_world *w, struct si_call *c, struct span 
 void si_gateway_grpc(struct si_world *w, struct si_call *c)
 {
     struct span method = si_grpc_method(c->request.target), message;
-    bool has_message = si_grpc_message(c->request.body, 0, &message);
+    struct cursor body = cursor_of(c->request.body);
+    bool has_message = si_grpc_next(&body, &message);
     bool infer = span_eq_str(method, "ModelInfer");
     bool model_ready = span_eq_str(method, "ModelReady");
     bool server_ready =

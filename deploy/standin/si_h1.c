@@ -31,7 +31,7 @@ void si_h1_done(struct si_conn *conn)
     buf_done(&conn->h1.pending);
 }
 
-/* --- requests --------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------------ */
 
 /* The parser's head moves with the next message, and a call can outlive its connection:
  * the head is copied once and the spans follow. */
@@ -158,7 +158,7 @@ void si_h1_eof(struct si_conn *conn)
         conn->ending = true;
 }
 
-/* --- replies ---------------------------------------------------------------------- */
+/* --- replies ------------------------------------------------------------------- */
 
 static const char *reason(uint16_t status)
 {

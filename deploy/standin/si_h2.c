@@ -22,7 +22,7 @@ struct si_h2 {
 
 static const struct si_wire h2_wire;
 
-/* --- requests --------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------------ */
 
 static struct si_exchange *exchange_of(nghttp2_session *session, int32_t stream)
 {
@@ -131,7 +131,7 @@ static int on_close(nghttp2_session *session, int32_t stream, uint32_t error,
     return 0;
 }
 
-/* --- session ---------------------------------------------------------------------- */
+/* --- session ------------------------------------------------------------------- */
 
 static int set_callbacks(nghttp2_session_callbacks **cb)
 {
@@ -186,8 +186,7 @@ void si_h2_done(struct si_conn *conn)
 {
     if (!conn->h2)
         return;
-    /* Deleting a session closes no streams: their calls are found among those in use.
-     */
+    /* Deleting a session closes no streams: their calls are among those in use. */
     for (struct si_exchange *ex = conn->core->in_use, *next; ex; ex = next) {
         next = ex->next;
         if (ex->conn == conn)
@@ -232,7 +231,7 @@ void si_h2_pump(struct si_conn *conn)
         conn->ending = true;
 }
 
-/* --- replies ---------------------------------------------------------------------- */
+/* --- replies ------------------------------------------------------------------- */
 
 #define NV_MAX (FIELDS_MAX + 8)
 

@@ -49,7 +49,7 @@ static void wake(struct si_conn *conn, void *arg)
     mark(arg);
 }
 
-/* --- closing ---------------------------------------------------------------------- */
+/* --- closing ------------------------------------------------------------------- */
 
 static void close_socket(struct si_socket *s)
 {
@@ -111,7 +111,7 @@ static void idle_check(struct ev *ev, void *arg)
     s->timer = ev_timer_at(ev, clk_mono_add(now, idle_ns - quiet), idle_check, s);
 }
 
-/* --- reading and writing ---------------------------------------------------------- */
+/* --- reading and writing ------------------------------------------------------- */
 
 static void want(struct si_socket *s, unsigned events)
 {
@@ -190,7 +190,7 @@ static void on_socket(struct ev *ev, int fd, unsigned events, void *arg)
     }
 }
 
-/* --- accepting -------------------------------------------------------------------- */
+/* --- accepting ----------------------------------------------------------------- */
 
 static bool add_socket(struct si_listener *l, int fd)
 {
@@ -364,8 +364,7 @@ int si_host_listen(struct si_host *h, const struct si_tier *tier, enum si_speaks
     return 0;
 }
 
-/* --- stalls, and the end of a turn -------------------------------------------------
- */
+/* --- stalls, and the end of a turn --------------------------------------------- */
 
 static void stall(struct ev *ev, void *arg)
 {

@@ -12,8 +12,7 @@ void si_fields_add(struct si_fields *f, struct arena *a, struct span name,
         uint32_t cap = f->cap ? f->cap * 2 : 24;
         struct op_header *v = arena_alloc(a, cap * sizeof *v);
         if (!v)
-            return; /* the client sees a field less; the next allocation tells the same
-                     */
+            return; /* the client sees a field less */
         if (f->n)
             memcpy(v, f->v, f->n * sizeof *v);
         f->v = v;

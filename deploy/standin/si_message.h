@@ -38,8 +38,7 @@ struct span si_fields_get(const struct si_fields *f, const char *name);
 enum si_fate {
     SI_ANSWERED, /* the answer below goes out */
     SI_HANGS,    /* nothing ever goes out */
-    SI_DROPPED,  /* the connection (HTTP/1) or stream (HTTP/2) is cut without an answer
-                  */
+    SI_DROPPED,  /* connection (HTTP/1) or stream (HTTP/2) is cut, unanswered */
 };
 
 struct si_request {

@@ -16,7 +16,7 @@ static bool is_triton(const struct si_model *m)
     return strcmp(m->type->server, "triton") == 0;
 }
 
-/* --- REST ------------------------------------------------------------------------- */
+/* --- REST ---------------------------------------------------------------------- */
 
 /* uvicorn's order: date, server, then what the application set. */
 static void mlserver_head(struct si_world *w, struct si_call *c,
@@ -360,7 +360,7 @@ void si_server_rest(struct si_world *w, struct si_call *c)
     si_server_rest_as(w, c, (struct span){0});
 }
 
-/* --- gRPC ------------------------------------------------------------------------- */
+/* --- gRPC ---------------------------------------------------------------------- */
 
 static void grpc_head(struct si_call *c, bool triton)
 {
@@ -374,12 +374,12 @@ static void grpc_head(struct si_call *c, bool triton)
 static void grpc_flag(struct si_call *c, bool flag)
 {
     grpc_head(c, false);
-    si_grpc_reply_message(c, si_proto_flag(&c->arena, flag));
+    si_grpc_reply_one(c, si_proto_flag(&c->arena, flag));
 }
 
 static void reply_proto(struct si_call *c, struct buf *b)
 {
-    si_grpc_reply_message(c, buf_view(b));
+    si_grpc_reply_one(c, buf_view(b));
     buf_done(b);
 }
 
@@ -392,10 +392,11 @@ static void grpc_failed(struct si_call *c, const struct si_model *m,
     si_reply_grpc(c, code, arena_dup(&c->arena, work->text));
 }
 
-/* One message of ModelInfer or ModelStreamInfer; false after a failure. */
+/* Answers one message of ModelInfer or ModelStreamInfer into *answers; false after a
+ * failure, which is the reply then. */
 static bool grpc_infer_one(struct si_world *w, struct si_call *c,
                            const struct si_model *m, struct span internal,
-                           struct span message)
+                           struct span message, struct buf *answers)
 {
     struct si_work work;
     struct err e = {0};
@@ -407,18 +408,19 @@ static bool grpc_infer_one(struct si_world *w, struct si_call *c,
         grpc_failed(c, m, &work);
         return false;
     }
-    struct buf b = {0};
-    si_proto_put_string(&b, 1, internal);
-    si_proto_put_string(&b, 2, SPAN_LIT("1"));
-    si_proto_put_string(&b, 3, work.id);
-    buf_span(&b, work.outputs);
-    if (!c->reply.body.n) {
+    if (!answers->n) {
         grpc_head(c, is_triton(m));
         if (!is_triton(m))
             add_ce(&c->reply.trailers, &c->arena, internal,
                    arena_dup(&c->arena, work.id));
     }
-    reply_proto(c, &b);
+    struct buf b = {0};
+    si_proto_put_string(&b, 1, internal);
+    si_proto_put_string(&b, 2, SPAN_LIT("1"));
+    si_proto_put_string(&b, 3, work.id);
+    buf_span(&b, work.outputs);
+    si_grpc_put(answers, buf_view(&b));
+    buf_done(&b);
     return true;
 }
 
@@ -433,25 +435,40 @@ static bool grpc_find(struct si_world *w, struct si_call *c, struct span message
     return false;
 }
 
-static void grpc_infer(struct si_world *w, struct si_call *c, struct span internal,
-                       bool stream)
+static bool grpc_infer_all(struct si_world *w, struct si_call *c, struct span internal,
+                           bool stream, struct buf *answers)
 {
+    struct cursor body = cursor_of(c->request.body);
     struct span message, name;
     struct si_model m;
-    c->reply.served = true;
-    for (uint32_t i = 0; si_grpc_message(c->request.body, i, &message); i++) {
+    while (si_grpc_next(&body, &message)) {
         if (!grpc_find(w, c, message, internal, &name, &m))
-            return;
+            return false;
         if (c->mishap.status) {
             si_reply_grpc(c, si_code_of_status(c->mishap.status),
                           SPAN_LIT("injected by the stand-in"));
-            return;
+            return false;
         }
-        if (!grpc_infer_one(w, c, &m, name, message) || !stream)
-            return;
+        if (!grpc_infer_one(w, c, &m, name, message, answers))
+            return false;
+        if (!stream)
+            return true;
     }
-    if (!c->reply.body.n) /* a call without a message is never answered */
-        c->reply.fate = SI_HANGS;
+    return true;
+}
+
+static void grpc_infer(struct si_world *w, struct si_call *c, struct span internal,
+                       bool stream)
+{
+    struct buf answers = {0};
+    c->reply.served = true;
+    if (grpc_infer_all(w, c, internal, stream, &answers)) {
+        if (answers.n)
+            si_grpc_reply(c, buf_view(&answers));
+        else
+            c->reply.fate = SI_HANGS; /* a call without a message is never answered */
+    }
+    buf_done(&answers);
 }
 
 static void grpc_metadata(struct si_world *w, struct si_call *c, struct span message,
@@ -532,7 +549,8 @@ void si_server_grpc_as(struct si_world *w, struct si_call *c, struct span intern
     bool infer = span_eq_str(method, "ModelInfer");
     bool stream =
         span_eq_str(method, "ModelStreamInfer") && w->release != SI_RELEASE_2_8;
-    bool has_message = si_grpc_message(c->request.body, 0, &message);
+    struct cursor body = cursor_of(c->request.body);
+    bool has_message = si_grpc_next(&body, &message);
     if (infer || stream)
         grpc_infer(w, c, internal, stream);
     else if (!has_message)

@@ -90,7 +90,7 @@ int64_t si_service_draw(const struct si_service *s, uint64_t key)
     return si_service_quantile(s, ((double)cell + 0.5) * 0x1p-53);
 }
 
-/* --- parsing ---------------------------------------------------------------------- */
+/* --- parsing ------------------------------------------------------------------- */
 
 static int duration_of(struct span s, int64_t *ns, struct err *e)
 {

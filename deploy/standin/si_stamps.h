@@ -46,8 +46,7 @@ struct si_stamps {
     size_t stall_count, stall_cap;
 };
 
-/* A new stamp, zeroed, to be filled; stays where it is. NULL when off or out of memory.
- */
+/* A new zeroed stamp, which stays where it is. NULL when off or out of memory. */
 struct si_stamp *si_stamps_add(struct si_stamps *s);
 void si_stamps_stall(struct si_stamps *s, int64_t from_ns, int64_t until_ns);
 int si_stamps_write(const struct si_stamps *s, const char *path,

@@ -19,7 +19,6 @@ const struct si_tier si_tiers[SI_TIER_COUNT] = {
                   .http_at = "127.0.0.1:9000",
                   .grpc_at = NULL,
                   .one_port = true,
-                  .refuses_http10 = true,
                   .times_out = true,
                   .h2_streams = 1024,
                   .h2_window = 16777216,
@@ -90,7 +89,7 @@ struct span si_world_date(struct si_world *w, struct arena *a)
     return arena_dup(a, span_str(w->date));
 }
 
-/* --- paths ------------------------------------------------------------------------ */
+/* --- paths --------------------------------------------------------------------- */
 
 static struct span until(struct span s, const char *stops)
 {
@@ -120,7 +119,7 @@ bool si_path_split(struct span target, struct si_path *path)
     return path->name.n > 0;
 }
 
-/* --- gRPC ------------------------------------------------------------------------- */
+/* --- gRPC ---------------------------------------------------------------------- */
 
 struct span si_grpc_method(struct span path)
 {
@@ -129,40 +128,34 @@ struct span si_grpc_method(struct span path)
                                       : (struct span){0};
 }
 
-bool si_grpc_message(struct span body, uint32_t i, struct span *message)
+bool si_grpc_next(struct cursor *body, struct span *message)
 {
-    struct cursor c = cursor_of(body);
-    for (;; i--) {
-        uint8_t compressed = cursor_u8(&c);
-        struct span m = cursor_take(&c, cursor_u32_be(&c));
-        if (c.bad || compressed)
-            return false;
-        if (i == 0) {
-            *message = m;
-            return true;
-        }
-    }
+    uint8_t compressed = cursor_u8(body);
+    *message = cursor_take(body, cursor_u32_be(body));
+    return !body->bad && !compressed;
 }
 
-void si_grpc_reply_message(struct si_call *c, struct span message)
+void si_grpc_put(struct buf *out, struct span message)
 {
-    struct si_reply *r = &c->reply;
-    size_t n = r->body.n + 5 + message.n;
-    uint8_t *p = arena_alloc(&c->arena, n);
-    if (!p)
-        return;
-    if (r->body.n)
-        memcpy(p, r->body.p, r->body.n);
-    uint8_t *prefix = p + r->body.n;
-    prefix[0] = 0;
-    for (int i = 0; i < 4; i++)
-        prefix[1 + i] = (uint8_t)(message.n >> (24 - 8 * i));
-    if (message.n)
-        memcpy(prefix + 5, message.p, message.n);
-    r->body = span_of(p, n);
-    r->fate = SI_ANSWERED;
-    r->status = 200;
-    r->grpc_status = SI_OK;
+    buf_u8(out, 0);
+    buf_u32_be(out, (uint32_t)message.n);
+    buf_span(out, message);
+}
+
+void si_grpc_reply(struct si_call *c, struct span messages)
+{
+    c->reply.body = arena_dup(&c->arena, messages);
+    c->reply.fate = SI_ANSWERED;
+    c->reply.status = 200;
+    c->reply.grpc_status = SI_OK;
+}
+
+void si_grpc_reply_one(struct si_call *c, struct span message)
+{
+    struct buf framed = {0};
+    si_grpc_put(&framed, message);
+    si_grpc_reply(c, buf_view(&framed));
+    buf_done(&framed);
 }
 
 struct span si_proto_flag(struct arena *a, bool flag)
@@ -213,7 +206,7 @@ int si_code_of_status(uint16_t status)
     }
 }
 
-/* --- names and ids ---------------------------------------------------------------- */
+/* --- names and ids ------------------------------------------------------------- */
 
 struct span si_uuid(struct si_world *w, struct arena *a)
 {
@@ -252,7 +245,7 @@ void si_own_failure(struct si_call *c, const struct err *e)
         si_reply_rest(c, 500, "text/plain", text);
 }
 
-/* --- Go's header maps ------------------------------------------------------------- */
+/* --- Go's header maps ---------------------------------------------------------- */
 
 static struct span canonical(struct arena *a, struct span name)
 {

@@ -61,7 +61,6 @@ struct si_tier {
     const char *http_at, *grpc_at; /* ports of SCv2's docker compose, on loopback */
     bool one_port;       /* HTTP/1.1, h2c and gRPC are told apart by preface */
     int64_t idle_ns;     /* a quiet HTTP/1.1 connection is closed; 0: never */
-    bool refuses_http10; /* 426 */
     bool times_out;      /* silent streams end after --stream-timeout */
     uint32_t h2_streams; /* SETTINGS_MAX_CONCURRENT_STREAMS; 0: not sent */
     uint32_t h2_window, h2_frame, h2_connection_window;
@@ -70,8 +69,7 @@ struct si_tier {
 
 enum { SI_ENVOY, SI_RPROXY, SI_SERVER, SI_GATEWAY, SI_TIER_COUNT };
 extern const struct si_tier si_tiers[SI_TIER_COUNT];
-/* By name; "modelgateway" is the pipeline gateway, through which models are called too.
- */
+/* By name; "modelgateway" is the pipeline gateway: models are called there too. */
 const struct si_tier *si_tier_find(const char *name);
 
 /* The hops. */
@@ -87,7 +85,7 @@ void si_server_grpc_as(struct si_world *w, struct si_call *c, struct span intern
 /* What envoy answers to a call that has been silent for too long. */
 void si_envoy_stream_timeout(struct si_world *w, struct si_call *c);
 
-/* --- what hops share -------------------------------------------------------------- */
+/* --- what hops share ----------------------------------------------------------- */
 
 /* "/v2/models/NAME/REST" in parts; version is behind "/versions/", query behind '?'. */
 struct si_path {
@@ -98,10 +96,14 @@ bool si_path_split(struct span target, struct si_path *path); /* false: another 
 
 /* The method of "/inference.GRPCInferenceService/METHOD"; empty for another service. */
 struct span si_grpc_method(struct span path);
-/* Message i of a gRPC body. False when there is none or its prefix is wrong. */
-bool si_grpc_message(struct span body, uint32_t i, struct span *message);
-/* Puts the prefix in front of a message: the reply's body grows by it. */
-void si_grpc_reply_message(struct si_call *c, struct span message);
+/* The next message of a gRPC body. False at its end, or when a prefix is wrong or asks
+ * for decompression. */
+bool si_grpc_next(struct cursor *body, struct span *message);
+/* Appends a message behind its prefix. */
+void si_grpc_put(struct buf *out, struct span message);
+/* The reply is OK, with these messages and their prefixes; or with one without. */
+void si_grpc_reply(struct si_call *c, struct span messages);
+void si_grpc_reply_one(struct si_call *c, struct span message);
 
 /* ServerReadyResponse, ModelReadyResponse and ServerLiveResponse are alike. */
 struct span si_proto_flag(struct arena *a, bool flag);

@@ -51,7 +51,7 @@ static bool is_triton(const struct model_type *type)
     return strcmp(type->server, "triton") == 0;
 }
 
-/* --- encoding outputs ------------------------------------------------------------- */
+/* --- encoding outputs ---------------------------------------------------------- */
 
 /* The sklearn runtime marks its tensors so; seen of iris. */
 static const struct pay_param np_param = {.name = {(const uint8_t *)"content_type", 12},
@@ -173,8 +173,7 @@ static void put_outputs(const struct pay_message *m, enum si_dialect dialect,
     jsonw_end(&w);
 }
 
-/* --- the gateway's own reading of JSON ---------------------------------------------
- */
+/* --- the gateway's own reading of JSON ----------------------------------------- */
 
 /* Whether an element of `data` is of the kind that the datatype's Go type asserts. */
 static bool value_fits(const json_t *v, enum pay_type type)
@@ -237,7 +236,7 @@ static bool gateway_panics(struct span body)
     return panics;
 }
 
-/* --- running ---------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------- */
 
 static int decode(enum si_dialect dialect, struct span body, struct arena *a,
                   struct pay_message *m, struct err *e)
@@ -322,7 +321,7 @@ static int compute(struct si_works *w, const struct model_type *const *steps,
     return buf_check(&w->out, e);
 }
 
-/* --- remembering ------------------------------------------------------------------ */
+/* --- remembering --------------------------------------------------------------- */
 
 static void make_key(const struct model_type *const *steps, uint32_t step_count,
                      enum si_dialect dialect, struct span body, uint64_t key[2])

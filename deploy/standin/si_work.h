@@ -12,9 +12,7 @@
 
 #include "traces/payload/model_type.h"
 
-#define SI_BODY_MAX                                                                    \
-    (64u << 20) /* of a request; more is refused before it gets here                   \
-                 */
+#define SI_BODY_MAX (64u << 20) /* of a request; more is refused earlier */
 
 enum si_dialect {
     SI_JSON_MLSERVER, /* {"name":…,"shape":…,"datatype":…,"parameters":…,"data":…} */

@@ -53,7 +53,7 @@ static void wake(struct si_conn *conn, void *arg)
     (void)arg;
 }
 
-/* --- HTTP/1 ----------------------------------------------------------------------- */
+/* --- HTTP/1 -------------------------------------------------------------------- */
 
 void si_client_open(struct si_client *c, struct si_rig *rig, int tier)
 {
@@ -84,7 +84,7 @@ const char *si_client_got(struct si_client *c)
     return buf_text(&c->got);
 }
 
-/* --- HTTP/2 ----------------------------------------------------------------------- */
+/* --- HTTP/2 -------------------------------------------------------------------- */
 
 static struct si_h2_answer *answer_of(struct si_h2_client *c, int32_t stream)
 {

@@ -89,7 +89,7 @@ static void one_rest(enum si_release release, int tier, const char *request,
     si_rig_close(&rig);
 }
 
-/* --- service and queue ------------------------------------------------------------ */
+/* --- service and queue --------------------------------------------------------- */
 
 static void an_answer_comes_when_its_service_time_is_over(void **state)
 {
@@ -151,8 +151,7 @@ static void a_client_that_goes_leaves_its_worker_busy(void **state)
     si_rig_close(&rig);
 }
 
-/* --- retries, reloads, panics, hangs -----------------------------------------------
- */
+/* --- retries, reloads, panics, hangs ------------------------------------------- */
 
 static void envoy_retries_a_500_for_seconds_and_the_older_one_does_not(void **state)
 {
@@ -434,7 +433,7 @@ static void large_answers_come_chunked_to_who_names_no_encoding(void **state)
     si_rig_close(&rig);
 }
 
-/* --- connections ------------------------------------------------------------------ */
+/* --- connections --------------------------------------------------------------- */
 
 static void pipelined_requests_are_answered_in_order(void **state)
 {
@@ -528,7 +527,7 @@ static void injected_faults_over_http1(void **state)
     }
 }
 
-/* --- gRPC ------------------------------------------------------------------------- */
+/* --- gRPC ---------------------------------------------------------------------- */
 
 #define SERVICE "/inference.GRPCInferenceService/"
 
@@ -700,8 +699,10 @@ static void a_stream_answers_each_message(void **state)
         si_h2_client_call(&c, grpc_fields("ModelStreamInfer", ""), buf_view(&body));
     check_int(status_of(a), ==, 0);
     struct span message;
-    check_true(si_grpc_message(buf_view(&a->body), 2, &message));
-    check_true(!si_grpc_message(buf_view(&a->body), 3, &message));
+    struct cursor answers = cursor_of(buf_view(&a->body));
+    for (int i = 0; i < 3; i++)
+        check_true(si_grpc_next(&answers, &message));
+    check_int(cursor_left(&answers), ==, 0);
     si_h2_client_close(&c);
     si_rig_close(&rig);
     si_rig_open(&rig, "fixed:0ms", NULL, SI_RELEASE_2_8);
@@ -730,6 +731,7 @@ static void injected_faults_over_http2(void **state)
         si_rig_pass(&rig, MS);
         si_h2_client_pump(&c);
         struct span inner;
+        struct cursor answer = cursor_of(buf_view(&a->body));
         check_int(status_of(a), ==,
                   fault == SI_FAULT_ERROR     ? SI_UNAVAILABLE
                   : fault == SI_FAULT_GARBAGE ? SI_OK
@@ -737,7 +739,7 @@ static void injected_faults_over_http2(void **state)
         check_int(a->closed, ==, fault != SI_FAULT_NEVER);
         check_int(a->error != 0, ==, fault == SI_FAULT_CLOSE);
         if (fault == SI_FAULT_GARBAGE)
-            check_true(!si_grpc_message(buf_view(&a->body), 0, &inner));
+            check_true(!si_grpc_next(&answer, &inner));
         /* Other calls of the connection go on. */
         a = si_h2_client_call(&c, grpc_fields("ServerLive", ""), framed("", 0));
         check_int(status_of(a), ==, SI_OK);
@@ -830,7 +832,7 @@ static void a_reset_call_is_given_up_and_its_work_goes_on(void **state)
     si_rig_close(&rig);
 }
 
-/* --- instruments ------------------------------------------------------------------ */
+/* --- instruments --------------------------------------------------------------- */
 
 static void stamps_tell_first_byte_and_answer(void **state)
 {

@@ -50,7 +50,7 @@ static bool starts_with(const char *s, const char *prefix)
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-/* --- reading files ---------------------------------------------------------------- */
+/* --- reading files ------------------------------------------------------------- */
 
 /* The text between the line [section] and the line that starts with '[' behind it. */
 static char *section(struct exchange *x, const char *name, char **end)
@@ -126,7 +126,7 @@ static int tier_of(const char *name)
                                          : SI_GATEWAY;
 }
 
-/* --- comparing -------------------------------------------------------------------- */
+/* --- comparing ----------------------------------------------------------------- */
 
 static int differences;
 static bool used[sizeof allowed / sizeof *allowed];
@@ -226,7 +226,7 @@ static void compare_bodies(const char *file, struct span got, struct span wanted
     differ(file, "body", bytes, a, b);
 }
 
-/* --- sending ---------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------- */
 
 static void send_rest(struct si_rig *rig, const struct exchange *x)
 {

@@ -114,7 +114,7 @@ struct span http1_field(const struct http1_head *h, const char *name)
     return (struct span){0};
 }
 
-/* --- the head --------------------------------------------------------------------- */
+/* --- the head ------------------------------------------------------------------ */
 
 static int parse_version(struct http1_parser *p, struct span s, size_t at,
                          struct err *e)
@@ -374,7 +374,7 @@ static int feed_head(struct http1_parser *p, struct span *in, struct err *e)
     return HTTP1_MORE;
 }
 
-/* --- the body --------------------------------------------------------------------- */
+/* --- the body ------------------------------------------------------------------ */
 
 static int too_big(const struct http1_parser *p, struct err *e)
 {
@@ -517,7 +517,7 @@ static int feed_chunked(struct http1_parser *p, struct span *in, struct err *e)
     return HTTP1_MORE;
 }
 
-/* --- events ----------------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------------- */
 
 static int next_event(struct http1_parser *p, struct span *in, struct span *data,
                       struct err *e)
