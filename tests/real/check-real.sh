@@ -127,7 +127,17 @@ replays() {
     [ "$right" = "$count" ] || fail "$name: $right of $count answers were found right"
     count=$(($("$counter") - before - count))
     [ "$count" -eq 0 ] || fail "$name: the server counted $count requests more than were sent"
+    iris_classes "$name"
     summary "$name" "$report"
+}
+
+# Runs too short to hold an iris operation of each protocol are not asked.
+iris_classes() { # NAME
+    [ "$(jq '[.cells[] | select(.model == "iris") | .operations.due] | min // 0' "$run/$1.json")" -ge 10 ] || return
+    "$program" trace cat "$run/$1.trace" --jsonl >"$run/$1.trace.jsonl"
+    "$program" trace cat "$run/$1.run" --jsonl >"$run/$1.run.jsonl"
+    must "$python" "$real/iris_classes.py" "$run/$1.trace.jsonl" "$run/$1.run.jsonl" \
+        "$run/mlserver/iris.json" && echo "$1: iris classes of $(cat "$run/out") answers are the model's own"
 }
 
 summary() { # NAME REPORT
