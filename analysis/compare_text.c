@@ -100,6 +100,15 @@ static void put_layout(const struct ana_comparison *c, struct buf *out)
         buf_fmt(out, "%*s", LABEL, "");
         ana_text_wrap(out, c->layout.reason, LABEL, LABEL, WIDTH);
     }
+    if (c->attrition) {
+        char text[160];
+        snprintf(text, sizeof text,
+                 "no green verdict: %u runs of A and %u of B were invalid, and a slow "
+                 "target can be what made them so",
+                 c->invalid_runs[0], c->invalid_runs[1]);
+        buf_fmt(out, "%*s", LABEL, "");
+        ana_text_wrap(out, text, LABEL, LABEL, WIDTH);
+    }
 }
 
 /* --- gates ------------------------------------------------------------------------ */
@@ -245,31 +254,42 @@ static void put_explored(const struct ana_comparison *c, struct buf *out)
     }
 }
 
+/* The file without its folders: they are mostly the same. */
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+/* How many of each, then the worst few with their first cause. */
 static void put_health(const struct ana_comparison *c, struct buf *out)
 {
-    size_t shown = 0, other = 0;
+    enum { SHOWN = 4 };
+    size_t counts[ANA_HEALTH_COUNT] = {0}, shown = 0;
 
-    for (size_t i = 0; i < c->run_count; i++) {
-        const struct ana_run *run = &c->runs[i];
-        if (run->health == ANA_VALID)
-            continue;
-        if (shown == 6) {
-            other++;
-            continue;
+    for (size_t i = 0; i < c->run_count; i++)
+        counts[c->runs[i].health]++;
+    label(out, "health");
+    buf_fmt(out, "%zu runs VALID, %zu DEGRADED, %zu INVALID\n", counts[ANA_VALID],
+            counts[ANA_DEGRADED], counts[ANA_UNFIT]);
+    for (int h = ANA_HEALTH_COUNT; h-- > ANA_DEGRADED;)
+        for (size_t i = 0; i < c->run_count && shown < SHOWN; i++) {
+            const struct ana_run *run = &c->runs[c->by_time[i]];
+            struct buf line = {0};
+            if ((int)run->health != h)
+                continue;
+            ana_text_name(&line, file_name(run->path), 40);
+            buf_fmt(&line, " %s: ", ana_health_names[h]);
+            ana_text_name(&line, run->cause_count ? run->causes[0].text : "", 200);
+            buf_fmt(out, "%*s", LABEL, "");
+            ana_text_wrap(out, buf_text(&line), LABEL, LABEL + 2, WIDTH);
+            buf_done(&line);
+            shown++;
         }
-        struct buf line = {0};
-        ana_text_name(&line, run->path, 40);
-        buf_fmt(&line, " %s: ", ana_health_names[run->health]);
-        ana_text_name(&line, run->cause_count ? run->causes[0].text : "", 200);
-        put_wrapped(out, shown++ == 0 ? "health" : "", buf_text(&line));
-        buf_done(&line);
-    }
-    if (other > 0)
-        buf_fmt(out, "%*sand %zu runs more\n", LABEL, "", other);
-    if (shown == 0) {
-        label(out, "health");
-        buf_fmt(out, "all %zu runs VALID\n", c->run_count);
-    }
+    size_t unsound = counts[ANA_DEGRADED] + counts[ANA_UNFIT];
+    if (unsound > shown)
+        buf_fmt(out, "%*sand %zu runs more; --json has them all\n", LABEL, "",
+                unsound - shown);
 }
 
 void ana_compare_text(const struct ana_comparison *c, bool colour, struct buf *out)
