@@ -130,32 +130,70 @@ struct members {
     struct ana_slice *slices; /* scratch, as many */
 };
 
-static int summarize_metric(struct ana_run *run, const struct members *m,
-                            enum ana_metric metric, struct ana_latency *l,
-                            struct err *e)
+static size_t take_slices(const struct members *m, enum ana_metric metric)
 {
     for (size_t i = 0; i < m->count; i++)
         m->slices[i] = (struct ana_slice){m->leaves[i]->column[column_of[metric]],
                                           m->leaves[i]->n};
-    l->q = arena_alloc(&run->arena, run->p_count * sizeof *l->q);
-    if (!l->q)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    return ana_quantiles(m->slices, m->count, metric == ANA_RESPONSE_OK, run->p,
-                         run->p_count, l->q, &l->d, e);
+    return m->count;
 }
 
-static int summarize_cell(struct ana_run *run, const struct members *m,
-                          struct ana_cell *cell, struct err *e)
+/* True when the next of the two ascending lists is the run's own. */
+static bool own_is_next(const struct ana_run *run, size_t own, size_t curve)
 {
+    if (own == run->p_count || curve == ANA_CURVE)
+        return curve == ANA_CURVE;
+    return run->p[own] <= ana_curve_p(curve);
+}
+
+/* The quantiles of the run and those of the curve in one go over the values. */
+static int summarize_with_curve(struct ana_run *run, const struct members *m,
+                                enum ana_metric metric, struct ana_latency *l,
+                                int64_t *curve, struct err *e)
+{
+    size_t n = run->p_count + ANA_CURVE, own = 0, point = 0;
+    uint32_t *p = malloc(n * sizeof *p);
+    int64_t *out = malloc(n * sizeof *out);
+    int rc = p && out ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+
+    for (size_t i = 0; i < n && rc == 0; i++)
+        p[i] = own_is_next(run, own, point) ? run->p[own++] : ana_curve_p(point++);
+    if (rc == 0)
+        rc = ana_quantiles(m->slices, take_slices(m, metric), metric == ANA_RESPONSE_OK,
+                           p, n, out, &l->d, e);
+    own = point = 0;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (own_is_next(run, own, point))
+            l->q[own++] = out[i];
+        else
+            curve[point++] = out[i];
+    }
+    free(out);
+    free(p);
+    return rc;
+}
+
+/* curves: of all operations, one for each metric; NULL for a cell. */
+static int summarize_cell(struct ana_run *run, const struct members *m,
+                          struct ana_cell *cell, int64_t (*curves)[ANA_CURVE],
+                          struct err *e)
+{
+    int rc = 0;
+
     for (size_t i = 0; i < m->count; i++)
         add_counts(&cell->counts, &m->leaves[i]->counts);
-    for (int metric = 0; metric < ANA_METRIC_COUNT; metric++) {
-        int rc = summarize_metric(run, m, (enum ana_metric)metric,
-                                  &cell->latency[metric], e);
-        if (rc < 0)
-            return rc;
+    for (int k = 0; k < ANA_METRIC_COUNT && rc == 0; k++) {
+        enum ana_metric metric = (enum ana_metric)k;
+        struct ana_latency *l = &cell->latency[metric];
+        l->q = arena_alloc(&run->arena, run->p_count * sizeof *l->q);
+        if (!l->q)
+            return err_set(e, ERR_NOMEM, "out of memory");
+        rc = curves ? summarize_with_curve(run, m, metric, l, curves[metric], e)
+                    : ana_quantiles(m->slices, take_slices(m, metric),
+                                    metric == ANA_RESPONSE_OK, run->p, run->p_count,
+                                    l->q, &l->d, e);
     }
-    return 0;
+    return rc;
 }
 
 static int order_leaves(const struct ana_leaf *x, const struct ana_leaf *y, int names)
@@ -227,7 +265,7 @@ static int make_cells(struct ana_run *run, const struct ana_leaf **sorted, size_
         cell->by_type = run->grouped;
         cell->protocol = sorted[i]->protocol;
         cell->tier = sorted[i]->tier;
-        int rc = summarize_cell(run, &m, cell, e);
+        int rc = summarize_cell(run, &m, cell, NULL, e);
         if (rc < 0)
             return rc;
     }
@@ -235,24 +273,6 @@ static int make_cells(struct ana_run *run, const struct ana_leaf **sorted, size_
 }
 
 /* --- all operations --------------------------------------------------------------- */
-
-static int make_curves(struct ana_run *run, const struct members *m, struct err *e)
-{
-    uint32_t p[ANA_CURVE];
-
-    for (size_t i = 0; i < ANA_CURVE; i++)
-        p[i] = ana_curve_p(i);
-    for (int metric = 0; metric < ANA_METRIC_COUNT; metric++) {
-        for (size_t i = 0; i < m->count; i++)
-            m->slices[i] = (struct ana_slice){m->leaves[i]->column[column_of[metric]],
-                                              m->leaves[i]->n};
-        int rc = ana_quantiles(m->slices, m->count, metric == ANA_RESPONSE_OK, p,
-                               ANA_CURVE, run->curve[metric], NULL, e);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
 
 /* How much of the slowest responses is our own lateness: operations at or above p99. */
 static void find_tail_share(struct ana_run *run, const struct members *m)
@@ -281,9 +301,10 @@ struct dealt {
     size_t start[ANA_BLOCKS + 1];
 };
 
-static size_t block_of(const struct ana_run *run, int64_t due)
+/* per_ns: slices in a nanosecond; a multiplication, since there are many to place. */
+static size_t block_of(const struct ana_run *run, int64_t due, double per_ns)
 {
-    size_t b = (size_t)((due - run->first_due_ns) / run->block_ns);
+    size_t b = (size_t)((double)(due - run->first_due_ns) * per_ns);
     return b < run->block_count ? b : run->block_count - 1;
 }
 
@@ -291,6 +312,7 @@ static void deal(const struct ana_run *run, const struct members *m, enum ana_co
                  struct dealt *d)
 {
     size_t at[ANA_BLOCKS] = {0};
+    double per_ns = 1 / (double)run->block_ns;
 
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < m->count; i++) {
@@ -298,7 +320,7 @@ static void deal(const struct ana_run *run, const struct members *m, enum ana_co
             for (size_t k = 0; k < l->n; k++) {
                 if (l->column[c][k] < 0)
                     continue;
-                size_t b = block_of(run, l->column[ANA_COL_DUE][k]);
+                size_t b = block_of(run, l->column[ANA_COL_DUE][k], per_ns);
                 if (pass == 1)
                     d->values[at[b]] = l->column[c][k];
                 at[b]++;
@@ -334,6 +356,20 @@ static void cut_into_blocks(struct ana_run *run)
         (run->last_due_ns - run->first_due_ns) / (int64_t)run->block_count + 1;
 }
 
+static void count_blocks(struct ana_run *run, const struct members *m)
+{
+    double per_ns = 1 / (double)run->block_ns;
+
+    for (size_t i = 0; i < m->count; i++) {
+        int64_t *const *column = m->leaves[i]->column;
+        for (size_t k = 0; k < m->leaves[i]->n; k++) {
+            size_t b = block_of(run, column[ANA_COL_DUE][k], per_ns);
+            run->blocks[b].due++;
+            run->blocks[b].failed += column[ANA_COL_RESPONSE][k] == ANA_INF;
+        }
+    }
+}
+
 static int make_series(struct ana_run *run, const struct members *m, struct err *e)
 {
     struct dealt d = {malloc((run->all.counts.due + 1) * sizeof *d.values), {0}};
@@ -341,13 +377,7 @@ static int make_series(struct ana_run *run, const struct members *m, struct err 
     if (!d.values)
         return err_set(e, ERR_NOMEM, "out of memory");
     cut_into_blocks(run);
-    for (size_t i = 0; i < m->count; i++)
-        for (size_t k = 0; k < m->leaves[i]->n; k++) {
-            struct ana_block *b =
-                &run->blocks[block_of(run, m->leaves[i]->column[ANA_COL_DUE][k])];
-            b->due++;
-            b->failed += m->leaves[i]->column[ANA_COL_RESPONSE][k] == ANA_INF;
-        }
+    count_blocks(run, m);
     deal(run, m, ANA_COL_RESPONSE, &d);
     for (size_t b = 0; b < run->block_count; b++) {
         run->blocks[b].p50 = block_quantile(&d, b, ANA_P(50));
@@ -390,9 +420,7 @@ static int keep_classes(struct ana_scan *s, struct err *e)
 
 static int summarize_all(struct ana_run *run, const struct members *m, struct err *e)
 {
-    int rc = summarize_cell(run, m, &run->all, e);
-    if (rc == 0)
-        rc = make_curves(run, m, e);
+    int rc = summarize_cell(run, m, &run->all, run->curve, e);
     if (rc == 0 && run->first_due_ns != OP_TIME_NONE)
         rc = make_series(run, m, e);
     find_tail_share(run, m);
