@@ -23,7 +23,7 @@ struct config {
     uint64_t seed;
     int inconclusive, not_worse;
     bool json, quiet;
-    const char *html;
+    const char *html, *junit;
 };
 
 static const char *const pass_fail[] = {"fail", "pass", NULL};
@@ -107,6 +107,12 @@ static const struct opt options[] = {
      .arg = "FILE",
      .help =
          "also write a report that stands alone: no scripts, no requests to anywhere"},
+    {.name = "junit",
+     .type = OPT_STR,
+     .at = offsetof(struct config, junit),
+     .arg = "FILE",
+     .help = "also write a JUnit file: a case for each gate, REGRESSED is a failure, "
+             "INCONCLUSIVE is skipped, INVALID is an error"},
     {.name = "quiet",
      .letter = 'q',
      .type = OPT_FLAG,
@@ -364,6 +370,11 @@ static int tell(const struct ana_comparison *c, const struct config *config,
     if (config->html) {
         ana_compare_html(c, &out);
         rc = ana_write_file(config->html, &out, e);
+        buf_reset(&out);
+    }
+    if (rc == 0 && config->junit) {
+        ana_compare_junit(c, &out);
+        rc = ana_write_file(config->junit, &out, e);
         buf_reset(&out);
     }
     if (rc == 0) {

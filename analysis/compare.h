@@ -171,5 +171,6 @@ void ana_compare_text(const struct ana_comparison *c, bool colour, struct buf *o
 void ana_compare_line(const struct ana_comparison *c, struct buf *out); /* --quiet */
 void ana_compare_json(const struct ana_comparison *c, struct buf *out);
 void ana_compare_html(const struct ana_comparison *c, struct buf *out);
+void ana_compare_junit(const struct ana_comparison *c, struct buf *out);
 
 #endif

@@ -96,7 +96,7 @@ expect 3 "$REPRISE" report cut.run --json
 same "$(jq -r '.health.verdict, .file.complete, (.operations.due > 0), (.file.fault.byte > 0)' out | paste -sd' ')" \
     "INVALID false true true"
 mkdir mixed && cp same/*.run mixed/ && head -c 20000 same/03-A.run >mixed/03-A.run
-compare 0 mixed; out_has "mixed/03-A.run INVALID"; out_has "9 pairs"
+compare 0 mixed; out_has "03-A.run INVALID"; out_has "9 pairs"
 
 # A full disk (where the system has a device that plays one) is an error, not silence.
 if [ -w /dev/full ]; then
@@ -120,5 +120,22 @@ grep -qF '<b>base' page.html && fail "a name was not escaped"
 grep -qF '&lt;b&gt;base&lt;/b&gt;' page.html || fail "the name of the arm is missing"
 LC_ALL=C grep -q $'\033' page.html out && fail "an escape sequence came through"
 same "$(wc -c <page.html | awk '{print ($1 < 300000)}')" 1 "size of the page"
+
+# --- JUnit: one case a gate, never two results in one; an invalid session is one error ---
+compare 1 tail --junit junit.xml
+python3 - junit.xml <<'PY' || fail "junit.xml is not as it should be"
+import sys, xml.etree.ElementTree as e
+suites = e.parse(sys.argv[1]).getroot()
+cases = suites.findall("testsuite/testcase")
+results = [[r.tag for r in c if r.tag != "system-out"] for c in cases]
+assert [c.get("name") for c in cases] == ["response p50", "response p95", "response p99", "error rate"]
+assert results == [[], [], ["failure"], []], results
+assert suites.get("failures") == "1" and suites.get("tests") == "4"
+assert "90 % CI" in cases[2].find("failure").text
+PY
+compare 3 unfit --junit junit.xml
+grep -qF '<error message="INVALID">' junit.xml || fail "an invalid session is no error in JUnit"
+compare 2 single --junit junit.xml
+same "$(grep -c '<skipped' junit.xml)" 4
 
 finish
