@@ -1,0 +1,378 @@
+/*
+ * record.c - see record.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "capture/record.h"
+
+#include <string.h>
+
+#include "traces/payload/v2_json.h"
+#include "traces/payload/v2_proto.h"
+
+#define GRPC_SERVICE "/inference.GRPCInferenceService/"
+
+/* --- headers ---------------------------------------------------------------------- */
+
+static struct span first_header(const struct cap_message *m, const char *name)
+{
+    for (uint32_t i = 0; i < m->header_count; i++)
+        if (span_eq_str(m->headers[i].name, name))
+            return span_trim(m->headers[i].value);
+    return (struct span){0};
+}
+
+/* A value that stands in a stream: empty when it is absurdly long. */
+static struct span short_header(const struct cap_message *m, const char *name)
+{
+    struct span value = first_header(m, name);
+    return value.n <= CAP_VALUE_MAX ? value : (struct span){0};
+}
+
+static struct span last_header(const struct cap_message *m, const char *name)
+{
+    for (uint32_t i = m->header_count; i > 0; i--)
+        if (span_eq_str(m->headers[i - 1].name, name))
+            return span_trim(m->headers[i - 1].value);
+    return (struct span){0};
+}
+
+/* --- names ------------------------------------------------------------------------ */
+
+struct called {
+    struct span name, internal;
+    enum op_resource resource;
+    bool guessed; /* by the message, where headers should have told */
+};
+
+/* Takes "_3" off. */
+static void strip_version(struct called *c)
+{
+    size_t at = c->name.n;
+    while (at > 0 && c->name.p[at - 1] >= '0' && c->name.p[at - 1] <= '9')
+        at--;
+    if (at < 2 || at == c->name.n || c->name.p[at - 1] != '_')
+        return;
+    c->internal = span_sub(c->name, at, c->name.n);
+    c->name = span_sub(c->name, 0, at - 1);
+}
+
+/* A name as headers spell it: with a suffix that says what it is. */
+static bool called_by(struct span value, struct called *c)
+{
+    static const struct {
+        const char *suffix;
+        enum op_resource resource;
+    } forms[] = {{".pipeline", OP_PIPELINE},
+                 {".model", OP_MODEL},
+                 {".experiment", OP_EXPERIMENT}};
+    if (value.n == 0)
+        return false;
+    c->name = value;
+    c->resource = OP_MODEL;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (span_ends(value, forms[i].suffix)) {
+            c->name = span_sub(value, 0, value.n - strlen(forms[i].suffix));
+            c->resource = forms[i].resource;
+            break;
+        }
+    if (c->resource == OP_MODEL)
+        strip_version(c);
+    return c->name.n > 0;
+}
+
+/* /v2/models/NAME… and /v2/pipelines/NAME…; *rest is what follows the name. */
+static bool split_path(struct span path, struct span *name, enum op_resource *resource,
+                       struct span *rest)
+{
+    static const struct {
+        const char *root;
+        enum op_resource resource;
+    } roots[] = {{"/v2/models/", OP_MODEL}, {"/v2/pipelines/", OP_PIPELINE}};
+    for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+        if (!span_starts(path, roots[i].root))
+            continue;
+        size_t at = strlen(roots[i].root), end = span_find(path, '/', at);
+        *name = span_sub(path, at, end);
+        *resource = roots[i].resource;
+        *rest = span_sub(path, end, path.n);
+        return name->n > 0;
+    }
+    return false;
+}
+
+static bool called_by_path(const struct op_stream *s, struct called *c)
+{
+    struct span name, rest;
+    enum op_resource resource;
+    if (!split_path(s->path, &name, &resource, &rest) || !called_by(name, c))
+        return false;
+    if (resource == OP_PIPELINE)
+        *c = (struct called){.name = name, .resource = OP_PIPELINE};
+    return true;
+}
+
+/* model_name (field 1) of a ModelInferRequest, without decoding the rest. */
+static struct span message_name(struct span message)
+{
+    struct cursor c = cursor_of(message);
+    struct span name = {0};
+    while (cursor_left(&c) > 0 && !c.bad) {
+        uint64_t tag = cursor_varint(&c);
+        if ((tag & 7) != 2) /* all of its fields are length-delimited */
+            return (struct span){0};
+        struct span value = cursor_take(&c, (size_t)cursor_varint(&c));
+        if (tag >> 3 == 1 && !c.bad)
+            name = value;
+    }
+    return c.bad ? (struct span){0} : name;
+}
+
+static bool called_by_message(const struct cap_exchange *x, struct called *c)
+{
+    return x->grpc && x->request.body.state == OP_BODY_KEPT &&
+           !x->request.grpc_compressed &&
+           called_by(message_name(x->request.body.data), c);
+}
+
+/* Who is called, as told at the tier. */
+static bool who(enum op_tier tier, const struct cap_exchange *x,
+                const struct op_stream *s, struct called *c)
+{
+    struct span model = last_header(&x->request, "seldon-model");
+    struct span internal = last_header(&x->request, "seldon-internal-model");
+    bool gateway = tier == OP_TIER_PIPELINEGATEWAY || tier == OP_TIER_MODELGATEWAY;
+
+    if (tier == OP_TIER_SERVER)
+        return called_by_path(s, c) || called_by_message(x, c) ||
+               called_by(internal, c) || called_by(model, c);
+    if (tier == OP_TIER_ENVOY && called_by(model, c))
+        return true;
+    if (tier != OP_TIER_ENVOY && (called_by(internal, c) || called_by(model, c)))
+        return true;
+    if (called_by_path(s, c)) {
+        c->guessed = gateway; /* which goes by its headers alone */
+        return true;
+    }
+    c->guessed = called_by_message(x, c);
+    if (gateway && c->guessed && x->request.headers_opaque)
+        c->resource = OP_PIPELINE; /* far likelier, and nothing says so */
+    return c->guessed;
+}
+
+/* --- what counts as an inference -------------------------------------------------- */
+
+static bool is_inference(const struct cap_exchange *x, const struct op_stream *s)
+{
+    struct span name, rest;
+    enum op_resource resource;
+    if (x->grpc)
+        return span_eq_str(s->path, GRPC_SERVICE "ModelInfer") ||
+               span_eq_str(s->path, GRPC_SERVICE "ModelStreamInfer") ||
+               (s->path.n == 0 && x->inferred);
+    if (!span_eq_str(x->method, "POST") ||
+        !split_path(s->path, &name, &resource, &rest))
+        return false;
+    if (span_starts(rest, "/versions/"))
+        rest = span_sub(rest, span_find(rest, '/', strlen("/versions/")), rest.n);
+    return span_starts(rest, "/infer") || span_starts(rest, "/generate");
+}
+
+/* A call whose path cannot be read, and that no body explains, may have been one. */
+static bool may_be_inference(const struct cap_exchange *x, const struct op_stream *s)
+{
+    return s->path.n == 0 && x->request.headers_opaque;
+}
+
+/* --- ids -------------------------------------------------------------------------- */
+
+/* What an answer calls the request. The pipeline gateway puts "PARTITION.PIPELINE."
+ * before the id, and envoy joins its two lines by a comma, the plain one last. */
+static struct span answer_id(const struct cap_message *answer, struct span name)
+{
+    struct span id = last_header(answer, "x-request-id");
+    for (size_t at = span_find(id, ',', 0); at < id.n; at = span_find(id, ',', 0))
+        id = span_trim(span_sub(id, at + 1, id.n));
+    size_t dot = span_find(id, '.', 0);
+    uint64_t partition;
+    struct span rest = span_sub(id, dot + 1, id.n);
+    if (dot < id.n && span_u64(span_sub(id, 0, dot), &partition) && rest.n > name.n &&
+        rest.p[name.n] == '.' && span_eq(span_sub(rest, 0, name.n), name))
+        id = span_sub(rest, name.n + 1, rest.n);
+    return id;
+}
+
+static void take_id(const struct cap_exchange *x, struct cap_record *r)
+{
+    struct op *op = &r->op;
+    op->id = first_header(&x->request, "x-request-id");
+    if (op->id.n == 0 && x->part != CAP_PART_REQUEST)
+        op->id = answer_id(&x->answer, r->stream.name);
+    if (op->id.n > CAP_ID_MAX)
+        op->id = (struct span){0};
+    if (op->id.n > 0)
+        return;
+    for (uint32_t i = 0;
+         i < x->request.header_count && r->nameless_count < CAP_NAMELESS_MAX; i++) {
+        const struct op_header *h = &x->request.headers[i];
+        if (h->name.n == 0 && h->value.n > 0 && h->value.n <= CAP_ID_MAX)
+            r->nameless[r->nameless_count++] = h->value;
+    }
+}
+
+/* --- the operation ---------------------------------------------------------------- */
+
+/* A body that lacks bytes is no body to send: its length alone is known. */
+static struct op_body whole_or_elided(const struct cap_message *m)
+{
+    struct op_body body = m->body;
+    if ((m->loss == CAP_LOSS_GAP || m->loss == CAP_LOSS_RESET) &&
+        body.state != OP_BODY_NONE) {
+        body.state = OP_BODY_ELIDED;
+        body.data = (struct span){0};
+        body.hash[0] = body.hash[1] = 0;
+    }
+    return body;
+}
+
+void cap_record_answer(const struct cap_exchange *x, struct op *op)
+{
+    if (!x->answered)
+        return;
+    op->first_ns = x->answer.first.ns - x->request.first.ns;
+    if (x->answer.loss == CAP_LOSS_NONE || x->answer.loss == CAP_LOSS_LIMIT)
+        op->last_ns = x->answer.last.ns - x->request.first.ns;
+    op->status = x->status;
+    op->grpc_status = x->grpc_status;
+    op->response = whole_or_elided(&x->answer);
+    if (x->answer.loss == CAP_LOSS_GAP)
+        op->flags |= OP_FLAG_GAP;
+}
+
+static uint32_t flags_of(const struct cap_exchange *x, const struct cap_record *r,
+                         const struct called *c)
+{
+    uint32_t flags = 0;
+    if (x->inferred || c->guessed)
+        flags |= OP_FLAG_INFERRED;
+    if (x->request.headers_opaque)
+        flags |= OP_FLAG_OPAQUE;
+    if (x->gap_near || x->request.loss == CAP_LOSS_GAP)
+        flags |= OP_FLAG_GAP;
+    if (r->cut)
+        flags |= OP_FLAG_TRUNCATED;
+    return flags;
+}
+
+static void fill_op(const struct cap_exchange *x, const struct called *c,
+                    struct cap_record *r)
+{
+    struct op *op = &r->op;
+    r->cut = x->request.loss == CAP_LOSS_GAP || x->request.loss == CAP_LOSS_RESET ||
+             x->request.grpc_messages > 1;
+    r->internal = c->internal;
+    op->stream = &r->stream;
+    op->request = whole_or_elided(&x->request);
+    op->connection = (uint32_t)x->connection;
+    op->conn_stream = x->stream;
+    if (x->part != CAP_PART_REQUEST)
+        cap_record_answer(x, op);
+    op->flags |= flags_of(x, r, c);
+    take_id(x, r);
+}
+
+enum cap_recorded cap_record_make(enum op_tier tier, const struct cap_exchange *x,
+                                  struct cap_record *r)
+{
+    *r = (struct cap_record){.op = op_empty(), .at = x->request.first};
+    struct op_stream *s = &r->stream;
+    size_t query = span_find(x->path, '?', 0);
+    s->protocol = x->grpc ? OP_GRPC : OP_REST;
+    s->path = span_sub(x->path, 0, query);
+    r->query_cut = query < x->path.n;
+    if (!is_inference(x, s))
+        return may_be_inference(x, s) ? CAP_RECORDED_UNNAMED : CAP_RECORDED_PASSED;
+
+    struct called c = {0};
+    if (!who(tier, x, s, &c))
+        return CAP_RECORDED_UNNAMED;
+    if (c.name.n > CAP_NAME_MAX || s->path.n > CAP_PATH_MAX)
+        return CAP_RECORDED_REFUSED;
+    bool gateway = tier == OP_TIER_PIPELINEGATEWAY || tier == OP_TIER_MODELGATEWAY;
+    s->tier = !gateway                 ? tier
+              : c.resource == OP_MODEL ? OP_TIER_MODELGATEWAY
+                                       : OP_TIER_PIPELINEGATEWAY;
+    s->resource = c.resource;
+    s->name = c.name;
+    s->method = x->grpc ? (struct span){0} : x->method;
+    s->content_type = short_header(&x->request, "content-type");
+    s->content_encoding = short_header(
+        &x->request, x->request.grpc_compressed ? "grpc-encoding" : "content-encoding");
+    s->headers = x->request.headers;
+    s->header_count = x->request.header_count;
+    fill_op(x, &c, r);
+    return CAP_RECORDED_OP;
+}
+
+/* --- model types ------------------------------------------------------------------ */
+
+/* "tfsimple-string2" of "tfsimple_string": dashes for underscores, then a number. */
+static bool name_fits(struct span name, const char *type)
+{
+    size_t n = strlen(type);
+    if (name.n < n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (name.p[i] != type[i] && !(type[i] == '_' && name.p[i] == '-'))
+            return false;
+    for (size_t i = n; i < name.n; i++)
+        if ((name.p[i] < '0' || name.p[i] > '9') && name.p[i] != '-')
+            return false;
+    return true;
+}
+
+static bool shape_fits(const struct mt_tensor *want, const struct pay_tensor *t)
+{
+    uint32_t rank = 0;
+    while (rank < 4 && want->dims[rank] != 0)
+        rank++;
+    if (t->rank != rank || t->type != want->type)
+        return false;
+    for (uint32_t i = 0; i < rank; i++)
+        if (want->dims[i] > 0 && t->shape[i] != want->dims[i])
+            return false;
+    return true;
+}
+
+static bool tensors_fit(const struct model_type *mt, const struct pay_message *m)
+{
+    if (m->tensor_count != mt->input_count)
+        return false;
+    for (uint32_t i = 0; i < mt->input_count; i++) {
+        const struct mt_tensor *want = &mt->inputs[i];
+        const struct pay_tensor *t = pay_message_tensor(m, want->name);
+        if (!t && want->k6_rest_name)
+            t = pay_message_tensor(m, want->k6_rest_name);
+        if (!t && want->k6_grpc_name)
+            t = pay_message_tensor(m, want->k6_grpc_name);
+        if (!t || !shape_fits(want, t))
+            return false;
+    }
+    return true;
+}
+
+const struct model_type *cap_record_type(struct span name, enum op_protocol protocol,
+                                         struct span body, struct arena *a)
+{
+    const struct model_type *mt = NULL;
+    for (size_t i = 0; (mt = model_type_at(i)) != NULL; i++)
+        if (name_fits(name, mt->name))
+            break;
+    if (!mt)
+        return NULL;
+    struct pay_message m;
+    struct err e = {0};
+    int rc = protocol == OP_REST ? v2_json_parse_request(body, a, &m, &e)
+                                 : v2_proto_parse_request(body, a, &m, &e);
+    return rc == 0 && tensors_fit(mt, &m) ? mt : NULL;
+}
