@@ -1,0 +1,459 @@
+/*
+ * order.c - see order.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "capture/order.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "traces/base/rng.h"
+
+#define BUCKETS    65536u /* of the waiting, and of ids that were told by name */
+#define NOT_WAITED UINT32_MAX
+#define ID_MIN     4u /* a shorter value says too little to be taken for an id */
+
+/* An operation with all that it points to, in one allocation. */
+struct held {
+    int64_t at_ns; /* wall */
+    uint64_t seq;
+    size_t bytes;     /* of memory */
+    uint32_t waiting; /* entry that waits for its answer, or NOT_WAITED */
+    uint32_t nameless_count;
+    struct span nameless[CAP_NAMELESS_MAX];
+    struct op op;
+    struct op_stream stream;
+    uint8_t *answer; /* body that came by itself; own allocation, or NULL */
+};
+
+/* A request whose answer is to come: held, or written under an index. */
+struct waiting {
+    uint32_t connection, stream;
+    struct held *held;
+    uint64_t index;
+    uint32_t next;         /* of its bucket, or of the free ones */
+    uint32_t older, newer; /* by age */
+};
+
+struct cap_order {
+    struct trc_writer *w;
+    struct cap_order_options o;
+    struct held **heap; /* least at_ns, then seq, first */
+    size_t n, cap;
+    uint64_t seq;
+    int64_t last_ns; /* arrival of the last written, since the epoch */
+    struct waiting *waiting;
+    uint32_t *buckets;
+    uint32_t free_waiting, oldest, newest;
+    uint64_t *ids; /* hashes of ids told by name */
+    struct cap_order_counts counts;
+};
+
+/* --- the heap --------------------------------------------------------------------- */
+
+static bool before(const struct held *a, const struct held *b)
+{
+    return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->seq < b->seq;
+}
+
+static int heap_push(struct cap_order *o, struct held *h, struct err *e)
+{
+    if (o->n == o->cap) {
+        size_t cap = o->cap ? 2 * o->cap : 256;
+        struct held **heap = realloc(o->heap, cap * sizeof *heap);
+        if (!heap)
+            return err_set(e, ERR_NOMEM, "out of memory for %zu operations", cap);
+        o->heap = heap;
+        o->cap = cap;
+    }
+    size_t i = o->n++;
+    for (; i > 0 && before(h, o->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        o->heap[i] = o->heap[(i - 1) / 2];
+    o->heap[i] = h;
+    return 0;
+}
+
+static struct held *heap_pop(struct cap_order *o)
+{
+    struct held *top = o->heap[0], *last = o->heap[--o->n];
+    size_t i = 0;
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= o->n)
+            break;
+        if (child + 1 < o->n && before(o->heap[child + 1], o->heap[child]))
+            child++;
+        if (!before(o->heap[child], last))
+            break;
+        o->heap[i] = o->heap[child];
+        i = child;
+    }
+    if (o->n > 0)
+        o->heap[i] = last;
+    return top;
+}
+
+/* --- those that wait for an answer ------------------------------------------------ */
+
+static uint32_t bucket_of(uint32_t connection, uint32_t stream)
+{
+    return (uint32_t)(rng_hash(connection, stream) % BUCKETS);
+}
+
+static uint32_t find_waiting(const struct cap_order *o, uint32_t connection,
+                             uint32_t stream)
+{
+    uint32_t i = o->buckets[bucket_of(connection, stream)];
+    while (i != NOT_WAITED &&
+           (o->waiting[i].connection != connection || o->waiting[i].stream != stream))
+        i = o->waiting[i].next;
+    return i;
+}
+
+static void forget_waiting(struct cap_order *o, uint32_t i)
+{
+    struct waiting *w = &o->waiting[i];
+    uint32_t *link = &o->buckets[bucket_of(w->connection, w->stream)];
+    while (*link != i)
+        link = &o->waiting[*link].next;
+    *link = w->next;
+    if (w->older != NOT_WAITED)
+        o->waiting[w->older].newer = w->newer;
+    else
+        o->oldest = w->newer;
+    if (w->newer != NOT_WAITED)
+        o->waiting[w->newer].older = w->older;
+    else
+        o->newest = w->older;
+    if (w->held)
+        w->held->waiting = NOT_WAITED;
+    *w = (struct waiting){.next = o->free_waiting};
+    o->free_waiting = i;
+}
+
+static void start_waiting(struct cap_order *o, struct held *h)
+{
+    uint32_t old = find_waiting(o, h->op.connection, h->op.conn_stream);
+    if (old != NOT_WAITED)
+        forget_waiting(o, old);
+    if (o->free_waiting == NOT_WAITED)
+        forget_waiting(o, o->oldest); /* its answer will find no request */
+    uint32_t i = o->free_waiting;
+    struct waiting *w = &o->waiting[i];
+    uint32_t *bucket = &o->buckets[bucket_of(h->op.connection, h->op.conn_stream)];
+    o->free_waiting = w->next;
+    *w = (struct waiting){.connection = h->op.connection,
+                          .stream = h->op.conn_stream,
+                          .held = h,
+                          .next = *bucket,
+                          .older = o->newest,
+                          .newer = NOT_WAITED};
+    *bucket = i;
+    if (o->newest != NOT_WAITED)
+        o->waiting[o->newest].newer = i;
+    else
+        o->oldest = i;
+    o->newest = i;
+    h->waiting = i;
+}
+
+/* --- ids of other legs ------------------------------------------------------------ */
+
+static uint64_t id_hash(struct span id)
+{
+    uint64_t h[2];
+    op_body_hash(id, h);
+    return h[0] | 1; /* never the empty slot's 0 */
+}
+
+/* One hash a slot, newest wins: an id is wanted within moments or not at all. */
+static void remember_id(struct cap_order *o, struct span id)
+{
+    uint64_t h = id_hash(id);
+    o->ids[h / 2 % BUCKETS] = h;
+}
+
+static void join_id(struct cap_order *o, struct held *h)
+{
+    struct span found = {0};
+    for (uint32_t i = 0; i < h->nameless_count; i++) {
+        uint64_t hash = id_hash(h->nameless[i]);
+        if (h->nameless[i].n < ID_MIN || o->ids[hash / 2 % BUCKETS] != hash)
+            continue;
+        if (found.n > 0 && !span_eq(found, h->nameless[i]))
+            return; /* two ids: neither is certain */
+        found = h->nameless[i];
+    }
+    if (found.n == 0)
+        return;
+    h->op.id = found;
+    o->counts.joined_ids++;
+}
+
+/* --- new and free ----------------------------------------------------------------- */
+
+int cap_order_new(struct cap_order **out, struct trc_writer *w,
+                  const struct cap_order_options *options, struct err *e)
+{
+    struct cap_order *o = *out = calloc(1, sizeof *o);
+    if (o) {
+        o->waiting = calloc(CAP_WAITING_MAX, sizeof *o->waiting);
+        o->buckets = malloc(BUCKETS * sizeof *o->buckets);
+        o->ids = calloc(BUCKETS, sizeof *o->ids);
+    }
+    if (!o || !o->waiting || !o->buckets || !o->ids) {
+        cap_order_free(o);
+        *out = NULL;
+        return err_set(e, ERR_NOMEM, "out of memory for ordering operations");
+    }
+    o->w = w;
+    o->o = *options;
+    if (o->o.hold_ns == 0)
+        o->o.hold_ns = CAP_ORDER_HOLD_NS;
+    if (o->o.memory_bytes == 0)
+        o->o.memory_bytes = CAP_ORDER_MEMORY;
+    memset(o->buckets, 0xff, BUCKETS * sizeof *o->buckets);
+    for (uint32_t i = 0; i < CAP_WAITING_MAX; i++)
+        o->waiting[i].next = i + 1 < CAP_WAITING_MAX ? i + 1 : NOT_WAITED;
+    o->oldest = o->newest = NOT_WAITED;
+    return 0;
+}
+
+static void free_held(struct cap_order *o, struct held *h)
+{
+    o->counts.held_bytes -= h->bytes;
+    free(h->answer);
+    free(h);
+}
+
+void cap_order_free(struct cap_order *o)
+{
+    if (!o)
+        return;
+    for (size_t i = 0; i < o->n; i++)
+        free_held(o, o->heap[i]);
+    free(o->heap);
+    free(o->waiting);
+    free(o->buckets);
+    free(o->ids);
+    free(o);
+}
+
+const struct cap_order_counts *cap_order_counts(const struct cap_order *o)
+{
+    return &o->counts;
+}
+
+/* --- in --------------------------------------------------------------------------- */
+
+static void let_go(struct op_body *body, uint64_t *bodies, uint64_t *bytes)
+{
+    if (body->state != OP_BODY_KEPT)
+        return;
+    body->state = OP_BODY_ELIDED;
+    body->data = (struct span){0};
+    *bodies += 1;
+    *bytes += body->bytes;
+}
+
+/* Lightens op as memory asks for it; false: shed it as a whole. */
+static bool fits(struct cap_order *o, struct op *op)
+{
+    struct cap_order_counts *c = &o->counts;
+    size_t most = o->o.memory_bytes, held = c->held_bytes;
+    size_t bodies = op->request.data.n + op->response.data.n;
+    if (held + bodies > most / 2)
+        let_go(&op->response, &c->shed_answers, &c->shed_body_bytes[1]);
+    if (held + op->request.data.n > most / 4 * 3)
+        let_go(&op->request, &c->shed_requests, &c->shed_body_bytes[0]);
+    if (held > most || (held > most / 8 * 7 && (rng_hash(op->connection, 0) & 1))) {
+        c->shed_operations++;
+        return false;
+    }
+    return true;
+}
+
+static size_t room_for(const struct cap_record *r, const struct op *op)
+{
+    const struct op_stream *s = &r->stream;
+    size_t n = s->header_count * sizeof(struct op_header) + s->name.n +
+               s->model_type.n + s->method.n + s->path.n + s->content_type.n +
+               s->content_encoding.n + op->id.n + op->request.data.n +
+               op->response.data.n;
+    for (uint32_t i = 0; i < s->header_count; i++)
+        n += s->headers[i].name.n + s->headers[i].value.n;
+    for (uint32_t i = 0; i < r->nameless_count; i++)
+        n += r->nameless[i].n;
+    return n;
+}
+
+static void move_in(struct span *s, uint8_t **at)
+{
+    if (s->n > 0)
+        memcpy(*at, s->p, s->n);
+    s->p = *at;
+    *at += s->n;
+}
+
+static struct held *hold(const struct cap_record *r, const struct op *op)
+{
+    size_t bytes = sizeof(struct held) + room_for(r, op);
+    struct held *h = malloc(bytes);
+    if (!h)
+        return NULL;
+    *h = (struct held){.at_ns = r->at.ns,
+                       .bytes = bytes,
+                       .waiting = NOT_WAITED,
+                       .nameless_count = r->nameless_count,
+                       .op = *op,
+                       .stream = r->stream};
+    struct op_stream *s = &h->stream;
+    struct op_header *headers = (struct op_header *)(h + 1);
+    uint8_t *at = (uint8_t *)(headers + s->header_count);
+    for (uint32_t i = 0; i < s->header_count; i++) {
+        headers[i] = r->stream.headers[i];
+        move_in(&headers[i].name, &at);
+        move_in(&headers[i].value, &at);
+    }
+    s->headers = headers;
+    struct span *spans[] = {&s->name,  &s->model_type,      &s->method,
+                            &s->path,  &s->content_type,    &s->content_encoding,
+                            &h->op.id, &h->op.request.data, &h->op.response.data};
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
+        move_in(spans[i], &at);
+    for (uint32_t i = 0; i < r->nameless_count; i++) {
+        h->nameless[i] = r->nameless[i];
+        move_in(&h->nameless[i], &at);
+    }
+    assert(at == (uint8_t *)h + bytes);
+    h->op.stream = s;
+    return h;
+}
+
+int cap_order_add(struct cap_order *o, const struct cap_record *r, bool waiting,
+                  struct err *e)
+{
+    struct op op = r->op;
+    if (!fits(o, &op))
+        return 0;
+    struct held *h = hold(r, &op);
+    if (!h)
+        return err_set(e, ERR_NOMEM, "out of memory for an operation");
+    h->seq = o->seq++;
+    o->counts.held_bytes += h->bytes;
+    if (o->counts.held_bytes > o->counts.held_bytes_max)
+        o->counts.held_bytes_max = o->counts.held_bytes;
+    int rc = heap_push(o, h, e);
+    if (rc < 0) {
+        free_held(o, h);
+        return rc;
+    }
+    if (h->op.id.n > 0)
+        remember_id(o, h->op.id);
+    if (waiting)
+        start_waiting(o, h);
+    return 1;
+}
+
+/* --- answers that come by themselves ---------------------------------------------- */
+
+static int answer_held(struct cap_order *o, struct held *h, const struct op *answer,
+                       struct err *e)
+{
+    struct op_body body = answer->response;
+    struct cap_order_counts *c = &o->counts;
+    if (c->held_bytes + body.data.n > o->o.memory_bytes / 2)
+        let_go(&body, &c->shed_answers, &c->shed_body_bytes[1]);
+    if (body.state == OP_BODY_KEPT && body.data.n > 0) {
+        h->answer = malloc(body.data.n);
+        if (!h->answer)
+            return err_set(e, ERR_NOMEM, "out of memory for an answer");
+        memcpy(h->answer, body.data.p, body.data.n);
+        body.data.p = h->answer;
+        h->bytes += body.data.n;
+        c->held_bytes += body.data.n;
+    }
+    h->op.first_ns = answer->first_ns;
+    h->op.last_ns = answer->last_ns;
+    h->op.status = answer->status;
+    h->op.grpc_status = answer->grpc_status;
+    h->op.response = body;
+    h->op.flags |= answer->flags;
+    return 0;
+}
+
+int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
+                     const struct op *answer, struct err *e)
+{
+    uint32_t i = find_waiting(o, connection, stream);
+    if (i == NOT_WAITED) {
+        o->counts.unmatched_answers++;
+        return 0;
+    }
+    struct waiting w = o->waiting[i];
+    forget_waiting(o, i);
+    int rc;
+    if (w.held) {
+        rc = answer_held(o, w.held, answer, e);
+    } else {
+        struct op late = op_empty();
+        late.index = w.index;
+        late.first_ns = answer->first_ns;
+        late.last_ns = answer->last_ns;
+        late.status = answer->status;
+        late.grpc_status = answer->grpc_status;
+        late.response = answer->response;
+        rc = trc_writer_late(o->w, &late, e);
+        o->counts.late_answers++;
+    }
+    return rc < 0 ? rc : 1;
+}
+
+/* --- out -------------------------------------------------------------------------- */
+
+static int write_first(struct cap_order *o, struct err *e)
+{
+    struct held *h = heap_pop(o);
+    int64_t arrival = h->at_ns - o->o.epoch.ns;
+    if (arrival < o->last_ns) {
+        int64_t moved = o->last_ns - arrival;
+        arrival = o->last_ns;
+        o->counts.moved++;
+        if (moved > o->counts.moved_max_ns)
+            o->counts.moved_max_ns = moved;
+    }
+    if (h->op.id.n == 0)
+        join_id(o, h);
+    h->op.arrival_ns = arrival;
+    int rc = trc_writer_op(o->w, &h->op, e);
+    if (h->waiting != NOT_WAITED) {
+        struct waiting *w = &o->waiting[h->waiting];
+        w->held = NULL;
+        w->index = o->counts.written;
+    }
+    o->last_ns = arrival;
+    o->counts.written++;
+    free_held(o, h);
+    return rc;
+}
+
+int cap_order_advance(struct cap_order *o, struct clk_wall now, struct clk_wall certain,
+                      struct err *e)
+{
+    int rc = 0;
+    while (
+        rc == 0 && o->n > 0 &&
+        (o->heap[0]->at_ns < certain.ns || o->heap[0]->at_ns < now.ns - o->o.hold_ns))
+        rc = write_first(o, e);
+    return rc;
+}
+
+int cap_order_flush(struct cap_order *o, struct err *e)
+{
+    int rc = 0;
+    while (rc == 0 && o->n > 0)
+        rc = write_first(o, e);
+    return rc;
+}
