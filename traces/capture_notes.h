@@ -18,16 +18,14 @@
 #define NOTE_REDACTION_KEY  "redaction.key"         /* names the key of keyed hashes */
 
 /* --- at the end ------------------------------------------------------------------- */
-#define NOTE_COVERAGE       "coverage"       /* a sentence */
-#define NOTE_COVERAGE_SHARE "coverage.share" /* missing when there was nothing to see  \
-                                              */
+#define NOTE_COVERAGE        "coverage"       /* a sentence */
+#define NOTE_COVERAGE_SHARE  "coverage.share" /* missing: nothing was seen */
 #define NOTE_COVERAGE_PREFIX "coverage."
 /* Rows of the series: "t_s width_s recorded lost seen_bytes missing_bytes drops", t_s
  * since the epoch; each note holds as many as fit, in order of its number. */
 #define NOTE_COVERAGE_SERIES "coverage.series."
 #define NOTE_CAPTURE_VERSION "capture.version." /* + model: its internal versions */
-#define NOTE_CAPTURE_STOPPED "capture.stopped"  /* why, where the end was not reached  \
-                                                 */
+#define NOTE_CAPTURE_STOPPED "capture.stopped"  /* why it ended early */
 
 /* A trace below this share says so wherever it is used. */
 #define COVERAGE_GOOD 0.999
