@@ -23,6 +23,8 @@
 #define IDLE_NS  (50 * CLK_MS)  /* longest turn: bounds how late a stop is seen */
 #define TIGHT_NS                                                                       \
     (4 * CLK_US) /* so close to due, one more poll would cost punctuality */
+#define FRAME_NS (10 * CLK_US) /* before due: time enough to frame, little else lost   \
+                                */
 #define LANE_COUNT 2
 
 /* A protocol: its engine, and the requests that are due but found nothing free. */
@@ -155,6 +157,21 @@ static struct rep_request *pop_planned(struct rep_worker *w)
     return r;
 }
 
+static void watch_until(struct rep_worker *w, int64_t due)
+{
+    while (now_ns(w) < due)
+        ;
+}
+
+/* Framing takes microseconds: done ahead, it does not make the request late. Only where
+ * the request will be sent at its time for sure. */
+static bool can_frame(struct rep_worker *w, const struct rep_request *r)
+{
+    const struct lane *l = lane_of(w, r);
+    return !r->refusal && l->engine->ops->frame && !l->waiting.head &&
+           l->engine->ops->free_slots(l->engine) > 0;
+}
+
 /* Sends everything that is due by now. Returns when the next is due: absolute,
  * REP_NEVER when that hangs on an answer or there is none, 0 when the plan has to be
  * asked again. */
@@ -169,10 +186,17 @@ static int64_t pump_open(struct rep_worker *w)
         int64_t due = w->start_ns + r->out.due_ns;
         if (w->starved_since > 0)
             starved_until(w, now, due);
+        if (due > now && w->config.spin && due - now <= FRAME_NS && can_frame(w, r)) {
+            struct rep_engine *en = lane_of(w, r)->engine;
+            accept_due(w, pop_planned(w), due);
+            en->ops->frame(en);
+            watch_until(w, due);
+            en->ops->flush(en);
+            continue;
+        }
         if (due - now > TIGHT_NS || (due > now && !w->config.spin))
             return due;
-        while (due > now)
-            now = now_ns(w);
+        watch_until(w, due);
         accept_due(w, pop_planned(w), due);
     }
 }

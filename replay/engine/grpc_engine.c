@@ -846,6 +846,18 @@ static void grpc_send(struct rep_engine *base, struct rep_request *r)
     place(en, r);
 }
 
+static void grpc_frame(struct rep_engine *base)
+{
+    struct grpc *en = (struct grpc *)base;
+    for (uint32_t i = 0; i < base->config.connections; i++) {
+        struct link *l = en->links[i];
+        /* What fails here fails again in flush, which knows what to do about it. */
+        if (l->state == LINK_UP && l->out_at == l->out.n &&
+            nghttp2_session_want_write(l->session))
+            (void)link_frame(l);
+    }
+}
+
 static void grpc_flush(struct rep_engine *base)
 {
     struct grpc *en = (struct grpc *)base;
@@ -862,7 +874,7 @@ static void grpc_flush(struct rep_engine *base)
     for (uint32_t i = 0; i < base->config.connections; i++) {
         struct link *l = en->links[i];
         if (l->state == LINK_UP && !l->wants_write &&
-            (nghttp2_session_want_write(l->session) ||
+            (l->out_at < l->out.n || nghttp2_session_want_write(l->session) ||
              !nghttp2_session_want_read(l->session)))
             (void)link_write(l);
     }
@@ -932,6 +944,7 @@ const struct rep_engine_ops rep_grpc_engine = {
     .live = grpc_live,
     .free_slots = grpc_free_slots,
     .send = grpc_send,
+    .frame = grpc_frame,
     .flush = grpc_flush,
     .expire = grpc_expire,
     .in_flight = grpc_in_flight,
