@@ -273,6 +273,7 @@ static void *feed(void *arg)
     struct rep_plan *p = arg;
     int rc = 1;
 
+    pthread_setname_np(pthread_self(), "feeder");
     if (p->first) {
         rc = plan_block(p, p->first, &p->err);
         p->first = NULL;

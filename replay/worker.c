@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -17,14 +18,16 @@
 #include "replay/handoff.h"
 #include "replay/pacer.h"
 #include "replay/slots.h"
+#include "traces/base/log.h"
 
 #define OUT_RING 4096u /* chains of ended requests that wait for the run writer */
 #define POLL_NS  (200 * CLK_US) /* while there is nothing to hold a turn for */
 #define IDLE_NS  (50 * CLK_MS)  /* longest turn: bounds how late a stop is seen */
 #define TIGHT_NS                                                                       \
     (4 * CLK_US) /* so close to due, one more poll would cost punctuality */
-#define FRAME_NS (10 * CLK_US) /* before due: time enough to frame, little else lost   \
-                                */
+#define FRAME_NS                                                                       \
+    (10 * CLK_US) /* before due: time enough to frame, little else lost                \
+                   */
 #define LANE_COUNT 2
 
 /* A protocol: its engine, and the requests that are due but found nothing free. */
@@ -425,6 +428,8 @@ static int prepare(struct rep_worker *w)
         rc = open_engine(w, &rep_grpc_engine, c->grpc, c->grpc_connections);
     if (rc == 0 && c->spin)
         rc = rep_pacer_calibrate(&w->pacer, w->ev, &w->err);
+    log_debug("pacer", "margin_ns=%lld worker=%u", (long long)w->pacer.margin_ns,
+              c->index);
     return rc < 0 ? rc : warm_up(w);
 }
 
@@ -455,6 +460,9 @@ static void add_stats(struct rep_engine_stats *sum, const struct rep_engine_stat
 static void *work(void *arg)
 {
     struct rep_worker *w = arg;
+    char name[16];
+    snprintf(name, sizeof name, "worker %u", w->config.index % 1000);
+    pthread_setname_np(pthread_self(), name);
     int rc = prepare(w);
 
     atomic_store(&w->ready, true);

@@ -20,7 +20,9 @@
 
 #include "replay/engine/engine.h"
 #include "replay/schedule.h"
+#include "traces/base/log.h"
 
+#define AREA       "engine"
 #define RECV_BYTES (256u << 10)
 #define SEND_BYTES (256u << 10) /* of one write */
 #define WINDOW_BYTES                                                                   \
@@ -295,8 +297,11 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
     struct link *l = user;
     struct call *c;
 
-    if (frame->hd.type == NGHTTP2_GOAWAY)
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
         l->draining = true;
+        log_debug(AREA, "grpc: GOAWAY code=%u connection=%u", frame->goaway.error_code,
+                  l->ordinal);
+    }
     if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK) &&
         !l->settled) {
         l->settled = true;
@@ -433,6 +438,8 @@ static void link_lost(struct link *l, enum out_cause cause, int sys)
     uint64_t last = l->flushes;
     bool connected = cause != OUT_CONNECT;
     int64_t now = now_ns(l->en);
+    log_debug(AREA, "grpc: connection ended: %s calls=%u connection=%u",
+              out_cause_names[cause], l->open, l->ordinal);
 
     l->calls = NULL;
     l->open = 0;
@@ -564,6 +571,8 @@ static void link_read(struct link *l)
 static void link_refused(struct link *l, int sys)
 {
     l->en->base.stats.connect_failures++;
+    log_debug(AREA, "grpc: cannot connect: %s connection=%u", strerror(sys),
+              l->ordinal);
     if (rep_own_fault(sys))
         l->en->base.stats.client_errors++;
     link_lost(l, OUT_CONNECT, sys);
