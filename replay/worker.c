@@ -20,15 +20,15 @@
 #include "replay/slots.h"
 #include "traces/base/log.h"
 
-#define OUT_RING 4096u /* chains of ended requests that wait for the run writer */
-#define POLL_NS  (200 * CLK_US) /* while there is nothing to hold a turn for */
-#define IDLE_NS  (50 * CLK_MS)  /* longest turn: bounds how late a stop is seen */
-#define TIGHT_NS                                                                       \
-    (4 * CLK_US) /* so close to due, one more poll would cost punctuality */
-#define FRAME_NS                                                                       \
-    (10 * CLK_US) /* before due: time enough to frame, little else lost                \
-                   */
+#define OUT_RING   4096u          /* chains of ended requests, for the run writer */
+#define POLL_NS    (200 * CLK_US) /* while there is nothing to hold a turn for */
+#define IDLE_NS    (50 * CLK_MS)  /* longest turn: bounds how late a stop is seen */
 #define LANE_COUNT 2
+
+/* So close to due that one more poll would cost punctuality: watch the clock alone. */
+#define TIGHT_NS (4 * CLK_US)
+/* Before due: time enough to frame a call, and little else is held up. */
+#define FRAME_NS (10 * CLK_US)
 
 /* A protocol: its engine, and the requests that are due but found nothing free. */
 struct lane {
@@ -92,24 +92,36 @@ static void finish(struct rep_worker *w, struct rep_request *r)
     }
 }
 
-/* Gives waiting requests to the engine while it has room. */
+static void send_one(struct rep_worker *w, struct lane *l, uint32_t room)
+{
+    struct rep_request *r = rep_queue_pop(&l->waiting);
+    int64_t since = rep_slots_take(&l->slots, room);
+    r->out.ready_ns = since > r->out.due_ns ? since : r->out.due_ns;
+    count(&w->waiting, (uint64_t)-1);
+    count(&w->in_flight, 1);
+    count(&w->sent, 1);
+    l->engine->ops->send(l->engine, r);
+}
+
+/* Gives waiting requests to the engine while it has room; drops those that waited too
+ * long, room or not. */
 static void drain(struct rep_worker *w, struct lane *l)
 {
-    uint32_t room;
-    while (l->waiting.head && (room = l->engine->ops->free_slots(l->engine)) > 0) {
-        struct rep_request *r = rep_queue_pop(&l->waiting);
-        int64_t drop = w->config.drop_late_ns;
-        count(&w->waiting, (uint64_t)-1);
+    int64_t drop = w->config.drop_late_ns;
+    struct rep_request *r;
+
+    while ((r = l->waiting.head) != NULL) {
         if (drop > 0 && now_ns(w) - r->out.due_ns > drop) {
+            rep_queue_remove(&l->waiting, r);
+            count(&w->waiting, (uint64_t)-1);
             r->out.cause = OUT_DROPPED;
             finish(w, r);
             continue;
         }
-        int64_t since = rep_slots_take(&l->slots, room);
-        r->out.ready_ns = since > r->out.due_ns ? since : r->out.due_ns;
-        count(&w->in_flight, 1);
-        count(&w->sent, 1);
-        l->engine->ops->send(l->engine, r);
+        uint32_t room = l->engine->ops->free_slots(l->engine);
+        if (room == 0)
+            return;
+        send_one(w, l, room);
     }
 }
 
@@ -130,8 +142,7 @@ static void accept_due(struct rep_worker *w, struct rep_request *r, int64_t due)
     drain(w, l);
 }
 
-/* The plan had nothing although something could have been sent since `starved_since`.
- */
+/* The plan had nothing since `starved_since`, though something could have been sent. */
 static void starved_until(struct rep_worker *w, int64_t now, int64_t due)
 {
     int64_t from = due > w->starved_since ? due : w->starved_since;
@@ -277,8 +288,7 @@ static bool idle(const struct rep_worker *w)
     return true;
 }
 
-/* Ends what is past its deadline, and sends what engines gathered. When to look again.
- */
+/* Ends what is past its deadline, sends what engines gathered; when to look again. */
 static int64_t serve_engines(struct rep_worker *w)
 {
     int64_t now = now_ns(w), first = REP_NEVER;

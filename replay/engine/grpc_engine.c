@@ -22,13 +22,11 @@
 #include "replay/schedule.h"
 #include "traces/base/log.h"
 
-#define AREA       "engine"
-#define RECV_BYTES (256u << 10)
-#define SEND_BYTES (256u << 10) /* of one write */
-#define WINDOW_BYTES                                                                   \
-    (16 * 1024 * 1024) /* per stream and per connection, as envoy's                    \
-                        */
-#define PREFIX_BYTES 5 /* compressed flag, big-endian length */
+#define AREA         "engine"
+#define RECV_BYTES   (256u << 10)
+#define SEND_BYTES   (256u << 10)       /* of one write */
+#define WINDOW_BYTES (16 * 1024 * 1024) /* per stream and connection: envoy's */
+#define PREFIX_BYTES 5                  /* compressed flag, big-endian length */
 
 enum link_state { LINK_CLOSED, LINK_CONNECTING, LINK_UP };
 

@@ -217,8 +217,7 @@ static void conn_answered(struct conn *c, bool more, bool eof)
     conn_finish(c, cause);
 }
 
-/* Feeds what came to the parser. False when c was given back and must not be touched.
- */
+/* Feeds what came to the parser. False: c was given back and must not be touched. */
 static bool conn_feed(struct conn *c, struct span in)
 {
     struct err e = {0};
