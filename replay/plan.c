@@ -210,8 +210,7 @@ static bool await_room(struct rep_plan *p)
     return !atomic_load(&p->stop);
 }
 
-/* Plans operations [from, to) of a block. 1: go on; 0: told to stop, or at the limit.
- */
+/* Plans operations [from, to) of a block. 1: go on; 0: stop, or past the limit. */
 static int plan_slice(struct rep_plan *p, struct shared_block *block, uint32_t from,
                       uint32_t to, struct err *e)
 {
