@@ -5,7 +5,7 @@
  */
 #include "traces/container/trc_hash.h"
 
-#include <stdlib.h>
+#include <endian.h>
 #include <string.h>
 
 #define XXH_STATIC_LINKING_ONLY  /* the state on the stack; our Debian pins its layout \
@@ -18,10 +18,30 @@ struct packed {
     size_t n;
 };
 
-static void put(struct packed *k, uint64_t v, unsigned bytes)
+static void put64(struct packed *k, uint64_t v)
 {
-    for (unsigned i = 0; i < bytes; i++)
-        k->p[k->n++] = (uint8_t)(v >> (8 * i));
+    v = htole64(v);
+    memcpy(k->p + k->n, &v, sizeof v);
+    k->n += sizeof v;
+}
+
+static void put32(struct packed *k, uint32_t v)
+{
+    v = htole32(v);
+    memcpy(k->p + k->n, &v, sizeof v);
+    k->n += sizeof v;
+}
+
+static void put16(struct packed *k, uint16_t v)
+{
+    v = htole16(v);
+    memcpy(k->p + k->n, &v, sizeof v);
+    k->n += sizeof v;
+}
+
+static void put8(struct packed *k, uint8_t v)
+{
+    k->p[k->n++] = v;
 }
 
 static void put_tag(struct packed *k, const char tag[2])
@@ -32,10 +52,11 @@ static void put_tag(struct packed *k, const char tag[2])
 
 static void put_body(struct packed *k, const struct op_body *b)
 {
-    put(k, b->state, 1);
-    put(k, b->state == OP_BODY_NONE ? 0 : b->bytes, 8);
-    put(k, b->state == OP_BODY_NONE ? 0 : b->hash[0], 8);
-    put(k, b->state == OP_BODY_NONE ? 0 : b->hash[1], 8);
+    bool none = b->state == OP_BODY_NONE;
+    put8(k, (uint8_t)b->state);
+    put64(k, none ? 0 : b->bytes);
+    put64(k, none ? 0 : b->hash[0]);
+    put64(k, none ? 0 : b->hash[1]);
 }
 
 void trc_xxh128(const void *p, size_t n, uint64_t hash[2])
@@ -83,17 +104,17 @@ void trc_hash_op(const struct op *o, const uint64_t stream_hash[2], uint64_t sum
     uint32_t weight;
     memcpy(&weight, &o->weight, sizeof weight);
     put_tag(&k, "op");
-    put(&k, o->index, 8);
-    put(&k, (uint64_t)o->arrival_ns, 8);
-    put(&k, stream_hash[0], 8);
-    put(&k, stream_hash[1], 8);
-    put(&k, o->flags, 4);
-    put(&k, o->connection, 4);
-    put(&k, o->conn_stream, 4);
-    put(&k, o->client, 4);
-    put(&k, o->tokens_in, 4);
-    put(&k, o->tokens_out, 4);
-    put(&k, weight, 4);
+    put64(&k, o->index);
+    put64(&k, (uint64_t)o->arrival_ns);
+    put64(&k, stream_hash[0]);
+    put64(&k, stream_hash[1]);
+    put32(&k, o->flags);
+    put32(&k, o->connection);
+    put32(&k, o->conn_stream);
+    put32(&k, o->client);
+    put32(&k, o->tokens_in);
+    put32(&k, o->tokens_out);
+    put32(&k, weight);
     put_body(&k, &o->request);
     if (o->id.n > sizeof k.p - k.n) {
         add_long_term(sum, &k, o->id);
@@ -112,11 +133,11 @@ void trc_hash_answer(const struct op *o, uint64_t sum[2])
     struct packed k;
     k.n = 0;
     put_tag(&k, "an");
-    put(&k, o->index, 8);
-    put(&k, (uint64_t)o->first_ns, 8);
-    put(&k, (uint64_t)o->last_ns, 8);
-    put(&k, o->status, 2);
-    put(&k, (uint16_t)o->grpc_status, 2);
+    put64(&k, o->index);
+    put64(&k, (uint64_t)o->first_ns);
+    put64(&k, (uint64_t)o->last_ns);
+    put16(&k, o->status);
+    put16(&k, (uint16_t)o->grpc_status);
     put_body(&k, &o->response);
     add_term(sum, &k);
 }
@@ -127,23 +148,23 @@ void trc_hash_outcome(const struct outcome *o, const uint64_t stream_hash[2],
     struct packed k;
     k.n = 0;
     put_tag(&k, "ou");
-    put(&k, o->op_index, 8);
-    put(&k, stream_hash[0], 8);
-    put(&k, stream_hash[1], 8);
-    put(&k, o->cause, 1);
-    put(&k, o->check, 1);
-    put(&k, o->attempts, 1);
-    put(&k, 0, 1);
-    put(&k, o->worker, 2);
-    put(&k, o->status, 2);
-    put(&k, (uint16_t)o->grpc_status, 2);
-    put(&k, o->connection, 4);
+    put64(&k, o->op_index);
+    put64(&k, stream_hash[0]);
+    put64(&k, stream_hash[1]);
+    put8(&k, (uint8_t)o->cause);
+    put8(&k, (uint8_t)o->check);
+    put8(&k, o->attempts);
+    put8(&k, 0);
+    put16(&k, o->worker);
+    put16(&k, o->status);
+    put16(&k, (uint16_t)o->grpc_status);
+    put32(&k, o->connection);
     const int64_t times[] = {o->due_ns, o->ready_ns, o->sent_ns, o->first_ns,
                              o->done_ns};
     for (size_t i = 0; i < sizeof times / sizeof *times; i++)
-        put(&k, (uint64_t)times[i], 8);
-    put(&k, o->bytes_out, 8);
-    put(&k, o->bytes_in, 8);
-    put(&k, o->answer_hash, 8);
+        put64(&k, (uint64_t)times[i]);
+    put64(&k, o->bytes_out);
+    put64(&k, o->bytes_in);
+    put64(&k, o->answer_hash);
     add_term(sum, &k);
 }

@@ -21,7 +21,7 @@
 
 #define BLOCK_RECORDS     16384u
 #define BLOCK_RECORDS_MAX 131072u /* so that columns alone stay below TRC_RAW_MAX */
-#define LEVEL             3
+#define LEVEL             2
 #define LEVEL_MAX         19 /* beyond it zstd's window may exceed TRC_WINDOW_LOG_MAX */
 #define LATE_RECORDS      4096u
 

@@ -24,7 +24,7 @@ struct trc_options {
     int64_t epoch_wall_ns; /* wall time of arrival 0; 0: the trace has no calendar */
     uint64_t file_id; /* random identity against stale tails; 0: derived from the seed
                          of the contents so that equal input gives equal bytes */
-    int level;        /* zstd level; 0 means 3 */
+    int level;        /* zstd level, 1 to 19; 0 means 2 */
     uint32_t block_records; /* 0 means 16384 */
     int64_t flush_ns;       /* 0: only full blocks; else also by age (clk) */
     const struct clk *clk;  /* for flush_ns; NULL: the system's */
