@@ -14,6 +14,7 @@
 
 #include "commands.h"
 #include "traces/base/units.h"
+#include "traces/cmd_import_jsonl.h"
 #include "traces/container/trc_writer.h"
 #include "traces/import/imp_azure.h"
 #include "traces/import/imp_grid.h"
@@ -178,8 +179,8 @@ static const struct opt_cmd servegen_page = {
     1,
     1,
 };
-const struct opt_cmd *const trc_import_docs[] = {&azure_page, &mooncake_page,
-                                                 &servegen_page, NULL};
+const struct opt_cmd *const trc_import_docs[] = {
+    &azure_page, &mooncake_page, &servegen_page, &trc_import_jsonl_page, NULL};
 
 /* What an import leaves to say. */
 struct summary {
@@ -581,6 +582,8 @@ int trc_cmd_import(int argc, char **argv)
         if (argc > 1 && strcmp(strchr(trc_import_docs[i]->name, ' ') + 1, argv[1]) == 0)
             page = trc_import_docs[i];
     assert(page && "main.c has looked at the verb");
+    if (page == &trc_import_jsonl_page)
+        return trc_import_jsonl_run(argc - 1, argv + 1);
     int operands, rc = opt_parse(page, argc - 1, argv + 1, &c, &operands, &e);
     if (rc > 0)
         return EXIT_DONE;

@@ -23,6 +23,8 @@ struct zst_input {
     bool source_ended;
     ZSTD_DStream *zstd; /* NULL: plain */
     bool in_frame;      /* decompression stands inside of a frame */
+    size_t line_max;    /* bytes of a line that are taken */
+    size_t text_cap;    /* at least TEXT_BYTES */
     uint8_t *text;      /* text[from..to) is not yet handed out */
     size_t from, to;
     bool text_ended;
@@ -81,7 +83,9 @@ static int start(struct zst_input *in, struct err *e)
 
 static int open_common(struct zst_input **out, struct zst_input *in, struct err *e)
 {
-    in->text = malloc(TEXT_BYTES);
+    in->line_max = ZST_LINE_MAX;
+    in->text_cap = TEXT_BYTES;
+    in->text = malloc(in->text_cap);
     if (!in->text) {
         zst_input_close(in);
         return err_set(e, ERR_NOMEM, "no memory for lines");
@@ -140,7 +144,7 @@ void zst_input_close(struct zst_input *in)
 /* Moves plain bytes to the text. */
 static void copy(struct zst_input *in)
 {
-    size_t room = TEXT_BYTES - in->to;
+    size_t room = in->text_cap - in->to;
     size_t n = in->source.n < room ? in->source.n : room;
     if (n > 0)
         memcpy(in->text + in->to, in->source.p, n);
@@ -158,7 +162,7 @@ static int decompress(struct zst_input *in, struct err *e)
         return 0;
     }
     ZSTD_inBuffer from = {in->source.p, in->source.n, 0};
-    ZSTD_outBuffer to = {in->text + in->to, TEXT_BYTES - in->to, 0};
+    ZSTD_outBuffer to = {in->text + in->to, in->text_cap - in->to, 0};
     size_t rc = ZSTD_decompressStream(in->zstd, &to, &from);
     if (ZSTD_isError(rc))
         return err_at(e, ERR_FORMAT, at, "broken zstd data (%s)",
@@ -174,7 +178,7 @@ static int decompress(struct zst_input *in, struct err *e)
 /* Plain bytes of a file need no stop on their way to the text. */
 static int read_plain(struct zst_input *in, struct err *e)
 {
-    size_t room = TEXT_BYTES - in->to;
+    size_t room = in->text_cap - in->to;
     ssize_t n;
     do
         n = read(in->fd, in->text + in->to, room < RAW_BYTES ? room : RAW_BYTES);
@@ -223,6 +227,22 @@ static void move_to_front(struct zst_input *in)
     in->from = 0;
 }
 
+/* Doubles the room for text: a line that is longer, and may be. */
+static int widen(struct zst_input *in, struct err *e)
+{
+    uint8_t *text = realloc(in->text, 2 * in->text_cap);
+    if (!text)
+        return err_set(e, ERR_NOMEM, "no memory for a line of %zu bytes", in->text_cap);
+    in->text = text;
+    in->text_cap *= 2;
+    return 0;
+}
+
+void zst_input_line_max(struct zst_input *in, size_t max)
+{
+    in->line_max = max;
+}
+
 int zst_input_line(struct zst_input *in, struct span *line, struct err *e)
 {
     size_t searched = in->from;
@@ -231,9 +251,9 @@ int zst_input_line(struct zst_input *in, struct span *line, struct err *e)
                                  ? memchr(in->text + searched, '\n', in->to - searched)
                                  : NULL;
         size_t at = end ? (size_t)(end - in->text) : in->to;
-        if (at - in->from > ZST_LINE_MAX)
-            return err_set(e, ERR_LIMIT, "line %llu is longer than %u bytes",
-                           (unsigned long long)in->line + 1, ZST_LINE_MAX);
+        if (at - in->from > in->line_max)
+            return err_set(e, ERR_LIMIT, "line %llu is longer than %zu bytes",
+                           (unsigned long long)in->line + 1, in->line_max);
         if (end) {
             hand_out(in, at, at + 1, line);
             return 1;
@@ -246,7 +266,9 @@ int zst_input_line(struct zst_input *in, struct span *line, struct err *e)
         }
         move_to_front(in);
         searched = in->to;
-        int rc = more_text(in, e);
+        int rc = in->to == in->text_cap ? widen(in, e) : 0;
+        if (rc == 0)
+            rc = more_text(in, e);
         if (rc < 0)
             return rc;
     }
@@ -260,7 +282,7 @@ uint64_t zst_input_line_number(const struct zst_input *in)
 int zst_input_peek(struct zst_input *in, size_t want, struct span *bytes, struct err *e)
 {
     while (in->to - in->from < want && !in->text_ended) {
-        if (TEXT_BYTES - in->from < want || in->to == TEXT_BYTES)
+        if (in->text_cap - in->from < want || in->to == in->text_cap)
             move_to_front(in);
         int rc = more_text(in, e);
         if (rc < 0)

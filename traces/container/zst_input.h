@@ -15,7 +15,8 @@
 #include "traces/base/err.h"
 #include "traces/base/span.h"
 
-#define ZST_LINE_MAX   (1u << 20) /* bytes of a line */
+#define ZST_LINE_MAX                                                                   \
+    (1u << 20) /* bytes of a line, unless zst_input_line_max says more */
 #define ZST_PEEK_MAX   (1u << 21) /* bytes that can be looked at at once */
 #define ZST_WINDOW_LOG 27 /* of frames that are taken: 128 MiB, as zstd -d takes */
 
@@ -27,6 +28,8 @@ int zst_input_open(struct zst_input **in, const char *path, struct err *e) MUST_
 int zst_input_open_bytes(struct zst_input **in, struct span bytes,
                          struct err *e) MUST_USE;
 void zst_input_close(struct zst_input *in); /* NULL is fine */
+/* Takes lines of up to max bytes; memory grows with the longest that comes. */
+void zst_input_line_max(struct zst_input *in, size_t max);
 
 /* The next line without its end, borrowed until the next call. 1: there is one; 0:
  * clean end; ERR_LIMIT for a longer line, ERR_FORMAT for broken compression,

@@ -126,6 +126,30 @@ void trc_show_json(const struct trc_reader *r, const char *path, struct buf *out
     buf_u8(out, '\n');
 }
 
+void trc_show_notes(const struct trc_reader *r, struct buf *out)
+{
+    const char *key, *value;
+    struct jsonw w = {.out = out};
+    jsonw_object(&w);
+    for (size_t i = 0; trc_reader_note_at(r, i, &key, &value); i++)
+        jsonw_key_str(&w, key, value);
+    jsonw_end(&w);
+}
+
+void trc_show_header(const struct trc_reader *r, struct span notes, struct buf *out)
+{
+    const struct trc_info *info = trc_reader_info(r);
+    struct jsonw w = {.out = out};
+    jsonw_object(&w);
+    jsonw_key_str(&w, "reprise", info->kind == TRC_RUN ? "run" : "trace");
+    jsonw_key_i64(&w, "resolution_ns", info->resolution_ns);
+    jsonw_key_i64(&w, "epoch_wall_ns", info->epoch_wall_ns);
+    jsonw_key(&w, "notes");
+    jsonw_raw(&w, notes);
+    jsonw_end(&w);
+    buf_u8(out, '\n');
+}
+
 /* --- text --- */
 
 static void counts_text(struct buf *out, const char *what, const uint64_t *counts,

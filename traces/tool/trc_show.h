@@ -14,4 +14,9 @@
 void trc_show_text(const struct trc_reader *r, const char *path, struct buf *out);
 void trc_show_json(const struct trc_reader *r, const char *path, struct buf *out);
 
+/* All notes as one JSON object. */
+void trc_show_notes(const struct trc_reader *r, struct buf *out);
+/* The first line of an export (FORMAT.md, section 10), with these notes. */
+void trc_show_header(const struct trc_reader *r, struct span notes, struct buf *out);
+
 #endif
