@@ -33,9 +33,11 @@ double rep_cpu_steal(const struct rep_cpu_times *from, const struct rep_cpu_time
 double rep_cpu_busy(const struct rep_cpu_times *from, const struct rep_cpu_times *to);
 int64_t rep_cpu_own_ns(void); /* of this process, user and system */
 
-/* Watches the wall clock move against the monotonic one. Zeroed is a valid start. */
-/* Slewing moves the wall clock less than this between two looks. */
-#define REP_STEP_NS (2 * CLK_MS)
+/* Watches how the wall clock moves against the monotonic one. Zeroed is a valid start.
+ */
+#define REP_STEP_NS                                                                    \
+    (2 * CLK_MS) /* slewing moves it less than this between two looks                  \
+                  */
 struct rep_clock_watch {
     bool known;
     int64_t offset_ns;  /* wall - monotonic, at the last look */
