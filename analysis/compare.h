@@ -12,6 +12,7 @@
 #ifndef ANALYSIS_COMPARE_H
 #define ANALYSIS_COMPARE_H
 
+#include "analysis/drift.h"
 #include "analysis/layout.h"
 #include "analysis/scan.h"
 #include "analysis/signflip.h"
@@ -79,6 +80,7 @@ struct ana_gate {
     double p_worse, p_better;     /* one-sided, of this gate alone */
     double adj_worse, adj_better; /* adjusted for all gates */
     double p_above, p_below;      /* of effect > -tolerance, effect < tolerance */
+    struct ana_drift drift;       /* a warning, no part of the verdict */
     double q;   /* exploratory: two-sided, Benjamini-Hochberg; NaN for gates */
     double mde; /* effect detected with 80 % probability; infinite: none */
     unsigned needed_pairs;

@@ -209,6 +209,18 @@ static void put_effect(struct jsonw *w, const struct ana_gate *g)
     jsonw_end(w);
 }
 
+/* Effects as they are: differences of log ratios, or of rates. */
+static void put_drift(struct jsonw *w, const struct ana_gate *g)
+{
+    jsonw_key(w, "drift");
+    jsonw_object(w);
+    jsonw_key_f64(w, "order", g->drift.order);
+    jsonw_key_f64(w, "order_p", g->drift.order_p);
+    jsonw_key_f64(w, "trend_per_pair", g->drift.trend);
+    jsonw_key_f64(w, "trend_p", g->drift.trend_p);
+    jsonw_end(w);
+}
+
 static void put_judged(struct jsonw *w, const struct ana_gate *g)
 {
     put_interval(w, "ci_simultaneous", g, &g->ci_all);
@@ -222,6 +234,7 @@ static void put_judged(struct jsonw *w, const struct ana_gate *g)
     jsonw_key_f64(w, "lo", g->p_above);
     jsonw_key_f64(w, "hi", g->p_below);
     jsonw_end(w);
+    put_drift(w, g);
     jsonw_key_f64(w, "mde", g->spec.errors ? g->mde : expm1(g->mde));
     jsonw_key(w, "needed_pairs");
     if (g->needed_pairs > 0)

@@ -194,6 +194,32 @@ static void put_gates(const struct ana_comparison *c, bool colour, struct buf *o
 
 /* --- the rest --------------------------------------------------------------------- */
 
+/* Gates whose effect hangs on the order in the pair, or on the time of day. */
+static void put_drift(const struct ana_comparison *c, struct buf *out)
+{
+    char effect[ANA_NS_TEXT_MAX];
+
+    for (size_t i = 0; i < c->gate_count; i++) {
+        const struct ana_gate *g = &c->gates[i];
+        bool order = g->drift.order_p < ANA_DRIFT_P,
+             trend = g->drift.trend_p < ANA_DRIFT_P;
+        struct buf line = {0};
+        if (g->why != ANA_WHY_NOTHING || (!order && !trend))
+            continue;
+        ana_gate_title(g, &line);
+        if (order)
+            buf_fmt(&line,
+                    ": the effect differs by %s with the order in the pair (p %.2g)",
+                    ana_effect_text(g, g->drift.order, effect), g->drift.order_p);
+        if (trend)
+            buf_fmt(&line, "%s the effect drifts by %s a pair (p %.2g)",
+                    order ? ";" : ":", ana_effect_text(g, g->drift.trend, effect),
+                    g->drift.trend_p);
+        put_wrapped(out, "note", buf_text(&line));
+        buf_done(&line);
+    }
+}
+
 static void put_errors(const struct ana_comparison *c, struct buf *out)
 {
     if (c->bad[0] == 0 && c->bad[1] == 0) {
@@ -304,6 +330,7 @@ void ana_compare_text(const struct ana_comparison *c, bool colour, struct buf *o
     if (!c->invalid) {
         put_gates(c, colour, out);
         buf_str(out, "\n");
+        put_drift(c, out);
         put_errors(c, out);
         put_explored(c, out);
     }

@@ -293,6 +293,16 @@ static void plan_for(const struct ana_comparison *c, struct ana_gate *g, double 
         g->needed_pairs = c->least_pairs;
 }
 
+static struct ana_drift drift_of(const struct ana_comparison *c,
+                                 const struct ana_gate *g)
+{
+    bool a_first[ANA_PAIRS_MAX];
+    for (unsigned i = 0; i < g->n; i++)
+        a_first[i] = ana_pair_run(c, i, 0)->start_wall_ns <=
+                     ana_pair_run(c, i, 1)->start_wall_ns;
+    return ana_drift_of(g->d, a_first, g->n);
+}
+
 static enum ana_verdict judge_gate(const struct ana_gate *g, double alpha)
 {
     struct ana_evidence ev = {g->centre.estimate, g->adj_worse, g->adj_better,
@@ -329,6 +339,7 @@ static int test_family(struct ana_comparison *c, struct ana_flips *f, struct err
         g->adj_worse = worse[i];
         g->adj_better = better[i];
         plan_for(c, g, t);
+        g->drift = drift_of(c, g);
         g->verdict = g->evidence = judge_gate(g, alpha);
     }
     return rc;

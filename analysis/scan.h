@@ -11,8 +11,8 @@
  *
  * A cell is a model (or pipeline, experiment) by name, with its protocol and tier; a
  * run with more than ANA_CELLS_MAX of them is told by model type instead. Columns live
- * during the scan only (56 bytes an operation); what stays is small. One thread at a
- * time.
+ * during the scan only (at most 104 bytes an operation); what stays is small. One
+ * thread at a time.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

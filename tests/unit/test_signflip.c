@@ -168,6 +168,15 @@ static void equal_differences_give_the_least_p(void **state)
     ana_flips_done(&f);
 }
 
+static void the_fewest_pairs_follow_from_alpha(void **state)
+{
+    (void)state;
+    check_int(ana_least_pairs(0.05), ==, 5);
+    check_int(ana_least_pairs(0.0625), ==, 4);
+    check_int(ana_least_pairs(0.01), ==, 7);
+    check_int(ana_least_pairs(0.5), ==, 1);
+}
+
 static void four_pairs_can_not_reject_at_five_percent(void **state)
 {
     const double d[] = {0.5, 0.6, 0.7, 0.8}, *gates[] = {d};
@@ -478,6 +487,7 @@ int main(void)
         cmocka_unit_test(adjusted_p_equals_closed_testing_by_enumeration),
         cmocka_unit_test(one_gate_alone_needs_no_adjustment),
         cmocka_unit_test(equal_differences_give_the_least_p),
+        cmocka_unit_test(the_fewest_pairs_follow_from_alpha),
         cmocka_unit_test(four_pairs_can_not_reject_at_five_percent),
         cmocka_unit_test(an_interval_ends_where_the_test_begins_to_reject),
         cmocka_unit_test(intervals_cover_the_truth_as_often_as_they_say),
