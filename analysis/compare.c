@@ -216,6 +216,9 @@ static int check_pair_of_runs(struct ana_comparison *c, const struct ana_run *x,
             "'%s' has %zu kinds of operations (model, protocol), '%s' "
             "has %zu",
             x->path, x->cell_count, y->path, y->cell_count);
+    if (x->type_count != y->type_count)
+        return declare_invalid(c, "'%s' and '%s' name different model types", x->path,
+                               y->path);
     for (size_t i = 0; i < x->cell_count; i++) {
         const struct ana_cell *p = &x->cells[i], *q = &y->cells[i];
         if (strcmp(p->name, q->name) != 0 || p->protocol != q->protocol)

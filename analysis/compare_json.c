@@ -148,7 +148,7 @@ static void put_gate_key(struct jsonw *w, const struct ana_gate *g)
         jsonw_null(w);
     } else {
         jsonw_object(w);
-        jsonw_key_str(w, "model", g->cell->name);
+        jsonw_key_str(w, g->cell->by_type ? "model_type" : "model", g->cell->name);
         jsonw_key_str(w, "protocol", op_protocol_names[g->cell->protocol]);
         jsonw_key_str(w, "tier", op_tier_names[g->cell->tier]);
         jsonw_end(w);

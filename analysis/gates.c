@@ -16,9 +16,18 @@
 /* --- what gates look at -------------------------------------------------------------
  */
 
+/* Cells are numbered through: -1 is all operations, after the cells come the types. */
 static const struct ana_cell *cell_of(const struct ana_run *run, ptrdiff_t cell)
 {
-    return cell < 0 ? &run->all : &run->cells[cell];
+    ptrdiff_t names = (ptrdiff_t)run->cell_count;
+    return cell < 0       ? &run->all
+           : cell < names ? &run->cells[cell]
+                          : &run->types[cell - names];
+}
+
+static size_t numbered_cells(const struct ana_run *run)
+{
+    return run->cell_count + run->type_count;
 }
 
 double ana_tolerance_share(const struct ana_comparison *c, uint32_t p)
@@ -144,20 +153,24 @@ static int add_gate(struct ana_comparison *c, const struct ana_gate_spec *spec,
     return measure(c, &c->gates[c->gate_count++], spec, cell, e);
 }
 
-/* A gate on a model is one for each protocol that the model was asked by. */
+/* A gate on a model (or, where no model has the name, on a model type) is one for each
+ * protocol by which it was asked. */
 static int add_model_gates(struct ana_comparison *c, const struct ana_gate_spec *spec,
                            struct err *e)
 {
     const struct ana_run *run = &c->runs[c->pairs[0].a];
-    bool found = false;
+    bool found = false, found_name = false;
 
-    for (size_t i = 0; i < run->cell_count; i++) {
-        if (strcmp(run->cells[i].name, spec->model) != 0)
+    for (size_t i = 0; i < numbered_cells(run); i++) {
+        const struct ana_cell *cell = cell_of(run, (ptrdiff_t)i);
+        bool by_type = i >= run->cell_count;
+        if (strcmp(cell->name, spec->model) != 0 || (by_type && found_name))
             continue;
         int rc = add_gate(c, spec, (ptrdiff_t)i, e);
         if (rc < 0)
             return rc;
         found = true;
+        found_name = found_name || !by_type;
     }
     if (!found)
         return err_set(e, ERR_USAGE,
@@ -231,7 +244,7 @@ static int build_explored(struct ana_comparison *c, struct err *e)
         {.metric = ANA_TTFB, .p = ANA_P(99)},
     };
     enum { OVERALL = sizeof overall / sizeof *overall };
-    size_t cells = c->runs[c->pairs[0].a].cell_count;
+    size_t cells = numbered_cells(&c->runs[c->pairs[0].a]);
     int rc = 0;
 
     c->explored = arena_alloc(&c->arena, (OVERALL + cells * (ANA_STANDARD_COUNT + 1)) *

@@ -108,7 +108,8 @@ static void draw_gate(const struct ana_svg *s, const struct ana_gate *g, double 
                  bounded(s, g->tolerance) - bounded(s, -g->tolerance), 26, "tolerance");
     if (isfinite(g->mde) && ana_within(&s->x, g->mde))
         ana_svg_line(s, "mde", bounded(s, g->mde), y - 9, bounded(s, g->mde), y + 9);
-    ana_svg_line(s, "ci", bounded(s, g->ci.low), y, bounded(s, g->ci.high), y);
+    ana_svg_line(s, ana_unbounded(&g->ci) ? "ci dots" : "ci", bounded(s, g->ci.low), y,
+                 bounded(s, g->ci.high), y);
     ana_svg_dot(s, "fill-ink", x, y, 5, ana_effect_text(g, g->centre.estimate, effect));
     ana_svg_text(s, "", 0, y + 4, "start", buf_text(&name));
     snprintf(word, sizeof word, "%s", ana_verdict_names[g->verdict]);

@@ -304,19 +304,22 @@ static void put_errors(const struct ana_run *run, struct buf *out)
     ana_html_section_end(out);
 }
 
-static void put_cells(const struct ana_run *run, struct buf *out)
+static void put_cells(const struct ana_run *run, const struct ana_cell *cells, size_t n,
+                      struct buf *out)
 {
     char text[ANA_NS_TEXT_MAX];
 
-    ana_html_section(out, run->grouped ? "Model types" : "Models",
+    if (n == 0)
+        return;
+    ana_html_section(out, cells[0].by_type ? "Model types" : "Models",
                      "Response time from due, failures infinite.");
     buf_str(out,
             "<div class=\"scroll\"><table><thead><tr><th>model</th><th>protocol</th>"
             "<th>tier</th><th class=\"n\">due</th><th class=\"n\">bad</th>"
             "<th class=\"n\">p50</th><th class=\"n\">p90</th><th class=\"n\">p95</th>"
             "<th class=\"n\">p99</th><th class=\"n\">p99.9</th></tr></thead><tbody>\n");
-    for (size_t i = 0; i < run->cell_count; i++) {
-        const struct ana_cell *c = &run->cells[i];
+    for (size_t i = 0; i < n; i++) {
+        const struct ana_cell *c = &cells[i];
         buf_str(out, "<tr>");
         ana_html_td(out, "wrap", c->name);
         ana_html_td(out, NULL, op_protocol_names[c->protocol]);
@@ -358,7 +361,8 @@ void ana_report_html(const struct ana_run *run, struct buf *out)
     if (run->block_count > 1)
         put_timeline(run, out);
     put_errors(run, out);
-    put_cells(run, out);
+    put_cells(run, run->types, run->type_count, out);
+    put_cells(run, run->cells, run->cell_count, out);
     put_notes(run, out);
     ana_html_close(out);
 }

@@ -181,15 +181,16 @@ static void put_errors(struct jsonw *w, const struct ana_run *run)
     jsonw_end(w);
 }
 
-static void put_cells(struct jsonw *w, const struct ana_run *run)
+static void put_cells(struct jsonw *w, const struct ana_run *run, const char *key,
+                      const struct ana_cell *cells, size_t n)
 {
-    jsonw_key_str(w, "cells_by", run->grouped ? "model_type" : "model");
-    jsonw_key(w, "cells");
+    jsonw_key(w, key);
     jsonw_array(w);
-    for (size_t i = 0; i < run->cell_count; i++) {
-        const struct ana_cell *c = &run->cells[i];
+    for (size_t i = 0; i < n; i++) {
+        const struct ana_cell *c = &cells[i];
         jsonw_object(w);
         jsonw_key_str(w, "model", c->name);
+        jsonw_key_bool(w, "by_type", c->by_type);
         jsonw_key_str(w, "protocol", op_protocol_names[c->protocol]);
         jsonw_key_str(w, "tier", op_tier_names[c->tier]);
         jsonw_key(w, "operations");
@@ -215,7 +216,8 @@ void ana_report_json(const struct ana_run *run, struct buf *out)
     put_errors(&w, run);
     jsonw_key(&w, "health");
     ana_json_health(&w, run);
-    put_cells(&w, run);
+    put_cells(&w, run, "cells", run->cells, run->cell_count);
+    put_cells(&w, run, "types", run->types, run->type_count);
     jsonw_end(&w);
     buf_str(out, "\n");
 }

@@ -212,22 +212,22 @@ static bool put_cell(const struct ana_run *run, const struct ana_cell *c,
     return starred;
 }
 
-static bool put_cells(const struct ana_run *run, struct buf *out)
+static bool put_cells(const struct ana_run *run, const struct ana_cell *cells, size_t n,
+                      struct buf *out)
 {
     bool starred = false;
 
-    if (run->cell_count == 0)
+    if (n == 0)
         return false;
     buf_str(out, "\n");
-    ana_text_cell(out, run->grouped ? "model type" : "model", 22, false);
+    ana_text_cell(out, cells[0].by_type ? "model type" : "model", 22, false);
     ana_text_cell(out, "proto", 6, false);
     ana_text_cell(out, "tier", 9, false);
     buf_str(out, "      due    bad      p50      p95      p99\n");
-    for (size_t i = 0; i < run->cell_count && i < CELL_MAX; i++)
-        starred |= put_cell(run, &run->cells[i], out);
-    if (run->cell_count > CELL_MAX)
-        buf_fmt(out, "and %zu cells more; --json has them all\n",
-                run->cell_count - CELL_MAX);
+    for (size_t i = 0; i < n && i < CELL_MAX; i++)
+        starred |= put_cell(run, &cells[i], out);
+    if (n > CELL_MAX)
+        buf_fmt(out, "and %zu cells more; --json has them all\n", n - CELL_MAX);
     return starred;
 }
 
@@ -238,7 +238,8 @@ void ana_report_text(const struct ana_run *run, bool colour, struct buf *out)
     put_operations(run, out);
     bool starred = put_latencies(run, out);
     put_errors(run, out);
-    starred |= put_cells(run, out);
+    starred |= put_cells(run, run->types, run->type_count, out);
+    starred |= put_cells(run, run->cells, run->cell_count, out);
     if (starred)
         buf_str(out, "* fewer than 20 observations lie beyond: shown, never judged\n");
 }

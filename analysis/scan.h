@@ -112,7 +112,10 @@ struct ana_run {
     struct ana_cell all;
     struct ana_cell *cells; /* by name, protocol, tier */
     size_t cell_count;
-    bool grouped;              /* cells are model types */
+    bool grouped; /* cells are model types */
+    struct ana_cell
+        *types;        /* the same operations by model type; none where that is no */
+    size_t type_count; /* different from cells */
     struct ana_class *classes; /* most frequent first; good ones are not among them */
     size_t class_count;
     int64_t curve[ANA_METRIC_COUNT][ANA_CURVE]; /* of all, at ana_curve_p */

@@ -237,39 +237,57 @@ static size_t count_cells(const struct ana_leaf *const *sorted, size_t n,
     return cells;
 }
 
-static int make_cells(struct ana_run *run, const struct ana_leaf **sorted, size_t n,
-                      struct ana_slice *slices, struct err *e)
+/* One cell for each run of equal leaves in the sorted list. */
+static int make_group(struct ana_run *run, const struct members *all, bool types,
+                      struct ana_cell **cells, size_t *count, struct err *e)
 {
-    int (*order)(const void *, const void *) = by_name;
+    int (*order)(const void *, const void *) = types ? by_type : by_name;
+    size_t n = all->count, most = count_cells(all->leaves, n, order);
 
-    if (n > ANA_CELLS_MAX) {
-        run->grouped = true;
-        order = by_type;
-    }
-    if (n > 0)
-        qsort(sorted, n, sizeof *sorted, order);
-    size_t cells = count_cells(sorted, n, order);
-    if (cells > ANA_CELLS_MAX)
+    if (most > ANA_CELLS_MAX)
         return err_set(e, ERR_LIMIT, "'%s' holds more than %d model types", run->path,
                        ANA_CELLS_MAX);
-    run->cells = arena_zalloc(&run->arena, (cells + 1) * sizeof *run->cells);
-    if (!run->cells)
+    *cells = arena_zalloc(&run->arena, (most + 1) * sizeof **cells);
+    if (!*cells)
         return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0, to; i < n; i = to) {
-        to = same_cell(sorted, n, i, order);
-        struct members m = {sorted + i, to - i, slices};
-        struct ana_cell *cell = &run->cells[run->cell_count++];
-        cell->name = run->grouped ? sorted[i]->type : sorted[i]->name;
-        if (run->grouped && !*cell->name)
+        to = same_cell(all->leaves, n, i, order);
+        struct members m = {all->leaves + i, to - i, all->slices};
+        struct ana_cell *cell = &(*cells)[(*count)++];
+        cell->name = types ? all->leaves[i]->type : all->leaves[i]->name;
+        if (types && !*cell->name)
             cell->name = ANA_OTHER;
-        cell->by_type = run->grouped;
-        cell->protocol = sorted[i]->protocol;
-        cell->tier = sorted[i]->tier;
+        cell->by_type = types;
+        cell->protocol = all->leaves[i]->protocol;
+        cell->tier = all->leaves[i]->tier;
         int rc = summarize_cell(run, &m, cell, NULL, e);
         if (rc < 0)
             return rc;
     }
     return 0;
+}
+
+static void sort_leaves(const struct ana_leaf **leaves, size_t n, bool types)
+{
+    if (n > 0)
+        qsort(leaves, n, sizeof *leaves, types ? by_type : by_name);
+}
+
+/* By name, and by model type where several names share one. */
+static int make_cells(struct ana_run *run, const struct ana_leaf **leaves,
+                      const struct members *all, struct err *e)
+{
+    int rc;
+
+    run->grouped = all->count > ANA_CELLS_MAX;
+    sort_leaves(leaves, all->count, run->grouped);
+    rc = make_group(run, all, run->grouped, &run->cells, &run->cell_count, e);
+    if (rc < 0 || run->grouped)
+        return rc;
+    sort_leaves(leaves, all->count, true);
+    if (count_cells(all->leaves, all->count, by_type) == run->cell_count)
+        return 0;
+    return make_group(run, all, true, &run->types, &run->type_count, e);
 }
 
 /* --- all operations --------------------------------------------------------------- */
@@ -446,7 +464,7 @@ int ana_summarize(struct ana_scan *s, struct err *e)
             if (s->leaves[i].n > 0) /* a stream that was declared and not used */
                 sorted[kept++] = &s->leaves[i];
         struct members all = {sorted, kept, slices};
-        rc = make_cells(s->run, sorted, kept, slices, e);
+        rc = make_cells(s->run, sorted, &all, e);
         if (rc == 0)
             rc = summarize_all(s->run, &all, e);
     }

@@ -22,7 +22,7 @@ void ana_gate_title(const struct ana_gate *g, struct buf *out)
                 ana_p_text(g->spec.p, p));
     if (g->is_all)
         return;
-    buf_str(out, " of ");
+    buf_str(out, g->cell->by_type ? " of type " : " of ");
     ana_text_name(out, g->cell->name, 40);
     buf_fmt(out, " (%s)", op_protocol_names[g->cell->protocol]);
 }

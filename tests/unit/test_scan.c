@@ -308,6 +308,24 @@ static void a_run_of_exactly_the_limit_keeps_its_names(void **state)
     ana_run_done(&run);
 }
 
+static void names_that_share_a_model_type_are_told_by_type_too(void **state)
+{
+    const struct fake_run f = {.seed = 8, .operations = 4000, .cells = 10};
+    struct ana_run run;
+
+    (void)state;
+    fake_run_write(path, &f);
+    scan(&run, 0);
+    check_int(run.cell_count, ==, 10);
+    check_int(run.cells[0].counts.due, ==, 400);
+    check_int(run.type_count, ==, 2);
+    check_str(run.types[0].name, "echo");
+    check_int(run.types[0].by_type, ==, 1);
+    check_int(run.types[0].counts.due, ==, 2000);
+    check_int(run.types[1].latency[ANA_RESPONSE].d.n, ==, 2000);
+    ana_run_done(&run);
+}
+
 /* --- damage and health
  * ---------------------------------------------------------------- */
 
@@ -486,6 +504,7 @@ int main(void)
         cmocka_unit_test(the_warm_up_is_cut_by_due_time_and_counted),
         cmocka_unit_test(more_cells_than_the_limit_are_told_by_model_type),
         cmocka_unit_test(a_run_of_exactly_the_limit_keeps_its_names),
+        cmocka_unit_test(names_that_share_a_model_type_are_told_by_type_too),
         cmocka_unit_test(a_file_without_its_end_is_reported_and_invalid),
         cmocka_unit_test(a_file_cut_anywhere_never_passes_for_a_whole_one),
         cmocka_unit_test(a_trace_is_no_run),
