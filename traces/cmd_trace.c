@@ -14,6 +14,7 @@
 #include "traces/container/trc_repair.h"
 #include "traces/tool/trc_copy.h"
 #include "traces/tool/trc_cut.h"
+#include "traces/tool/trc_legs.h"
 #include "traces/tool/trc_print.h"
 #include "traces/tool/trc_select.h"
 #include "traces/tool/trc_show.h"
@@ -585,9 +586,10 @@ static int run_cut(int argc, char **argv)
 /* --- verbs ---------------------------------------------------------------- */
 
 const struct opt_cmd *const trc_trace_docs[] = {
-    &info_page, &cat_page, &export_page, &verify_page, &repair_page, &cut_page, NULL};
-static int (*const runs[])(int, char **) = {run_info,   run_cat,    run_export,
-                                            run_verify, run_repair, run_cut};
+    &info_page,   &cat_page, &export_page,   &verify_page,
+    &repair_page, &cut_page, &trc_legs_page, NULL};
+static int (*const runs[])(int, char **) = {
+    run_info, run_cat, run_export, run_verify, run_repair, run_cut, trc_run_legs};
 
 static const struct opt_cmd trace_page = {.name = "trace"};
 
@@ -603,7 +605,7 @@ int trc_cmd_trace(int argc, char **argv)
     const char *near = argc > 1 ? opt_nearest(argv[1], names) : NULL;
     if (argc < 2)
         err_set(&e, ERR_USAGE,
-                "a verb is needed: info, cat, export, verify, repair or cut");
+                "a verb is needed: info, cat, export, verify, repair, cut or legs");
     else
         err_set(&e, ERR_USAGE, "unknown verb '%s'%s%s%s", argv[1],
                 near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");

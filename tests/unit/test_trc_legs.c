@@ -1,0 +1,174 @@
+/*
+ * test_trc_legs.c - calls are put together by their id, and their time taken apart.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "traces/base/clk.h"
+#include "traces/tool/trc_legs.h"
+
+struct row {
+    int64_t arrival_ms, took_ms; /* took -1: no answer */
+    enum op_tier tier;
+    enum op_protocol protocol;
+    const char *id;
+    int status;
+};
+
+static struct trc_legs legs_of(const struct row *rows, size_t n, const struct row *late,
+                               uint64_t late_index)
+{
+    struct trc_writer *w;
+    struct trc_reader *r;
+    struct err e = {0};
+    struct trc_legs l;
+    struct trc_options options = {.kind = TRC_TRACE, .block_records = 4};
+    char path[] = "/tmp/test_trc_legs.XXXXXX";
+    int fd = mkstemp(path);
+    check_int(fd, >=, 0);
+    close(fd);
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    for (size_t i = 0; i < n; i++) {
+        struct op_stream s = {.protocol = rows[i].protocol,
+                              .tier = rows[i].tier,
+                              .name = SPAN_LIT("iris")};
+        struct op o = op_empty();
+        o.stream = &s;
+        o.arrival_ns = rows[i].arrival_ms * CLK_MS;
+        o.id = span_str(rows[i].id);
+        if (rows[i].took_ms >= 0) {
+            o.first_ns = o.last_ns = rows[i].took_ms * CLK_MS;
+            o.status = (uint16_t)rows[i].status;
+        }
+        check_ok(trc_writer_op(w, &o, &e), &e);
+    }
+    if (late) {
+        struct op o = op_empty();
+        o.index = late_index;
+        o.first_ns = o.last_ns = late->took_ms * CLK_MS;
+        o.status = (uint16_t)late->status;
+        check_ok(trc_writer_late(w, &o, &e), &e);
+    }
+    check_ok(trc_writer_close(w, &e), &e);
+    check_ok(trc_reader_open(&r, path, &e), &e);
+    check_ok(trc_legs_read(&l, r, &e), &e);
+    trc_reader_close(r);
+    unlink(path);
+    return l;
+}
+
+static const struct trc_leg_kind *kind(const struct trc_legs *l, enum op_tier tier,
+                                       enum op_protocol protocol)
+{
+    for (size_t i = 0; i < l->kind_count; i++)
+        if (l->kinds[i].tier == tier && l->kinds[i].protocol == protocol)
+            return &l->kinds[i];
+    return NULL;
+}
+
+static void a_tier_owns_what_the_legs_inside_it_do_not(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, 10, OP_TIER_ENVOY, OP_REST, "a", 200},
+        {1, 8, OP_TIER_RPROXY, OP_REST, "a", 200},
+        {3, 4, OP_TIER_SERVER, OP_REST, "a", 200},
+        {20, 20, OP_TIER_ENVOY, OP_REST, "b", 200},
+        {22, 10, OP_TIER_RPROXY, OP_REST, "b", 503},
+        {50, 1, OP_TIER_ENVOY, OP_REST, "alone", 200},
+        {60, 1, OP_TIER_ENVOY, OP_REST, NULL, 200},
+    };
+    struct trc_legs l = legs_of(rows, 7, NULL, 0);
+    struct buf text = {0};
+    check_int(l.operations, ==, 7);
+    check_int(l.calls, ==, 2);
+    check_int(l.single, ==, 1);
+    check_int(l.without_id, ==, 1);
+    check_int(l.kind_count, ==, 3);
+    const struct trc_leg_kind *envoy = kind(&l, OP_TIER_ENVOY, OP_REST);
+    check_int(envoy->legs, ==, 2);
+    check_int(envoy->p50_ns, ==, 10 * CLK_MS);
+    check_int(envoy->p99_ns, ==, 20 * CLK_MS);
+    check_int(envoy->own_p50_ns, ==, 2 * CLK_MS);
+    check_int(envoy->own_p99_ns, ==, 10 * CLK_MS);
+    const struct trc_leg_kind *rproxy = kind(&l, OP_TIER_RPROXY, OP_REST);
+    check_int(rproxy->own_p50_ns, ==, 4 * CLK_MS);
+    check_int(rproxy->failed, ==, 1);
+    check_int(trc_legs_of(&l, SPAN_LIT("a"), &text), ==, 3);
+    check_str_has(buf_text(&text), "server");
+    check_int(trc_legs_of(&l, SPAN_LIT("alone"), &text), ==, 0);
+    buf_done(&text);
+    trc_legs_done(&l);
+}
+
+static void legs_side_by_side_count_once(void **state)
+{
+    (void)state;
+    /* Two steps of a pipeline at the same time, then one after them. */
+    static const struct row rows[] = {
+        {0, 100, OP_TIER_PIPELINEGATEWAY, OP_REST, "a", 200},
+        {10, 30, OP_TIER_ENVOY, OP_GRPC, "a", 200},
+        {20, 40, OP_TIER_ENVOY, OP_GRPC, "a", 200},
+        {70, 10, OP_TIER_ENVOY, OP_GRPC, "a", 200},
+    };
+    struct trc_legs l = legs_of(rows, 4, NULL, 0);
+    check_int(kind(&l, OP_TIER_PIPELINEGATEWAY, OP_REST)->own_p50_ns, ==, 40 * CLK_MS);
+    check_int(kind(&l, OP_TIER_ENVOY, OP_GRPC)->legs, ==, 3);
+    check_int(kind(&l, OP_TIER_ENVOY, OP_GRPC)->own_p50_ns, ==, 30 * CLK_MS);
+    trc_legs_done(&l);
+}
+
+static void an_id_used_again_is_no_leg_inside_the_first(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, 10, OP_TIER_ENVOY, OP_REST, "a", 200},
+        {50, 10, OP_TIER_ENVOY, OP_REST, "a", 200},
+    };
+    struct trc_legs l = legs_of(rows, 2, NULL, 0);
+    check_int(kind(&l, OP_TIER_ENVOY, OP_REST)->own_p50_ns, ==, 10 * CLK_MS);
+    trc_legs_done(&l);
+}
+
+static void late_and_missing_answers_are_told_apart(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, -1, OP_TIER_ENVOY, OP_REST, "a", 0},
+        {1, -1, OP_TIER_RPROXY, OP_REST, "a", 0},
+        {2, 1, OP_TIER_SERVER, OP_REST, "a", 200},
+        {3, 1, OP_TIER_SERVER, OP_REST, "x", 200},
+        {4, 1, OP_TIER_SERVER, OP_REST, "y", 200},
+    };
+    static const struct row late = {.took_ms = 9000, .status = 504};
+    struct trc_legs l = legs_of(rows, 5, &late, 0);
+    const struct trc_leg_kind *envoy = kind(&l, OP_TIER_ENVOY, OP_REST);
+    check_int(envoy->answered, ==, 1);
+    check_int(envoy->failed, ==, 1);
+    check_int(envoy->p50_ns, ==, 9 * CLK_SEC);
+    check_int(envoy->own_p50_ns, ==, 9 * CLK_SEC - CLK_MS);
+    const struct trc_leg_kind *rproxy = kind(&l, OP_TIER_RPROXY, OP_REST);
+    check_int(rproxy->legs, ==, 1);
+    check_int(rproxy->answered, ==, 0);
+    struct buf json = {0};
+    trc_legs_json(&l, &json);
+    check_str_has(buf_text(&json), "\"p50_ns\": null");
+    buf_done(&json);
+    trc_legs_done(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tier_owns_what_the_legs_inside_it_do_not),
+        cmocka_unit_test(legs_side_by_side_count_once),
+        cmocka_unit_test(an_id_used_again_is_no_leg_inside_the_first),
+        cmocka_unit_test(late_and_missing_answers_are_told_apart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,59 @@
+/*
+ * trc_legs.h - the legs of a request: what one call took at each tier it went through.
+ *
+ * A capture at several tiers holds one operation per tier for each call, and they share
+ * its request id. Here they are put together by that id: how long each tier took, and
+ * how much of that was its own, which is its latency less that of the legs inside it
+ * (legs that overlap count once). Calls whose id is seen once only tell nothing and are
+ * counted apart. Two operations of one id that do not lie within each other (a retry,
+ * an id used again) are both legs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef TRACES_TOOL_TRC_LEGS_H
+#define TRACES_TOOL_TRC_LEGS_H
+
+#include "traces/base/buf.h"
+#include "traces/base/opt.h"
+#include "traces/container/trc_reader.h"
+
+#define TRC_LEGS_MAX (32u << 20) /* operations that are held at once, 48 bytes each */
+
+struct trc_leg {
+    uint64_t id_hash, index;             /* of the operation */
+    int64_t arrival_ns, last_ns, own_ns; /* last, own: OP_TIME_NONE when unanswered */
+    uint8_t tier, protocol, resource;
+    bool failed;
+};
+
+/* What all legs of one kind took. Times: nearest-rank quantiles. */
+struct trc_leg_kind {
+    uint8_t tier, protocol, resource;
+    uint64_t legs, answered, failed;
+    int64_t p50_ns, p99_ns, own_p50_ns, own_p99_ns;
+};
+#define TRC_LEG_KINDS_MAX (OP_TIER_COUNT * OP_PROTOCOL_COUNT * OP_RESOURCE_COUNT)
+
+struct trc_legs {
+    struct trc_leg *legs; /* by id, then arrival; the enclosing one first */
+    size_t n;
+    uint64_t operations, without_id, single; /* single: ids seen once */
+    uint64_t calls;                          /* ids seen more than once */
+    struct trc_leg_kind kinds[TRC_LEG_KINDS_MAX];
+    size_t kind_count;
+};
+
+/* Reads r to its end. ERR_LIMIT above TRC_LEGS_MAX; the errors of trc_reader_next. */
+int trc_legs_read(struct trc_legs *l, struct trc_reader *r, struct err *e) MUST_USE;
+void trc_legs_done(struct trc_legs *l);
+
+void trc_legs_text(const struct trc_legs *l, struct buf *out);
+void trc_legs_json(const struct trc_legs *l, struct buf *out);
+/* The legs of one id, a line each; 0 when there are none. */
+size_t trc_legs_of(const struct trc_legs *l, struct span id, struct buf *out);
+
+/* `reprise trace legs`. */
+extern const struct opt_cmd trc_legs_page;
+int trc_run_legs(int argc, char **argv);
+
+#endif
