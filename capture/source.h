@@ -24,9 +24,9 @@
 #define CAP_LIVE_SNAPLEN   262144     /* no packet of Linux is longer, GRO included */
 #define CAP_LIVE_RING      (64u << 20)
 #define CAP_LIVE_RING_MAX  (1u << 30)
-#define CAP_LIVE_PORTS_MAX 256u
-#define CAP_LIVE_TICK_MS   10  /* after which a ring's block is handed over unfilled */
-#define CAP_LIVE_WAIT_MS   100 /* after which a source without a packet says so */
+#define CAP_LIVE_PORTS_MAX 128u /* a filter of so many still fits the kernel */
+#define CAP_LIVE_TICK_MS   10   /* after which a ring's block is handed over unfilled */
+#define CAP_LIVE_WAIT_MS   100  /* after which a source without a packet says so */
 
 struct cap_source;
 
@@ -53,17 +53,20 @@ struct cap_live {
     size_t port_count;     /* at most CAP_LIVE_PORTS_MAX */
     size_t ring_bytes;     /* 0: CAP_LIVE_RING */
     const char *user;      /* who to become once the interface is open; NULL: stay */
+    bool no_wait; /* QUIET comes at once: the caller waits with cap_source_fd */
 };
 
-/* Opens an interface. Call it before other threads start: it gives up privileges, for
- * the whole process when `user` is named, for the calling thread when the program runs
- * with capabilities alone. ERR_USAGE for an interface or user that is not there, ERR_IO
- * for what the system refuses: the text then names the missing capability. */
+/* Opens an interface, without promiscuous mode. Call it before other threads start: it
+ * gives up privileges, for the whole process when `user` is named, for the calling
+ * thread when the program runs with capabilities alone. ERR_USAGE for an interface or
+ * user that is not there and for limits above, ERR_IO for what the system refuses: the
+ * text then names the missing capability. */
 int cap_source_open_live(struct cap_source **s, const struct cap_live *how,
                          struct err *e) MUST_USE;
 /* The filter that a live source sets, as pcap-filter(7) text of at most CAP_FILTER_MAX
  * bytes with its NUL: TCP with one of the ports, and what the ports cannot be told of
- * in the kernel (fragments, IPv6 with extension headers). `vlan`: also behind a tag. */
+ * in the kernel (fragments, IPv6 with extension headers). `vlan`: also behind one tag
+ * or two. */
 #define CAP_FILTER_MAX 16384u
 void cap_live_filter(const struct cap_live *how, bool vlan, char out[CAP_FILTER_MAX]);
 
@@ -79,8 +82,8 @@ enum cap_source_event {
 };
 int cap_source_next(struct cap_source *s, struct cap_packet *p, struct err *e) MUST_USE;
 
-/* Readable when packets are at hand; -1: always (a file). Live, next does not wait when
- * the caller has waited. */
+/* Live: readable when packets are at hand. -1: a file, which never has to be waited
+ * for. */
 int cap_source_fd(const struct cap_source *s);
 /* Asks the kernel first when the source is live. Borrowed until the next call. */
 const struct cap_source_counts *cap_source_counts(struct cap_source *s);

@@ -97,7 +97,7 @@ static int pass(struct file_source *f, uint64_t n, struct err *e)
 /* --- pcap ---------------------------------------------------------------------------
  */
 
-static bool pcap_magic(struct file_source *f, const uint8_t *p)
+static bool pcap_file_magic(struct file_source *f, const uint8_t *p)
 {
     for (int big = 0; big < 2; big++) {
         f->big = big;
@@ -109,7 +109,7 @@ static bool pcap_magic(struct file_source *f, const uint8_t *p)
     return false;
 }
 
-static int pcap_open(struct file_source *f, struct err *e)
+static int pcap_file_open(struct file_source *f, struct err *e)
 {
     struct span s;
     int rc = need(f, PCAP_FILE_HEAD, "the file's header", &s, e);
@@ -128,7 +128,7 @@ static int too_long(const struct file_source *f, uint32_t n, struct err *e)
                   "a packet of %u bytes is over the limit of %u", n, CAP_PACKET_MAX);
 }
 
-static int pcap_next(struct file_source *f, struct cap_packet *p, struct err *e)
+static int pcap_file_next(struct file_source *f, struct cap_packet *p, struct err *e)
 {
     struct span s;
     int rc = zst_input_peek(f->in, PCAP_RECORD, &s, e);
@@ -439,7 +439,7 @@ static int file_next(struct cap_source *s, struct cap_packet *p, struct err *e)
             return rc;
         f->unused = 0;
     }
-    return f->ng ? ng_next(f, p, e) : pcap_next(f, p, e);
+    return f->ng ? ng_next(f, p, e) : pcap_file_next(f, p, e);
 }
 
 static void file_close(struct cap_source *s)
@@ -459,8 +459,8 @@ static int recognise(struct file_source *f, struct err *e)
     int rc = zst_input_peek(f->in, 4, &s, e);
     if (rc < 0)
         return rc;
-    if (s.n >= 4 && pcap_magic(f, s.p))
-        return pcap_open(f, e);
+    if (s.n >= 4 && pcap_file_magic(f, s.p))
+        return pcap_file_open(f, e);
     if (s.n >= 4 && get32(f, s.p) == NG_SECTION) {
         f->ng = true;
         return 0;
