@@ -325,6 +325,11 @@ const struct trc_info *rep_plan_info(const struct rep_plan *p)
     return p->started ? &p->opened : trc_reader_info(p->reader);
 }
 
+const char *rep_plan_note(const struct rep_plan *p, const char *key)
+{
+    return p->started ? NULL : trc_reader_note(p->reader, key);
+}
+
 int rep_plan_start(struct rep_plan *p, struct err *e)
 {
     sigset_t all, before;

@@ -48,6 +48,8 @@ int rep_plan_open(struct rep_plan **p, const struct rep_plan_config *c,
                   struct err *e) MUST_USE;
 /* While the feeder runs: what was known at the opening. Once joined: all there is. */
 const struct trc_info *rep_plan_info(const struct rep_plan *p);
+/* A note of the trace, or NULL; before the start only. Borrowed until then. */
+const char *rep_plan_note(const struct rep_plan *p, const char *key);
 int rep_plan_start(struct rep_plan *p, struct err *e) MUST_USE;
 
 /* For worker i: takes the next requests, linked by next in order of due time, or NULL

@@ -19,6 +19,8 @@
 #include "replay/progress.h"
 #include "replay/worker.h"
 #include "traces/base/log.h"
+#include "traces/base/units.h"
+#include "traces/capture_notes.h"
 #include "traces/container/trc_writer.h"
 #include "traces/run_notes.h"
 
@@ -39,6 +41,7 @@ struct run {
     struct rep_address http, grpc;
     struct rep_speed speed;
     struct rep_plan *plan;
+    char coverage[32]; /* share that a captured trace states; empty: none */
     struct trc_writer *writer;
     struct rep_worker *workers[REP_WORKERS_MAX];
     struct rep_worker_stats stats; /* summed */
@@ -83,6 +86,20 @@ static uint64_t id_nonce(uint64_t seed)
     return v;
 }
 
+/* A trace that lacks part of what happened is replayed as it is, but not silently. */
+static void look_at_coverage(struct run *x)
+{
+    const char *share = rep_plan_note(x->plan, NOTE_COVERAGE_SHARE);
+    const char *words = rep_plan_note(x->plan, NOTE_COVERAGE);
+    double value;
+    if (!share || units_f64(share, &value, NULL) < 0)
+        return;
+    snprintf(x->coverage, sizeof x->coverage, "%s", share);
+    if (value < COVERAGE_GOOD)
+        log_warn(AREA, "the trace does not hold all that happened: coverage %s",
+                 words ? words : share);
+}
+
 static int open_plan(struct run *x, struct err *e)
 {
     const struct rep_run_config *c = x->config;
@@ -102,7 +119,10 @@ static int open_plan(struct run *x, struct err *e)
         .workers = c->workers,
     };
     int rc = rep_plan_open(&x->plan, &plan, e);
-    return rc < 0 ? rc : rep_plan_start(x->plan, e);
+    if (rc < 0)
+        return rc;
+    look_at_coverage(x);
+    return rep_plan_start(x->plan, e);
 }
 
 /* Until the first requests are ready. A pipe may never fill the rings: its first block
@@ -190,6 +210,8 @@ static void note_trace(struct run *x)
 {
     const struct trc_info *info = rep_plan_info(x->plan);
     note(x, NOTE_TRACE_FILE, x->config->trace);
+    if (*x->coverage)
+        note(x, NOTE_TRACE_COVERAGE, x->coverage);
     if (!info->complete)
         return; /* what a footer would say is not known yet */
     note_fmt(x, NOTE_TRACE_HASH, "%016" PRIx64 "%016" PRIx64, info->content_hash[1],

@@ -200,6 +200,9 @@ bool rep_tier_header_passes(const struct op_header *h)
 
     if (!is_token(h->name))
         return false;
+    /* A capture may leave no more than the mark that there was one. */
+    if (h->value.n == 0 && span_eq_nocase(h->name, "traceparent"))
+        return false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (span_eq_nocase(h->name, names[i]))
             return false;

@@ -17,6 +17,7 @@
 #define NOTE_TRACE_HASH       "trace.hash"       /* content hash, 32 hex digits */
 #define NOTE_TRACE_OPERATIONS "trace.operations" /* in the whole trace */
 #define NOTE_TRACE_SPAN       "trace.span_ns"    /* last arrival - first arrival */
+#define NOTE_TRACE_COVERAGE   "trace.coverage"   /* of a captured one: its share */
 #define NOTE_TARGET_TIER      "target.tier"
 #define NOTE_TARGET_HTTP      "target.http"
 #define NOTE_TARGET_GRPC      "target.grpc"

@@ -169,6 +169,7 @@ static void headers_of_one_hop_of_routing_and_of_credentials_stay_behind(void **
     for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
         check_true(!passes(dropped[i], "1"));
     check_true(passes("traceparent", "00-1-2-01"));
+    check_true(!passes("traceparent", ""));
     check_true(passes("seldon-logging", "true"));
     check_true(passes("x-customer", "a b\tc"));
 }
