@@ -44,8 +44,7 @@ enum { ERROR_AT_ANSWER, ERROR_AT_MODEL };
 static const struct opt standin_opts[] = {
     ROW("tier", OPT_STR, tier, "NAME", NULL,
         "serve one tier: envoy, rproxy, server, pipelinegateway, or modelgateway, "
-        "which is "
-        "the pipeline gateway too"),
+        "which is the pipeline gateway too"),
     ROW("http", OPT_STR, http, "HOST:PORT", NULL,
         "with --tier: where it takes HTTP; port 0 takes a free one"),
     ROW("grpc", OPT_STR, grpc, "HOST:PORT", NULL,
@@ -57,8 +56,7 @@ static const struct opt standin_opts[] = {
         "take free loopback ports instead; they are printed, and written to --ports"),
     ROW("ports", OPT_STR, ports, "FILE", NULL,
         "once all listen, write lines like envoy.http=127.0.0.1:9000 to FILE, which "
-        "appears "
-        "whole"),
+        "appears whole"),
     ROW("listen-any", OPT_FLAG, listen_any, NULL, NULL,
         "allow addresses that are not loopback ones. There is no access control"),
     ROW("release", OPT_CHOICE, release, "NAME", "2.10",
@@ -69,14 +67,11 @@ static const struct opt standin_opts[] = {
     ROW("instances", OPT_U64, instances, "N", "1",
         "with --model-type: how many of each"),
     ROW("models", OPT_STRV, models, "NAME=TYPE[:VERSION]", NULL,
-        "this model exists. Without --models and --model-type, every "
-        "name "
-        "exists that is a model type with digits or a dash and digits behind it, "
-        "version 1"),
+        "this model exists. Without --models and --model-type, every name exists that "
+        "is a model type with digits or a dash and digits behind it, version 1"),
     ROW("pipeline", OPT_STRV, pipelines, "NAME=MODEL[,MODEL]...", NULL,
-        "this pipeline exists. Without, every model's name is also a "
-        "pipeline of that one step, and so is TYPEpipe or TYPE-pipeline with its "
-        "digits"),
+        "this pipeline exists. Without, every model's name is also a pipeline of that "
+        "one step, and so is TYPEpipe or TYPE-pipeline with its digits"),
     ROW("experiment", OPT_STRV, experiments, "NAME=MODEL[:WEIGHT],...", NULL,
         "this experiment exists at envoy"),
     ROW("service", OPT_STR, service, "DIST", "fixed:2ms",
@@ -86,8 +81,7 @@ static const struct opt standin_opts[] = {
         "draws beyond that quantile of --service take FACTOR times as long: 1.10@0.98"),
     ROW("draw", OPT_CHOICE, draw, "NAME", "order",
         "what a request's random numbers depend on, besides the seed: its order of "
-        "arrival, "
-        "its body, or its x-request-id",
+        "arrival, its body, or its x-request-id",
         .choices = si_draw_names),
     ROW("workers", OPT_U64, workers, "N", "0",
         "models run in N workers with one first-come first-served queue; 0: no limit"),
@@ -99,21 +93,18 @@ static const struct opt standin_opts[] = {
         "its gRPC code, where the answer itself is replaced"),
     ROW("error-at", OPT_CHOICE, error_at, "NAME", "answer",
         "where it arises: answer replaces what the tier would send; model lets the "
-        "model "
-        "raise the status, so that tiers in front convert, reload and retry as SCv2's "
-        "do",
+        "model raise the status, so that tiers in front convert, reload and retry as "
+        "SCv2's do",
         .choices = error_at_names),
     ROW("close-rate", OPT_F64, close_rate, "P", "0",
         "share that gets half an answer and then the end of the connection (gRPC: of "
-        "the "
-        "stream)"),
+        "the stream)"),
     ROW("garbage-rate", OPT_F64, garbage_rate, "P", "0",
         "share that gets bytes which break the protocol"),
     ROW("never-rate", OPT_F64, never_rate, "P", "0", "share that is never answered"),
     ROW("stall", OPT_STR, stall, "EVERY,FOR", NULL,
         "freeze the whole process for FOR, every EVERY, counted from the first "
-        "request: "
-        "6s,1s"),
+        "request: 6s,1s"),
     ROW("stream-timeout", OPT_DURATION, stream_timeout_ns, "D", "300s",
         "when envoy gives up a silent call"),
     ROW("cold", OPT_FLAG, cold, NULL, NULL,
@@ -121,8 +112,7 @@ static const struct opt standin_opts[] = {
         "pipeline gateway (0.6 to 2 s)"),
     ROW("stamps", OPT_STR, stamps, "FILE", NULL,
         "at exit, write when each request's first byte was read, its connection, and "
-        "when "
-        "the answer left (the file's first line names the columns)"),
+        "when the answer left (the file's first line names the columns)"),
     ROW("log-requests", OPT_STR, log_requests, "FILE", NULL,
         "write a line of JSON about each request as it came: tier, method, path, "
         "fields"),
@@ -139,23 +129,17 @@ static const struct opt_cmd standin_cmd = {
         "Speaks REST and gRPC as the tiers of SCv2 were seen to, for quick starts, "
         "calibration and faults: routing headers, internal names, request ids, error "
         "answers, hangs, idle time-outs and HTTP/2 settings per tier. Models are "
-        "computed "
-        "(tfsimple adds and subtracts, add10 adds 10, iris classifies, ...), take "
-        "--service time, and can be made to fail, each at its own rate and always for "
-        "the "
-        "same requests.\n\n"
+        "computed (tfsimple adds and subtracts, add10 adds 10, iris classifies, ...), "
+        "take --service time, and can be made to fail, each at its own rate and always "
+        "for the same requests.\n\n"
         "What it imitates of SCv2 2.10 (and 2.8), what it was held against, and what "
-        "it "
-        "does not imitate stands in deploy/standin/README.md. Not imitated, above all: "
-        "the "
-        "time that real tiers add, Kafka, the scheduler, TLS, compression, the limit "
-        "of 20 "
-        "connections between rproxy and its server, Triton's binary tensors over REST, "
-        "and "
-        "answers of ModelStreamInfer before the client has ended its half.\n\n"
+        "it does not imitate stands in deploy/standin/README.md. Not imitated, above "
+        "all: the time that real tiers add, Kafka, the scheduler, TLS, compression, "
+        "the limit of 20 connections between rproxy and its server, Triton's binary "
+        "tensors over REST, and answers of ModelStreamInfer before the client has "
+        "ended its half.\n\n"
         "Addresses are printed on standard output once all listen. SIGINT or SIGTERM "
-        "ends "
-        "it: stamps are written and a summary goes to standard error.",
+        "ends it: stamps are written and a summary goes to standard error.",
     .opts = standin_opts,
     .examples =
         "# every tier, on the ports of SCv2's docker compose\n"
