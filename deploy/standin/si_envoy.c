@@ -36,6 +36,7 @@ static void local_reply(struct si_world *w, struct si_call *c, uint16_t status,
     r->body = text;
     r->chunked = false;
     r->fields.n = 0;
+    r->close = r->close || c->request.wants_close;
     if (text.n) {
         si_fields_add(&r->fields, a, SPAN_LIT("content-length"),
                       si_text(a, "%zu", text.n));
@@ -45,7 +46,7 @@ static void local_reply(struct si_world *w, struct si_call *c, uint16_t status,
     si_fields_add(&r->fields, a, SPAN_LIT("server"), SPAN_LIT("envoy"));
     if (r->close)
         si_fields_add(&r->fields, a, SPAN_LIT("connection"), SPAN_LIT("close"));
-    if (!text.n)
+    if (!text.n && !c->request.http2)
         si_fields_add(&r->fields, a, SPAN_LIT("content-length"), SPAN_LIT("0"));
 }
 
@@ -208,9 +209,11 @@ static bool is_retried(const struct si_world *w, const struct si_call *c)
 
 void si_envoy_rest(struct si_world *w, struct si_call *c)
 {
-    if (!c->request.http2 && c->request.minor_version == 0) {
+    bool old = !c->request.http2 && c->request.minor_version == 0;
+    if (old || (!c->request.http2 && !si_fields_count(&c->request.fields, "host"))) {
         c->reply.close = true;
-        local_reply(w, c, 426, (struct span){0});
+        local_reply(w, c, old ? 426 : 400,
+                    old ? SPAN_LIT("Upgrade Required") : (struct span){0});
         return;
     }
     struct route route = {0};

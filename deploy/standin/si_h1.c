@@ -53,6 +53,7 @@ static bool take_head(struct si_exchange *ex, const struct http1_parser *p)
 #undef MOVED
     q->fields = (struct si_fields){v, h->field_count, h->field_count + 8};
     q->minor_version = h->minor_version;
+    q->wants_close = !h->keep_alive;
     q->has_body = h->chunked || (h->has_length && h->length > 0);
     return true;
 }
@@ -204,17 +205,17 @@ static void put_head(struct si_conn *conn, const struct si_reply *r, bool chunke
 {
     struct buf *out = &conn->out;
     const struct si_fields *f = &r->fields;
-    bool go = f->n && f->v[0].name.n && f->v[0].name.p[0] < 'a'; /* canonical names */
+    bool capital = conn->tier != &si_tiers[SI_ENVOY]; /* only envoy writes small ones */
     buf_fmt(out, "HTTP/1.1 %u %s\r\n", r->status, reason(r->status));
     for (uint32_t i = 0; i < f->n; i++)
         put_field(out, f->v[i].name, f->v[i].value);
     if (chunked)
-        buf_str(out, go ? "Transfer-Encoding: chunked\r\n"
-                        : "transfer-encoding: chunked\r\n");
+        buf_str(out, capital ? "Transfer-Encoding: chunked\r\n"
+                             : "transfer-encoding: chunked\r\n");
     else if (r->chunked)
         buf_fmt(out, "content-length: %zu\r\n", r->body.n);
     if (conn->ending && !si_fields_count(f, "connection"))
-        buf_str(out, go ? "Connection: close\r\n" : "connection: close\r\n");
+        buf_str(out, capital ? "Connection: close\r\n" : "connection: close\r\n");
     buf_add(out, "\r\n", 2);
 }
 

@@ -45,6 +45,7 @@ struct si_request {
     bool grpc, http2;
     uint8_t minor_version;                 /* HTTP/1.x */
     bool has_body;                         /* a body was announced or came */
+    bool wants_close;                      /* the client keeps no connection alive */
     struct span method, target, authority; /* authority: HTTP/2 */
     struct si_fields fields;               /* without HTTP/2's pseudo headers */
     struct span body;                      /* gRPC: length-prefixed messages */

@@ -44,11 +44,24 @@ static void mlserver_reply(struct si_world *w, struct si_call *c, uint16_t statu
     mlserver_head(w, c, content_type, true);
 }
 
-static void mlserver_detail(struct si_world *w, struct si_call *c, uint16_t status,
-                            const char *text)
+static void mlserver_not_found(struct si_world *w, struct si_call *c)
 {
-    mlserver_reply(w, c, status, "application/json",
-                   si_text(&c->arena, "{\"detail\":\"%s\"}", text));
+    mlserver_reply(w, c, 404, "application/json",
+                   SPAN_LIT("{\"detail\":\"Not Found\"}"));
+}
+
+static void mlserver_wrong_method(struct si_world *w, struct si_call *c,
+                                  const char *allowed)
+{
+    struct si_fields *f = &c->reply.fields;
+    mlserver_reply(w, c, 405, "application/json",
+                   SPAN_LIT("{\"detail\":\"Method Not Allowed\"}"));
+    /* In front of content-length and content-type. */
+    struct op_header tail[2] = {f->v[2], f->v[3]};
+    f->n = 2;
+    si_fields_add(f, &c->arena, SPAN_LIT("allow"), span_str(allowed));
+    for (int i = 0; i < 2; i++)
+        si_fields_add(f, &c->arena, tail[i].name, tail[i].value);
 }
 
 /* {"MEMBER":"text"} with the text escaped. */
@@ -91,8 +104,24 @@ static struct span schema_body(struct arena *a, struct span text)
 
 static void triton_reply(struct si_call *c, uint16_t status, struct span body)
 {
-    c->reply.fields.n = 0;
-    si_reply_rest(c, status, "application/json", body);
+    struct si_fields *f = &c->reply.fields;
+    c->reply.fate = SI_ANSWERED;
+    c->reply.status = status;
+    c->reply.grpc_status = SI_NO_GRPC;
+    c->reply.body = body;
+    f->n = 0;
+    si_fields_add(f, &c->arena, SPAN_LIT("Content-Type"), SPAN_LIT("application/json"));
+    si_fields_add(f, &c->arena, SPAN_LIT("Content-Length"),
+                  si_text(&c->arena, "%zu", body.n));
+}
+
+static void triton_ready(struct si_call *c)
+{
+    struct si_fields *f = &c->reply.fields;
+    triton_reply(c, 200, (struct span){0});
+    f->n = 0;
+    si_fields_add(f, &c->arena, SPAN_LIT("Content-Length"), SPAN_LIT("0"));
+    si_fields_add(f, &c->arena, SPAN_LIT("Content-Type"), SPAN_LIT("text/plain"));
 }
 
 static void rest_error(struct si_world *w, struct si_call *c, const struct si_model *m,
@@ -129,15 +158,38 @@ static void put_member(struct buf *b, const char *before, struct span text)
     jsonw_span(&w, text);
 }
 
-static struct span rest_body(struct arena *a, bool triton, struct span internal,
-                             struct span id, struct span outputs)
+/* An event of a stream carries inside what a single answer has as fields. */
+static void put_event_headers(struct buf *b, struct span internal, struct span id)
+{
+    buf_str(b, ",\"parameters\":{\"headers\":{\"Ce-Specversion\":\"0.3\",\"Ce-Source\":"
+               "\"io.seldon.serving.deployment.mlserver\",\"Ce-Type\":"
+               "\"io.seldon.serving.inference.response\"");
+    put_member(b, ",\"Ce-Modelid\":", internal);
+    buf_str(b, ",\"Ce-Inferenceservicename\":\"mlserver\"");
+    put_member(b, ",\"Ce-Endpoint\":", internal);
+    put_member(b, ",\"Ce-Id\":", id);
+    put_member(b, ",\"Ce-Requestid\":", id);
+    buf_str(b, "}}");
+}
+
+static struct span rest_body(struct arena *a, bool triton, bool stream,
+                             struct span internal, struct span id, struct span outputs)
 {
     struct buf b = {0};
-    put_member(&b, "{\"model_name\":", internal);
+    if (triton && id.n) {
+        put_member(&b, "{\"id\":", id);
+        put_member(&b, ",\"model_name\":", internal);
+    } else {
+        put_member(&b, "{\"model_name\":", internal);
+    }
     buf_str(&b, ",\"model_version\":\"1\"");
-    if (id.n)
+    if (!triton && id.n)
         put_member(&b, ",\"id\":", id);
-    buf_str(&b, triton ? ",\"outputs\":" : ",\"parameters\":{},\"outputs\":");
+    if (stream)
+        put_event_headers(&b, internal, id);
+    else if (!triton)
+        buf_str(&b, ",\"parameters\":{}");
+    buf_str(&b, ",\"outputs\":");
     buf_span(&b, outputs);
     buf_u8(&b, '}');
     struct span s = arena_dup(a, buf_view(&b));
@@ -149,10 +201,10 @@ static void rest_failed(struct si_world *w, struct si_call *c, const struct si_m
                         const struct si_work *work)
 {
     bool triton = is_triton(m);
-    if (work->kind == SI_WORK_REFUSED)
-        rest_error(w, c, m, triton ? 400 : 500, work->text);
+    if (work->kind == SI_WORK_REFUSED) /* MLServer's codec misses tensors by itself */
+        rest_error(w, c, m, triton || !work->tensors_in ? 400 : 500, work->text);
     else if (triton)
-        rest_error(w, c, m, 500, work->text);
+        rest_error(w, c, m, work->schema ? 400 : 500, work->text);
     else
         mlserver_reply(w, c, 422, "application/json",
                        schema_body(&c->arena, work->text));
@@ -177,17 +229,20 @@ static void rest_infer(struct si_world *w, struct si_call *c, const struct si_mo
         rest_error(w, c, m, c->mishap.status, SPAN_LIT("injected by the stand-in"));
         return;
     }
-    if (si_fields_count(&c->request.fields, "inference-header-content-length")) {
-        if (triton)
-            rest_error(w, c, m, 400,
-                       SPAN_LIT("the stand-in does not read binary tensors"));
-        else
-            mlserver_reply(w, c, 500, "text/plain; charset=utf-8",
-                           SPAN_LIT("Internal Server Error"));
+    bool json =
+        !type.n || span_starts(si_lower_case(&c->arena, type), "application/json");
+    bool binary =
+        si_fields_count(&c->request.fields, "inference-header-content-length") > 0;
+    if (triton && binary) {
+        rest_error(w, c, m, 400, SPAN_LIT("the stand-in does not read binary tensors"));
         return;
     }
-    if (!triton && type.n &&
-        !span_starts(si_lower_case(&c->arena, type), "application/json")) {
+    if (!triton && !json && binary) {
+        mlserver_reply(w, c, 500, "text/plain; charset=utf-8",
+                       SPAN_LIT("Internal Server Error"));
+        return;
+    }
+    if (!triton && !json) {
         mlserver_reply(w, c, 422, "application/json",
                        schema_body(&c->arena, SPAN_LIT("not a JSON content type")));
         return;
@@ -205,7 +260,7 @@ static void rest_infer(struct si_world *w, struct si_call *c, const struct si_mo
     }
     struct span id =
         work.id.n || triton ? arena_dup(&c->arena, work.id) : si_uuid(w, &c->arena);
-    struct span body = rest_body(&c->arena, triton, internal, id, work.outputs);
+    struct span body = rest_body(&c->arena, triton, stream, internal, id, work.outputs);
     if (triton) {
         triton_reply(c, 200, body);
         return;
@@ -213,40 +268,59 @@ static void rest_infer(struct si_world *w, struct si_call *c, const struct si_mo
     mlserver_reply(w, c, 200, "application/json", body);
     if (stream)
         stream_reply(w, c);
-    add_ce(&c->reply.fields, &c->arena, internal, id);
+    else
+        add_ce(&c->reply.fields, &c->arena, internal, id);
 }
 
+static void put_inputs(struct jsonw *j, const struct model_type *type)
+{
+    for (uint32_t i = 0; i < type->input_count; i++) {
+        const struct mt_tensor *t = &type->inputs[i];
+        jsonw_object(j);
+        jsonw_key_str(j, "name", t->name);
+        jsonw_key_str(j, "datatype", pay_type_names[t->type]);
+        jsonw_key(j, "shape");
+        jsonw_array(j);
+        for (int d = 0; d < 4 && t->dims[d]; d++)
+            jsonw_i64(j, t->dims[d]);
+        jsonw_end(j);
+        jsonw_end(j);
+    }
+}
+
+/* MLServer's models tell no tensors; Triton's tell theirs (here: inputs). */
 static void rest_metadata(struct si_world *w, struct si_call *c,
                           const struct si_model *m, struct span internal)
 {
     struct buf b = {0};
     struct jsonw j = {.out = &b};
+    bool triton = is_triton(m);
     jsonw_object(&j);
     jsonw_key(&j, "name");
     jsonw_span(&j, internal);
-    jsonw_key_str(&j, "platform", "");
     jsonw_key(&j, "versions");
     jsonw_array(&j);
+    if (triton)
+        jsonw_str(&j, "1");
     jsonw_end(&j);
+    jsonw_key_str(&j, "platform", "");
     jsonw_key(&j, "inputs");
     jsonw_array(&j);
-    for (uint32_t i = 0; i < m->type->input_count; i++) {
-        const struct mt_tensor *t = &m->type->inputs[i];
+    if (triton)
+        put_inputs(&j, m->type);
+    jsonw_end(&j);
+    jsonw_key(&j, "outputs");
+    jsonw_array(&j);
+    jsonw_end(&j);
+    if (!triton) {
+        jsonw_key(&j, "parameters");
         jsonw_object(&j);
-        jsonw_key_str(&j, "name", t->name);
-        jsonw_key_str(&j, "datatype", pay_type_names[t->type]);
-        jsonw_key(&j, "shape");
-        jsonw_array(&j);
-        for (int d = 0; d < 4 && t->dims[d]; d++)
-            jsonw_i64(&j, t->dims[d]);
-        jsonw_end(&j);
         jsonw_end(&j);
     }
     jsonw_end(&j);
-    jsonw_end(&j);
     struct span body = arena_dup(&c->arena, buf_view(&b));
     buf_done(&b);
-    if (is_triton(m))
+    if (triton)
         triton_reply(c, 200, body);
     else
         mlserver_reply(w, c, 200, "application/json", body);
@@ -260,11 +334,12 @@ static void rest_model(struct si_world *w, struct si_call *c,
     bool stream = span_eq_str(path->rest, "/infer_stream");
     bool ready = span_eq_str(path->rest, "/ready");
     if (!infer && !stream && !ready && path->rest.n) {
-        mlserver_detail(w, c, 404, "Not Found");
+        mlserver_not_found(w, c);
         return;
     }
-    if (!span_eq_str(q->method, infer || stream ? "POST" : "GET")) {
-        mlserver_detail(w, c, 405, "Method Not Allowed");
+    const char *method = infer || stream ? "POST" : "GET";
+    if (!span_eq_str(q->method, method)) {
+        mlserver_wrong_method(w, c, method);
         return;
     }
     struct si_model m;
@@ -276,6 +351,8 @@ static void rest_model(struct si_world *w, struct si_call *c,
     }
     if (infer || stream)
         rest_infer(w, c, &m, internal, stream && !is_triton(&m));
+    else if (ready && is_triton(&m))
+        triton_ready(c);
     else if (ready)
         mlserver_reply(w, c, 200, NULL, (struct span){0});
     else
@@ -292,6 +369,7 @@ static struct span repository_index(struct si_world *w, struct arena *a)
         jsonw_object(&j);
         jsonw_key(&j, "name");
         jsonw_span(&j, si_internal_name(a, &w->catalog.models[i]));
+        jsonw_key_str(&j, "version", "1");
         jsonw_key_str(&j, "state", "READY");
         jsonw_key_str(&j, "reason", "");
         jsonw_end(&j);
@@ -309,9 +387,9 @@ static void rest_repository_model(struct si_world *w, struct si_call *c,
     struct span name = span_sub(rest, 0, slash), verb = span_sub(rest, slash, rest.n);
     struct si_model m;
     if (!span_eq_str(verb, "/load") && !span_eq_str(verb, "/unload"))
-        mlserver_detail(w, c, 404, "Not Found");
+        mlserver_not_found(w, c);
     else if (!span_eq_str(c->request.method, "POST"))
-        mlserver_detail(w, c, 405, "Method Not Allowed");
+        mlserver_wrong_method(w, c, "POST");
     else if (!si_catalog_find_internal(&w->catalog, name, &m))
         rest_error(w, c, NULL, 404,
                    si_text(&c->arena, "Model %.*s not found", SPAN_ARG(name)));
@@ -332,9 +410,9 @@ static void rest_server(struct si_world *w, struct si_call *c)
         return;
     }
     if (!index && !health && !span_eq_str(path, "/v2"))
-        mlserver_detail(w, c, 404, "Not Found");
+        mlserver_not_found(w, c);
     else if (!span_eq_str(q->method, index ? "POST" : "GET"))
-        mlserver_detail(w, c, 405, "Method Not Allowed");
+        mlserver_wrong_method(w, c, index ? "POST" : "GET");
     else if (index)
         mlserver_reply(w, c, 200, "application/json", repository_index(w, &c->arena));
     else if (health)
@@ -386,9 +464,10 @@ static void reply_proto(struct si_call *c, struct buf *b)
 static void grpc_failed(struct si_call *c, const struct si_model *m,
                         const struct si_work *work)
 {
-    /* Refused tensors: INTERNAL at MLServer, INVALID_ARGUMENT at Triton. */
-    int code = work->kind == SI_WORK_REFUSED && is_triton(m) ? SI_INVALID_ARGUMENT
-                                                             : SI_INTERNAL;
+    /* Refused tensors: INVALID_ARGUMENT at Triton, and at MLServer for missing ones. */
+    bool argument =
+        work->kind == SI_WORK_REFUSED && (is_triton(m) || !work->tensors_in);
+    int code = argument ? SI_INVALID_ARGUMENT : SI_INTERNAL;
     si_reply_grpc(c, code, arena_dup(&c->arena, work->text));
 }
 
@@ -430,8 +509,9 @@ static bool grpc_find(struct si_world *w, struct si_call *c, struct span message
     *name = internal.n ? internal : si_proto_string(message, 1);
     if (si_catalog_find_internal(&w->catalog, *name, m))
         return true;
-    si_reply_grpc(c, SI_NOT_FOUND,
-                  si_text(&c->arena, "Model %.*s not found", SPAN_ARG(*name)));
+    si_reply_grpc(
+        c, SI_NOT_FOUND,
+        si_text(&c->arena, "Model %.*s with version  not found", SPAN_ARG(*name)));
     return false;
 }
 
@@ -480,7 +560,9 @@ static void grpc_metadata(struct si_world *w, struct si_call *c, struct span mes
         return;
     struct buf b = {0};
     si_proto_put_string(&b, 1, name);
-    for (uint32_t i = 0; i < m.type->input_count; i++) {
+    if (is_triton(&m))
+        si_proto_put_string(&b, 2, SPAN_LIT("1"));
+    for (uint32_t i = 0; is_triton(&m) && i < m.type->input_count; i++) {
         const struct mt_tensor *t = &m.type->inputs[i];
         struct buf tensor = {0}, shape = {0};
         si_proto_put_string(&tensor, 1, span_str(t->name));
@@ -504,8 +586,12 @@ static void grpc_model_ready(struct si_world *w, struct si_call *c, struct span 
     if (si_catalog_find_internal(&w->catalog, name, &m))
         grpc_flag(c, true);
     else /* not NOT_FOUND: so MLServer */
-        si_reply_grpc(c, SI_UNKNOWN,
-                      si_text(&c->arena, "Model %.*s not found", SPAN_ARG(name)));
+        si_reply_grpc(
+            c, SI_UNKNOWN,
+            si_text(&c->arena,
+                    "Unexpected <class 'mlserver.errors.ModelNotFound'>: Model "
+                    "%.*s with version  not found",
+                    SPAN_ARG(name)));
 }
 
 static void grpc_server_metadata(struct si_call *c)

@@ -222,6 +222,14 @@ static bool tensor_panics(const json_t *input)
     return !all_fit(data, type, &count) || (double)count > allocated;
 }
 
+static bool is_json(struct span body)
+{
+    json_t *root = json_loadb((const char *)body.p, body.n, 0, NULL);
+    bool is = root != NULL;
+    json_decref(root);
+    return is;
+}
+
 static bool gateway_panics(struct span body)
 {
     json_t *root = json_loadb((const char *)body.p, body.n, 0, NULL);
@@ -307,6 +315,7 @@ static int compute(struct si_works *w, const struct model_type *const *steps,
     }
     if (rc < 0) {
         work->kind = SI_WORK_MALFORMED;
+        work->schema = dialect != SI_PROTO && is_json(body);
         work->text = arena_dup(&w->scratch, span_str(why.text));
         return 0;
     }

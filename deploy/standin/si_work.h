@@ -31,6 +31,7 @@ enum si_work_kind {
 struct si_work {
     enum si_work_kind kind;
     uint32_t step;       /* REFUSED: which model */
+    bool schema;         /* MALFORMED: JSON it is, but not the V2 protocol */
     uint32_t tensors_in; /* 0: a request without inputs */
     struct span id;      /* of the request */
     struct span outputs; /* OK: JSON array, or protobuf fields 5 and 6 */

@@ -92,6 +92,7 @@ get 404 "$envoy_http$infer" "${json[@]}" -d "$iris" -H 'seldon-model: iris1.mode
 get 404 "$envoy_http$infer" "${json[@]}" -d "$iris" -H 'seldon-model: iris1' -H 'seldon-model: iris1'
 get 404 "$envoy_http$infer" "${json[@]}" -d "$iris" -H 'x-seldon-route: :iris1_1:'
 get 426 "$envoy_http$infer" --http1.0 "${json[@]}" -d "$iris"
+body_is 'Upgrade Required'
 get 400 "$envoy_http/v2/models/iris1/ready"
 body_is 'Failed to get path termination for request: no valid marker found in path'
 get 200 "$envoy_http/v2/models/x/infer" "${json[@]}" -d "$iris" -H 'seldon-model: iris1.pipeline' -H 'x-request-id: b-1'
@@ -124,6 +125,7 @@ grep -q '^{"detail":\[' "$tmp/body" || fail "422 without detail: $(cat "$tmp/bod
 get 422 "$server_http/v2/models/iris1_1/infer" -H 'content-type: text/csv' -d "$iris"
 get 405 "$server_http/v2/models/iris1_1/infer"
 body_is '{"detail":"Method Not Allowed"}'
+head_has 'allow: POST'
 get 200 "$server_http/v2/health/ready"
 get 200 "$server_http/v2/models/iris1_1/ready"
 get 200 "$server_http/v2/models/tfsimple1_1/infer" "${json[@]}" -d "$simple"

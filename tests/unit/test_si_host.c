@@ -179,7 +179,8 @@ static void envoys_404_to_a_body_ends_in_a_reset(void **state)
     char more[10];
     open_site(&s, SI_ENVOY, "fixed:0ms");
     int fd = call_in(&s);
-    say(fd, "POST /v2/models/nope/infer HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}");
+    say(fd, "POST /v2/models/nope/infer HTTP/1.1\r\nhost: a\r\ncontent-length: "
+            "2\r\n\r\n{}");
     check_str_has(hear(&s, fd), "connection: close");
     check_true(!readable(fd)); /* the answer is not overtaken */
     si_rig_pass(&s.rig, CLK_SEC);

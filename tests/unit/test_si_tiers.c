@@ -189,11 +189,13 @@ static void a_big_body_is_not_retried(void **state)
     char *body = malloc(n + 1);
     assert_non_null(body);
     memset(body, ' ', n);
-    memcpy(body, "{\"inputs\":[]}", 13); /* no model takes no tensors */
+    memcpy(body, BAD_IRIS, sizeof BAD_IRIS - 1);
     body[n] = 0;
     char head[200];
     snprintf(head, sizeof head,
-             "POST /v2/models/iris1/infer HTTP/1.1\r\ncontent-length: %zu\r\n\r\n", n);
+             "POST /v2/models/iris1/infer HTTP/1.1\r\nhost: a\r\ncontent-length: "
+             "%zu\r\n\r\n",
+             n);
     struct si_rig rig;
     struct si_client c;
     si_rig_open(&rig, "fixed:0ms", NULL, SI_RELEASE_2_10);
@@ -204,6 +206,30 @@ static void a_big_body_is_not_retried(void **state)
     si_client_close(&c);
     si_rig_close(&rig);
     free(body);
+}
+
+static void missing_tensors_are_a_400_of_mlserver_and_refused_ones_a_500(void **state)
+{
+    (void)state;
+    const char *path = "/v2/models/iris1_1/infer";
+    one_rest(SI_RELEASE_2_10, SI_SERVER, post(path, "", "{\"inputs\":[]}"), 0, 0,
+             "HTTP/1.1 400 ");
+    one_rest(SI_RELEASE_2_10, SI_SERVER, post(path, "", BAD_IRIS), 0, 0,
+             "HTTP/1.1 500 ");
+}
+
+static void triton_tells_bad_json_from_bad_requests(void **state)
+{
+    (void)state;
+    const char *path = "/v2/models/add10_1/infer";
+    one_rest(
+        SI_RELEASE_2_10, SI_SERVER, post(path, "", "{\"inputs\":"), 0, 0,
+        "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n");
+    one_rest(SI_RELEASE_2_10, SI_SERVER,
+             post(path, "", "{\"inputs\":[{\"name\":\"a\"}]}"), 0, 0,
+             "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n");
+    one_rest(SI_RELEASE_2_10, SI_SERVER, post(path, "", BAD_ADD10), 0, 0,
+             "HTTP/1.1 400 ");
 }
 
 static void rproxy_repeats_a_400_after_a_reload(void **state)
@@ -444,7 +470,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
     si_client_open(&c, &rig, SI_ENVOY);
     char both[40000];
     snprintf(both, sizeof both, "%s", post("/v2/models/iris1/infer", "", IRIS));
-    strcat(both, "GET /nothing HTTP/1.1\r\n\r\n");
+    strcat(both, "GET /nothing HTTP/1.1\r\nhost: a\r\n\r\n");
     strcat(both, post("/v2/models/iris2/infer", "connection: close\r\n", IRIS));
     send_text(&c, both);
     si_rig_pass(&rig, 5 * MS);
@@ -481,8 +507,10 @@ static void what_is_not_http_is_refused(void **state)
     one_rest(SI_RELEASE_2_10, SI_SERVER,
              "POST / HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n", 0, 0,
              "HTTP/1.1 413 ");
-    one_rest(SI_RELEASE_2_10, SI_ENVOY, "PRI * HTTP/1.1\r\n\r\n", 0, 0,
+    one_rest(SI_RELEASE_2_10, SI_ENVOY, "PRI * HTTP/1.1\r\nhost: a\r\n\r\n", 0, 0,
              "HTTP/1.1 404 ");
+    one_rest(SI_RELEASE_2_10, SI_ENVOY, "GET /v2 HTTP/1.1\r\n\r\n", 0, 0,
+             "HTTP/1.1 400 ");
     one_rest(SI_RELEASE_2_10, SI_RPROXY, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, 0,
              "HTTP/1.1 400 ");
 }
@@ -972,6 +1000,8 @@ int main(void)
         cmocka_unit_test(envoy_retries_a_500_for_seconds_and_the_older_one_does_not),
         cmocka_unit_test(envoy_lets_a_retried_request_run_six_times),
         cmocka_unit_test(a_big_body_is_not_retried),
+        cmocka_unit_test(missing_tensors_are_a_400_of_mlserver_and_refused_ones_a_500),
+        cmocka_unit_test(triton_tells_bad_json_from_bad_requests),
         cmocka_unit_test(rproxy_repeats_a_400_after_a_reload),
         cmocka_unit_test(the_gateway_panics_on_more_strings_than_the_first_dimension),
         cmocka_unit_test(what_hangs_at_the_gateway),
