@@ -16,6 +16,8 @@
 #include "analysis/text.h"
 #include "traces/run_notes.h"
 
+#define EXPLORED_MAX 1000 /* rows: beyond, a page is no place for them */
+
 const char *ana_verdict_class(enum ana_verdict v)
 {
     return v == ANA_REGRESSED || v == ANA_INVALID ? "bad"
@@ -270,9 +272,13 @@ static void put_explored(const struct ana_comparison *c, struct buf *out)
         "<th class=\"n\">A</th><th class=\"n\">B</th><th class=\"n\">B - A</th>"
         "<th class=\"n\">effect</th><th class=\"n\">CI</th><th class=\"n\">q</th>"
         "</tr></thead><tbody>\n");
-    for (size_t i = 0; i < c->explored_count; i++)
+    for (size_t i = 0; i < c->explored_count && i < EXPLORED_MAX; i++)
         put_explored_row(&c->explored[i], out);
     buf_str(out, "</tbody></table></div></details>\n");
+    if (c->explored_count > EXPLORED_MAX)
+        buf_fmt(out,
+                "<p class=\"lead\">And %zu numbers more; --json has them all.</p>\n",
+                c->explored_count - EXPLORED_MAX);
     ana_html_section_end(out);
 }
 

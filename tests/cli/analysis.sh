@@ -138,4 +138,18 @@ grep -qF '<error message="INVALID">' junit.xml || fail "an invalid session is no
 compare 2 single --junit junit.xml
 same "$(grep -c '<skipped' junit.xml)" 4
 
+# --- colour: on a terminal, unless NO_COLOR or a dumb one forbids it; never in a pipe ---
+on_terminal() { # runs a command on a pseudo-terminal, its output to $tmp/out
+    python3 -c 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)' "$@" >"$tmp/out" </dev/null
+}
+coloured() { grep -q $'\033\[' "$tmp/out"; }
+TERM=xterm on_terminal env -u NO_COLOR "$REPRISE" report slow/01-A.run
+coloured || fail "no colour on a terminal"
+TERM=xterm on_terminal env NO_COLOR=1 "$REPRISE" report slow/01-A.run
+coloured && fail "colour in spite of NO_COLOR"
+TERM=dumb on_terminal env -u NO_COLOR "$REPRISE" report slow/01-A.run
+coloured && fail "colour on a dumb terminal"
+TERM=xterm expect 0 env -u NO_COLOR "$REPRISE" report slow/01-A.run
+coloured && fail "colour in a pipe"
+
 finish
