@@ -215,7 +215,7 @@ static const struct opt options[] = {
      .type = OPT_STR,
      .at = FIELD(debug),
      .arg = "AREAS",
-     .help = "log details of these areas, or all"},
+     .help = "log details of these areas: engine (connections), pacer; or all"},
     {.name = NULL},
 };
 
@@ -359,6 +359,14 @@ static int check(const struct config *c, struct err *e)
                      "--closed-loop %" PRIu64
                      " leaves workers without a user: give fewer --workers",
                      c->users);
+    if (rc == 0 && c->connections > 0 && c->connections < c->workers)
+        rc = err_set(e, ERR_USAGE,
+                     "--connections %" PRIu64 " leaves workers without one",
+                     c->connections);
+    if (rc == 0 && c->grpc_connections > 0 && c->grpc_connections < c->workers)
+        rc = err_set(e, ERR_USAGE,
+                     "--grpc-connections %" PRIu64 " leaves workers without one",
+                     c->grpc_connections);
     if (rc == 0 && c->deadline_ns <= 0)
         rc = err_set(e, ERR_USAGE, "--deadline must be more than 0");
     if (rc == 0 && (c->connect_ns <= 0 || c->duration_ns < 0 || c->drop_late_ns < 0))

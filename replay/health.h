@@ -18,8 +18,7 @@
 enum rep_verdict { REP_VALID, REP_DEGRADED, REP_INVALID };
 extern const char *const rep_verdict_names[]; /* "VALID" "DEGRADED" "INVALID" */
 
-/* Numbers of one run. A negative or zero time that was not measured disables its row.
- */
+/* Numbers of one run. A time that is zero or negative was not measured: no row asks. */
 struct rep_health_facts {
     uint64_t due, outcomes; /* operations due; outcomes written */
     uint64_t sent;

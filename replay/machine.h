@@ -33,11 +33,9 @@ double rep_cpu_steal(const struct rep_cpu_times *from, const struct rep_cpu_time
 double rep_cpu_busy(const struct rep_cpu_times *from, const struct rep_cpu_times *to);
 int64_t rep_cpu_own_ns(void); /* of this process, user and system */
 
-/* Watches how the wall clock moves against the monotonic one. Zeroed is a valid start.
- */
-#define REP_STEP_NS                                                                    \
-    (2 * CLK_MS) /* slewing moves it less than this between two looks                  \
-                  */
+/* Watches the wall clock move against the monotonic one. Zeroed is a valid start. */
+/* Slewing moves the wall clock less than this between two looks. */
+#define REP_STEP_NS (2 * CLK_MS)
 struct rep_clock_watch {
     bool known;
     int64_t offset_ns;  /* wall - monotonic, at the last look */

@@ -19,8 +19,7 @@ struct rep_pacer {
     int64_t margin_ns; /* 0: sleeps only */
 };
 
-/* Sleeps some thirty times on the loop to learn how late wake-ups come (about 10 ms).
- */
+/* Sleeps some thirty times, in about 10 ms, to learn how late wake-ups come. */
 int rep_pacer_calibrate(struct rep_pacer *p, struct ev *ev, struct err *e) MUST_USE;
 /* The margin that covers nearly all of those delays (sorted in place). */
 int64_t rep_pacer_margin(int64_t *late_ns, size_t count);

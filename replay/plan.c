@@ -210,8 +210,7 @@ static bool await_room(struct rep_plan *p)
     return !atomic_load(&p->stop);
 }
 
-/* Plans operations [from, to) of a block. 1: go on; 0: told to stop, or past the limit.
- */
+/* Plans operations [from, to) of a block. 1: go on; 0: stop, or past the limit. */
 static int plan_slice(struct rep_plan *p, struct shared_block *block, uint32_t from,
                       uint32_t to, struct err *e)
 {
@@ -273,6 +272,7 @@ static void *feed(void *arg)
     struct rep_plan *p = arg;
     int rc = 1;
 
+    pthread_setname_np(pthread_self(), "feeder");
     if (p->first) {
         rc = plan_block(p, p->first, &p->err);
         p->first = NULL;

@@ -13,8 +13,8 @@
 #include "traces/payload/v2_proto.h"
 
 #define USER_AGENT "reprise/" REPRISE_VERSION
-#define INLINE_BYTES                                                                   \
-    1024 /* a body up to this size travels in one piece with its head */
+/* A body up to this size travels in one piece with its head. */
+#define INLINE_BYTES 1024
 #define GRPC_SERVICE "/inference.GRPCInferenceService/"
 
 static const char no_memory[] = "out of memory while preparing requests";

@@ -40,8 +40,7 @@ void rep_progress_add(struct rep_progress *p, const struct outcome *o)
         hist_add(&p->response, o->done_ns - o->due_ns);
 }
 
-/* When it will be over, as far as that can be known: nanoseconds from now, or negative.
- */
+/* When it will be over, if that can be known: nanoseconds from now, else negative. */
 static int64_t left_ns(const struct rep_progress *p, int64_t now_ns, uint64_t due)
 {
     if (!p->closed)

@@ -26,8 +26,7 @@ int rep_speed_parse(const char *text, struct rep_speed *s, struct err *e) MUST_U
 
 #define REP_NEVER INT64_MAX
 
-/* Nanoseconds after the start; offset_ns >= 0. REP_NEVER when that is beyond 292 years.
- */
+/* Nanoseconds after the start; offset_ns >= 0. REP_NEVER: that is beyond 292 years. */
 int64_t rep_schedule_due(struct rep_speed s, int64_t offset_ns);
 
 #endif

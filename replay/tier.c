@@ -11,8 +11,7 @@
  * so at envoy any name would do; the internal one also works where envoy fronts a bare
  * server. */
 static const struct rep_tier_rule rules[] = {
-    /* tier, protocol, resource, path or model_name, seldon-model, seldon-internal-model
-     */
+    /* tier, protocol, resource, path or model_name, seldon-model, its internal twin */
     {OP_TIER_ENVOY, OP_REST, OP_MODEL, REP_NAME_BARE, REP_NAME_BARE, REP_NAME_NONE},
     {OP_TIER_ENVOY, OP_GRPC, OP_MODEL, REP_NAME_INTERNAL, REP_NAME_BARE, REP_NAME_NONE},
     {OP_TIER_ENVOY, OP_REST, OP_PIPELINE, REP_NAME_BARE, REP_NAME_PIPELINE,

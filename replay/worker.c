@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -17,13 +18,17 @@
 #include "replay/handoff.h"
 #include "replay/pacer.h"
 #include "replay/slots.h"
+#include "traces/base/log.h"
 
-#define OUT_RING 4096u /* chains of ended requests that wait for the run writer */
-#define POLL_NS  (200 * CLK_US) /* while there is nothing to hold a turn for */
-#define IDLE_NS  (50 * CLK_MS)  /* longest turn: bounds how late a stop is seen */
-#define TIGHT_NS                                                                       \
-    (4 * CLK_US) /* so close to due, one more poll would cost punctuality */
+#define OUT_RING   4096u          /* chains of ended requests, for the run writer */
+#define POLL_NS    (200 * CLK_US) /* while there is nothing to hold a turn for */
+#define IDLE_NS    (50 * CLK_MS)  /* longest turn: bounds how late a stop is seen */
 #define LANE_COUNT 2
+
+/* So close to due that one more poll would cost punctuality: watch the clock alone. */
+#define TIGHT_NS (4 * CLK_US)
+/* Before due: time enough to frame a call, and little else is held up. */
+#define FRAME_NS (10 * CLK_US)
 
 /* A protocol: its engine, and the requests that are due but found nothing free. */
 struct lane {
@@ -87,24 +92,36 @@ static void finish(struct rep_worker *w, struct rep_request *r)
     }
 }
 
-/* Gives waiting requests to the engine while it has room. */
+static void send_one(struct rep_worker *w, struct lane *l, uint32_t room)
+{
+    struct rep_request *r = rep_queue_pop(&l->waiting);
+    int64_t since = rep_slots_take(&l->slots, room);
+    r->out.ready_ns = since > r->out.due_ns ? since : r->out.due_ns;
+    count(&w->waiting, (uint64_t)-1);
+    count(&w->in_flight, 1);
+    count(&w->sent, 1);
+    l->engine->ops->send(l->engine, r);
+}
+
+/* Gives waiting requests to the engine while it has room; drops those that waited too
+ * long, room or not. */
 static void drain(struct rep_worker *w, struct lane *l)
 {
-    uint32_t room;
-    while (l->waiting.head && (room = l->engine->ops->free_slots(l->engine)) > 0) {
-        struct rep_request *r = rep_queue_pop(&l->waiting);
-        int64_t drop = w->config.drop_late_ns;
-        count(&w->waiting, (uint64_t)-1);
+    int64_t drop = w->config.drop_late_ns;
+    struct rep_request *r;
+
+    while ((r = l->waiting.head) != NULL) {
         if (drop > 0 && now_ns(w) - r->out.due_ns > drop) {
+            rep_queue_remove(&l->waiting, r);
+            count(&w->waiting, (uint64_t)-1);
             r->out.cause = OUT_DROPPED;
             finish(w, r);
             continue;
         }
-        int64_t since = rep_slots_take(&l->slots, room);
-        r->out.ready_ns = since > r->out.due_ns ? since : r->out.due_ns;
-        count(&w->in_flight, 1);
-        count(&w->sent, 1);
-        l->engine->ops->send(l->engine, r);
+        uint32_t room = l->engine->ops->free_slots(l->engine);
+        if (room == 0)
+            return;
+        send_one(w, l, room);
     }
 }
 
@@ -125,8 +142,7 @@ static void accept_due(struct rep_worker *w, struct rep_request *r, int64_t due)
     drain(w, l);
 }
 
-/* The plan had nothing although something could have been sent since `starved_since`.
- */
+/* The plan had nothing since `starved_since`, though something could have been sent. */
 static void starved_until(struct rep_worker *w, int64_t now, int64_t due)
 {
     int64_t from = due > w->starved_since ? due : w->starved_since;
@@ -155,6 +171,21 @@ static struct rep_request *pop_planned(struct rep_worker *w)
     return r;
 }
 
+static void watch_until(struct rep_worker *w, int64_t due)
+{
+    while (now_ns(w) < due)
+        ;
+}
+
+/* Framing takes microseconds: done ahead, it does not make the request late. Only where
+ * the request will be sent at its time for sure. */
+static bool can_frame(struct rep_worker *w, const struct rep_request *r)
+{
+    const struct lane *l = lane_of(w, r);
+    return !r->refusal && l->engine->ops->frame && !l->waiting.head &&
+           l->engine->ops->free_slots(l->engine) > 0;
+}
+
 /* Sends everything that is due by now. Returns when the next is due: absolute,
  * REP_NEVER when that hangs on an answer or there is none, 0 when the plan has to be
  * asked again. */
@@ -169,10 +200,17 @@ static int64_t pump_open(struct rep_worker *w)
         int64_t due = w->start_ns + r->out.due_ns;
         if (w->starved_since > 0)
             starved_until(w, now, due);
+        if (due > now && w->config.spin && due - now <= FRAME_NS && can_frame(w, r)) {
+            struct rep_engine *en = lane_of(w, r)->engine;
+            accept_due(w, pop_planned(w), due);
+            en->ops->frame(en);
+            watch_until(w, due);
+            en->ops->flush(en);
+            continue;
+        }
         if (due - now > TIGHT_NS || (due > now && !w->config.spin))
             return due;
-        while (due > now)
-            now = now_ns(w);
+        watch_until(w, due);
         accept_due(w, pop_planned(w), due);
     }
 }
@@ -250,8 +288,7 @@ static bool idle(const struct rep_worker *w)
     return true;
 }
 
-/* Ends what is past its deadline, and sends what engines gathered. When to look again.
- */
+/* Ends what is past its deadline, sends what engines gathered; when to look again. */
 static int64_t serve_engines(struct rep_worker *w)
 {
     int64_t now = now_ns(w), first = REP_NEVER;
@@ -401,6 +438,8 @@ static int prepare(struct rep_worker *w)
         rc = open_engine(w, &rep_grpc_engine, c->grpc, c->grpc_connections);
     if (rc == 0 && c->spin)
         rc = rep_pacer_calibrate(&w->pacer, w->ev, &w->err);
+    log_debug("pacer", "margin_ns=%lld worker=%u", (long long)w->pacer.margin_ns,
+              c->index);
     return rc < 0 ? rc : warm_up(w);
 }
 
@@ -431,6 +470,9 @@ static void add_stats(struct rep_engine_stats *sum, const struct rep_engine_stat
 static void *work(void *arg)
 {
     struct rep_worker *w = arg;
+    char name[16];
+    snprintf(name, sizeof name, "worker %u", w->config.index % 1000);
+    pthread_setname_np(pthread_self(), name);
     int rc = prepare(w);
 
     atomic_store(&w->ready, true);

@@ -70,6 +70,8 @@ struct rep_engine_ops {
     uint32_t (*live)(const struct rep_engine *en); /* connections that are up */
     uint32_t (*free_slots)(const struct rep_engine *en);
     void (*send)(struct rep_engine *en, struct rep_request *r);
+    /* Does ahead what flush would do before it writes; NULL: there is nothing. */
+    void (*frame)(struct rep_engine *en);
     void (*flush)(struct rep_engine *en);
     /* Ends what is past its deadline; returns the next one, or REP_NEVER. */
     int64_t (*expire)(struct rep_engine *en, int64_t now_ns);

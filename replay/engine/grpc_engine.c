@@ -20,13 +20,13 @@
 
 #include "replay/engine/engine.h"
 #include "replay/schedule.h"
+#include "traces/base/log.h"
 
-#define RECV_BYTES (256u << 10)
-#define SEND_BYTES (256u << 10) /* of one write */
-#define WINDOW_BYTES                                                                   \
-    (16 * 1024 * 1024) /* per stream and per connection, as envoy's                    \
-                        */
-#define PREFIX_BYTES 5 /* compressed flag, big-endian length */
+#define AREA         "engine"
+#define RECV_BYTES   (256u << 10)
+#define SEND_BYTES   (256u << 10)       /* of one write */
+#define WINDOW_BYTES (16 * 1024 * 1024) /* per stream and connection: envoy's */
+#define PREFIX_BYTES 5                  /* compressed flag, big-endian length */
 
 enum link_state { LINK_CLOSED, LINK_CONNECTING, LINK_UP };
 
@@ -295,8 +295,11 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
     struct link *l = user;
     struct call *c;
 
-    if (frame->hd.type == NGHTTP2_GOAWAY)
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
         l->draining = true;
+        log_debug(AREA, "grpc: GOAWAY code=%u connection=%u", frame->goaway.error_code,
+                  l->ordinal);
+    }
     if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK) &&
         !l->settled) {
         l->settled = true;
@@ -433,6 +436,8 @@ static void link_lost(struct link *l, enum out_cause cause, int sys)
     uint64_t last = l->flushes;
     bool connected = cause != OUT_CONNECT;
     int64_t now = now_ns(l->en);
+    log_debug(AREA, "grpc: connection ended: %s calls=%u connection=%u",
+              out_cause_names[cause], l->open, l->ordinal);
 
     l->calls = NULL;
     l->open = 0;
@@ -564,6 +569,8 @@ static void link_read(struct link *l)
 static void link_refused(struct link *l, int sys)
 {
     l->en->base.stats.connect_failures++;
+    log_debug(AREA, "grpc: cannot connect: %s connection=%u", strerror(sys),
+              l->ordinal);
     if (rep_own_fault(sys))
         l->en->base.stats.client_errors++;
     link_lost(l, OUT_CONNECT, sys);
@@ -846,6 +853,18 @@ static void grpc_send(struct rep_engine *base, struct rep_request *r)
     place(en, r);
 }
 
+static void grpc_frame(struct rep_engine *base)
+{
+    struct grpc *en = (struct grpc *)base;
+    for (uint32_t i = 0; i < base->config.connections; i++) {
+        struct link *l = en->links[i];
+        /* What fails here fails again in flush, which knows what to do about it. */
+        if (l->state == LINK_UP && l->out_at == l->out.n &&
+            nghttp2_session_want_write(l->session))
+            (void)link_frame(l);
+    }
+}
+
 static void grpc_flush(struct rep_engine *base)
 {
     struct grpc *en = (struct grpc *)base;
@@ -862,7 +881,7 @@ static void grpc_flush(struct rep_engine *base)
     for (uint32_t i = 0; i < base->config.connections; i++) {
         struct link *l = en->links[i];
         if (l->state == LINK_UP && !l->wants_write &&
-            (nghttp2_session_want_write(l->session) ||
+            (l->out_at < l->out.n || nghttp2_session_want_write(l->session) ||
              !nghttp2_session_want_read(l->session)))
             (void)link_write(l);
     }
@@ -932,6 +951,7 @@ const struct rep_engine_ops rep_grpc_engine = {
     .live = grpc_live,
     .free_slots = grpc_free_slots,
     .send = grpc_send,
+    .frame = grpc_frame,
     .flush = grpc_flush,
     .expire = grpc_expire,
     .in_flight = grpc_in_flight,

@@ -19,8 +19,10 @@
 
 #include "replay/engine/engine.h"
 #include "replay/schedule.h"
+#include "traces/base/log.h"
 #include "traces/wire/http1.h"
 
+#define AREA       "engine"
 #define RECV_BYTES (256u << 10)
 
 enum conn_state { CONN_CLOSED, CONN_CONNECTING, CONN_IDLE, CONN_BUSY };
@@ -155,6 +157,9 @@ static void conn_lost(struct conn *c, int sys)
         return;
     }
     c->en->base.stats.retries++;
+    log_debug(AREA,
+              "http1: closed before operation %llu was read: sent anew connection=%u",
+              (unsigned long long)r->out.op_index, c->ordinal);
     conn_shut(c);
     conn_start(c);
 }
@@ -212,8 +217,7 @@ static void conn_answered(struct conn *c, bool more, bool eof)
     conn_finish(c, cause);
 }
 
-/* Feeds what came to the parser. False when c was given back and must not be touched.
- */
+/* Feeds what came to the parser. False: c was given back and must not be touched. */
 static bool conn_feed(struct conn *c, struct span in)
 {
     struct err e = {0};
@@ -260,6 +264,7 @@ static void conn_eof(struct conn *c)
 static void conn_idle_end(struct conn *c)
 {
     c->en->base.stats.peer_closes++;
+    log_debug(AREA, "http1: closed by the peer while idle connection=%u", c->ordinal);
     list_remove(&c->en->idle, c);
     conn_shut(c);
     list_push(&c->en->spare, c);
@@ -363,6 +368,8 @@ static void conn_refused(struct conn *c, int sys)
 {
     struct http1 *en = c->en;
     en->base.stats.connect_failures++;
+    log_debug(AREA, "http1: cannot connect: %s connection=%u", strerror(sys),
+              c->ordinal);
     if (rep_own_fault(sys))
         en->base.stats.client_errors++;
     if (!c->request) {

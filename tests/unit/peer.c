@@ -69,9 +69,9 @@ static void *serve(void *arg)
         v->peer = p;
         v->nth = nth;
         atomic_store(&v->fd, fd);
+        atomic_store(&p->count, nth + 1); /* first: its answer may be seen at once */
         if (pthread_create(&v->thread, NULL, handle, v) != 0)
             abort();
-        atomic_store(&p->count, nth + 1);
     }
 }
 

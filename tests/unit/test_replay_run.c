@@ -457,6 +457,27 @@ static void an_interrupted_run_is_closed_and_tells_what_was_left(void **state)
     peer_stop(p);
 }
 
+static void a_trace_that_breaks_off_is_replayed_up_to_there(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64], text[256];
+    (void)state;
+    write_trace(&(struct spec){.count = 20000, .gap_ns = 1000, .truncated = true});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    check_int(replay(&c, &r), ==, ERR_TRUNCATED);
+    check_str_has(last_error.text, "t.trace");
+    check_true(r.interrupted);
+    uint64_t due = r.tally.due;
+    check_int(due, >, 10000);
+    check_int(r.tally.ok, ==, due);
+    rep_run_result_done(&r);
+    read_run(true);
+    check_int(outcome_count, ==, due);
+    check_str_has(note_of(NOTE_ENDED_BY, text, sizeof text), "t.trace");
+    peer_stop(p);
+}
+
 static void an_existing_run_is_not_replaced_unasked(void **state)
 {
     struct rep_run_result r;
@@ -509,6 +530,7 @@ int main(void)
         cmocka_unit_test(a_closed_loop_sends_the_next_when_the_answer_came),
         cmocka_unit_test(a_duration_cuts_the_trace_by_due_time),
         cmocka_unit_test(an_interrupted_run_is_closed_and_tells_what_was_left),
+        cmocka_unit_test(a_trace_that_breaks_off_is_replayed_up_to_there),
         cmocka_unit_test(an_existing_run_is_not_replaced_unasked),
         cmocka_unit_test(a_run_is_no_trace),
     };
