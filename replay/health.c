@@ -18,7 +18,7 @@ const char *const rep_verdict_names[] = {"VALID", "DEGRADED", "INVALID", NULL};
 /* What is compared; above `degraded` or `invalid` the row strikes. */
 enum measure {
     M_LATENESS,  /* p99 of the generator's lateness over its bound */
-    M_EXPLAINED, /* the same as a share of the p99 of the response time */
+    M_EXPLAINED, /* what it adds to the p99 of the response time, as a share of that */
     M_TREND,     /* ppm */
     M_MISSED,    /* share of the offered rate that was not achieved */
     M_LOST,      /* outcomes that are missing */
@@ -51,7 +51,8 @@ static const struct row {
 #define DEGRADED_NS      (500 * CLK_US)
 #define DEGRADED_SERVICE 0.05 /* of the p50 of the service time */
 #define INVALID_NS       (2 * CLK_MS)
-#define INVALID_RESPONSE 0.10 /* of the p50 of the response time */
+#define WAKE_UP_NS       (250 * CLK_US) /* an effect below this is not judged */
+#define INVALID_RESPONSE 0.10           /* of the p50 of the response time */
 
 static double larger(double a, double b)
 {
@@ -72,16 +73,21 @@ static double ratio(double a, double b)
     return b > 0 ? a / b : 0;
 }
 
+/* What would be missing from the p99 of the response time, had we been punctual. */
+static int64_t own_part(const struct rep_health_facts *f)
+{
+    return f->undelayed_p99_ns > 0 ? f->response_p99_ns - f->undelayed_p99_ns : 0;
+}
+
 static double measure(enum measure m, const struct rep_health_facts *f)
 {
-    double late = (double)f->generator_p99_ns;
     switch (m) {
     case M_LATENESS:
         return lateness_step(f);
-    case M_EXPLAINED: /* says nothing while it is no more than wake-ups cost */
-        return f->generator_p99_ns <= DEGRADED_NS
+    case M_EXPLAINED:
+        return own_part(f) <= WAKE_UP_NS
                    ? 0
-                   : ratio(late, (double)f->response_p99_ns);
+                   : ratio((double)own_part(f), (double)f->response_p99_ns);
     case M_TREND:
         return f->trend_ppm;
     case M_MISSED:
@@ -116,10 +122,10 @@ static void describe(enum measure m, double v, const struct rep_health_facts *f,
     case M_EXPLAINED:
         snprintf(
             out, size,
-            "the generator's lateness (%s at p99) is %.1f %% of the response time's "
-            "p99 (%s)",
-            units_duration_text(f->generator_p99_ns, a), 100 * v,
-            units_duration_text(f->response_p99_ns, b));
+            "the generator's lateness makes %.1f %% of the response time's p99: %s "
+            "with it, %s without",
+            100 * v, units_duration_text(f->response_p99_ns, a),
+            units_duration_text(f->undelayed_p99_ns, b));
         break;
     case M_TREND:
         snprintf(out, size, "the schedule slipped by %.0f ppm of the run time", v);

@@ -23,6 +23,7 @@ struct rep_health_facts {
     uint64_t due, outcomes; /* operations due; outcomes written */
     uint64_t sent;
     int64_t generator_p99_ns; /* lateness of our own making */
+    int64_t undelayed_p99_ns; /* of response times without that lateness */
     int64_t service_p50_ns, response_p50_ns, response_p99_ns; /* of answered ones */
     double trend_ppm;         /* growth of the generator's lateness per run time */
     double offered, achieved; /* starts per second, back-pressure taken out */

@@ -50,7 +50,6 @@ struct rep_request {
     /* Of the engine that holds it. */
     int64_t started_ns; /* handed to the engine: the deadline counts from here */
     void *place;        /* connection or stream that carries it */
-    uint64_t ticket;    /* engine's own */
     uint8_t tries;      /* sendings begun, those included that put no byte on a wire */
     struct buf answer;  /* body of the answer, where it is wanted; freed on release */
 };

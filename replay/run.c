@@ -554,6 +554,7 @@ static void judge(struct run *x, struct rep_health_facts *f)
         .outcomes = t->due,
         .sent = t->sent,
         .generator_p99_ns = hist_quantile(&t->generator, 0.99),
+        .undelayed_p99_ns = hist_quantile(&t->undelayed, 0.99),
         .service_p50_ns = hist_quantile(&t->service, 0.5),
         .response_p50_ns = hist_quantile(&t->response, 0.5),
         .response_p99_ns = hist_quantile(&t->response, 0.99),

@@ -14,8 +14,8 @@
 
 int rep_tally_init(struct rep_tally *t, struct err *e)
 {
-    struct hist *hists[] = {&t->response, &t->service, &t->ttfb, &t->generator,
-                            &t->pressure};
+    struct hist *hists[] = {&t->response,  &t->service,   &t->ttfb,
+                            &t->undelayed, &t->generator, &t->pressure};
     memset(t, 0, sizeof *t);
     t->first_due_ns = t->first_sent_ns = INT64_MAX;
     t->last_due_ns = t->last_sent_ns = t->last_end_ns = INT64_MIN;
@@ -36,6 +36,7 @@ void rep_tally_done(struct rep_tally *t)
     hist_done(&t->response);
     hist_done(&t->service);
     hist_done(&t->ttfb);
+    hist_done(&t->undelayed);
     hist_done(&t->generator);
     hist_done(&t->pressure);
     memset(t, 0, sizeof *t);
@@ -167,6 +168,7 @@ static void add_times(struct rep_tally *t, const struct outcome *o)
     if (o->cause != OUT_OK && o->cause != OUT_STATUS)
         return;
     hist_add(&t->response, o->done_ns - o->due_ns);
+    hist_add(&t->undelayed, o->done_ns - o->due_ns - (o->sent_ns - o->ready_ns));
     hist_add(&t->service, o->done_ns - o->sent_ns);
     hist_add(&t->ttfb, o->first_ns - o->sent_ns);
 }

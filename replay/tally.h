@@ -43,7 +43,8 @@ struct rep_tally {
     uint64_t bytes_in, bytes_out;
     int64_t first_due_ns, last_due_ns, first_sent_ns, last_sent_ns, last_end_ns;
     struct hist response, service, ttfb; /* of answered ones */
-    struct hist generator, pressure;     /* of sent ones */
+    struct hist undelayed;           /* response times less the generator's lateness */
+    struct hist generator, pressure; /* of sent ones */
     struct rep_class classes[REP_CLASSES_MAX];
     size_t class_count;
     uint64_t other_classes; /* outcomes of classes that found no place */

@@ -132,6 +132,23 @@ static void rates_are_of_intervals_and_forgive_back_pressure(void **state)
     rep_tally_done(&t);
 }
 
+static void what_the_target_did_is_kept_apart_from_our_lateness(void **state)
+{
+    struct rep_tally t;
+    struct err e = {0};
+    (void)state;
+    check_ok(rep_tally_init(&t, &e), &e);
+    /* 10 ms of back-pressure, 5 ms of our own, 20 ms of service. */
+    struct outcome o = sent_at(0, 10 * CLK_MS, 15 * CLK_MS, 35 * CLK_MS);
+    rep_tally_add(&t, &o, NULL);
+    check_int(t.response.max_ns, ==, 35 * CLK_MS);
+    check_int(t.undelayed.max_ns, ==, 30 * CLK_MS);
+    check_int(t.service.max_ns, ==, 20 * CLK_MS);
+    check_int(t.pressure.max_ns, ==, 10 * CLK_MS);
+    check_int(t.generator.max_ns, ==, 5 * CLK_MS);
+    rep_tally_done(&t);
+}
+
 static void the_live_view_says_where_it_is_and_when_it_ends(void **state)
 {
     struct rep_progress p;
@@ -212,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_schedule_that_slips_is_told_from_a_hiccup),
         cmocka_unit_test(a_gap_in_the_schedule_does_not_confuse_the_trend),
         cmocka_unit_test(rates_are_of_intervals_and_forgive_back_pressure),
+        cmocka_unit_test(what_the_target_did_is_kept_apart_from_our_lateness),
         cmocka_unit_test(the_live_view_says_where_it_is_and_when_it_ends),
         cmocka_unit_test(processor_time_is_shared_out),
         cmocka_unit_test(a_step_of_the_wall_clock_is_seen),
