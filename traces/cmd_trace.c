@@ -15,6 +15,7 @@
 #include "traces/tool/trc_copy.h"
 #include "traces/tool/trc_cut.h"
 #include "traces/tool/trc_legs.h"
+#include "traces/tool/trc_merge.h"
 #include "traces/tool/trc_print.h"
 #include "traces/tool/trc_select.h"
 #include "traces/tool/trc_show.h"
@@ -583,13 +584,238 @@ static int run_cut(int argc, char **argv)
     return EXIT_DONE;
 }
 
+/* --- merge ---------------------------------------------------------------- */
+
+struct merge_config {
+    const char *out;
+    bool by_calendar, quiet;
+};
+static const struct opt merge_opts[] = {
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_STR,
+     .at = offsetof(struct merge_config, out),
+     .arg = "OUT",
+     .help = "the new trace; \"-\" is standard output"},
+    {.name = "by-calendar",
+     .type = OPT_FLAG,
+     .at = offsetof(struct merge_config, by_calendar),
+     .help =
+         "put the traces where their calendar times say, instead of letting all begin "
+         "together"},
+    {.name = "quiet",
+     .letter = 'q',
+     .type = OPT_FLAG,
+     .at = offsetof(struct merge_config, quiet),
+     .help = "no summary"},
+    {.name = NULL},
+};
+static const struct opt_cmd merge_page = {
+    .name = "trace merge",
+    .summary = "make one trace of several, in order of time",
+    .synopsis = "FILE... -o OUT [--by-calendar]",
+    .about = "At equal times the file that is named first goes first. Connections and "
+             "clients "
+             "of different files stay apart; the notes of file N become merge.N.KEY. "
+             "One file "
+             "may be a stream.",
+    .opts = merge_opts,
+    .examples = "# two tenants at once\n"
+                "reprise trace merge a.trace b.trace -o both.trace\n",
+    .min_args = 1,
+    .max_args = TRC_MERGE_MAX,
+};
+
+static void tell_copy(const struct opt_cmd *cmd, const char *out,
+                      const struct trc_merge_done *done, bool quiet)
+{
+    if (done->unclosed)
+        fprintf(stderr,
+                "reprise %s: warning: an input was not closed; all that is whole was "
+                "read\n",
+                cmd->name);
+    if (done->lost_answers)
+        fprintf(stderr,
+                "reprise %s: warning: %" PRIu64 " answers came too long after their "
+                "operations and are lost\n",
+                cmd->name, done->lost_answers);
+    if (!quiet)
+        fprintf(stderr, "%s: %" PRIu64 " of %" PRIu64 " operations\n", out,
+                done->written, done->read);
+}
+
+static int run_merge(int argc, char **argv)
+{
+    struct merge_config c = {0};
+    struct err e = {0};
+    struct trc_merge_done done;
+    int operands, rc = opt_parse(&merge_page, argc, argv, &c, &operands, &e);
+    if (rc > 0)
+        return EXIT_DONE;
+    if (rc == 0 && !c.out)
+        rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
+    if (rc == 0)
+        rc = trc_merge((const char *const *)(argv + 1), (size_t)operands, c.out,
+                       c.by_calendar, &done, &e);
+    if (rc < 0)
+        return opt_fail(&merge_page, &e);
+    tell_copy(&merge_page, c.out, &done, c.quiet);
+    return EXIT_DONE;
+}
+
+/* --- filter --------------------------------------------------------------- */
+
+struct filter_config {
+    const char *out;
+    struct cat_config which;
+    bool invert, quiet;
+};
+#define WHICH(field)                                                                   \
+    (offsetof(struct filter_config, which) + offsetof(struct cat_config, field))
+static const struct opt filter_opts[] = {
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_STR,
+     .at = offsetof(struct filter_config, out),
+     .arg = "OUT",
+     .help = "the new trace; \"-\" is standard output"},
+    {.name = "model",
+     .type = OPT_STR,
+     .at = WHICH(models),
+     .arg = "LIST",
+     .help = "only these models, pipelines or experiments"},
+    {.name = "tier",
+     .type = OPT_STR,
+     .at = WHICH(tiers),
+     .arg = "LIST",
+     .help = "only these tiers"},
+    {.name = "protocol",
+     .type = OPT_STR,
+     .at = WHICH(protocols),
+     .arg = "LIST",
+     .help = "only these protocols: rest, grpc, kafka, control"},
+    {.name = "status",
+     .type = OPT_STR,
+     .at = WHICH(statuses),
+     .arg = "LIST",
+     .help = "only operations with these recorded answers, as 'trace cat' takes them"},
+    {.name = "from",
+     .type = OPT_DURATION,
+     .at = WHICH(from_ns),
+     .arg = "TIME",
+     .help = "only what arrives at this time or later"},
+    {.name = "to",
+     .type = OPT_DURATION,
+     .at = WHICH(to_ns),
+     .arg = "TIME",
+     .help = "only what arrives before this time"},
+    {.name = "invert",
+     .type = OPT_FLAG,
+     .at = offsetof(struct filter_config, invert),
+     .help = "everything else instead"},
+    {.name = "quiet",
+     .letter = 'q',
+     .type = OPT_FLAG,
+     .at = offsetof(struct filter_config, quiet),
+     .help = "no summary"},
+    {.name = NULL},
+};
+static const struct opt_cmd filter_page = {
+    .name = "trace filter",
+    .summary = "copy the operations of some models, tiers, protocols or answers",
+    .synopsis = "FILE -o OUT [OPTION]...",
+    .about =
+        "An operation must pass every option that is given. Times stay as they are. An "
+        "answer that was recorded late is judged as not there.",
+    .opts = filter_opts,
+    .examples =
+        "# what one model was asked over gRPC\n"
+        "reprise trace filter day.trace --model iris --protocol grpc -o iris.trace\n"
+        "# all but what failed\n"
+        "reprise trace filter day.trace --status failed --invert -o good.trace\n",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+/* What was asked for, as the note of the new trace says it. */
+static void describe_filter(const struct filter_config *c, struct buf *out)
+{
+    const struct {
+        const char *name, *value;
+    } lists[] = {{"model", c->which.models},
+                 {"tier", c->which.tiers},
+                 {"protocol", c->which.protocols},
+                 {"status", c->which.statuses}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (lists[i].value)
+            buf_fmt(out, "%s%s=%s", out->n ? " " : "", lists[i].name, lists[i].value);
+    if (opt_given(&filter_page, "from"))
+        buf_fmt(out, "%sfrom_ns=%" PRId64, out->n ? " " : "", c->which.from_ns);
+    if (opt_given(&filter_page, "to"))
+        buf_fmt(out, "%sto_ns=%" PRId64, out->n ? " " : "", c->which.to_ns);
+    if (c->invert)
+        buf_fmt(out, "%sinvert", out->n ? " " : "");
+}
+
+static int run_filter(int argc, char **argv)
+{
+    struct filter_config c = {0};
+    struct trc_select s = {0};
+    struct trc_merge_done done;
+    struct buf note = {0};
+    struct err e = {0};
+    int operands, rc = opt_parse(&filter_page, argc, argv, &c, &operands, &e);
+    if (rc > 0)
+        return EXIT_DONE;
+    if (rc == 0 && !c.out)
+        rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
+    if (rc == 0) {
+        const struct cat_config *w = &c.which;
+        rc = trc_select_init(&s, w->models, w->tiers, w->protocols, w->statuses,
+                             opt_given(&filter_page, "from") ? w->from_ns : INT64_MIN,
+                             opt_given(&filter_page, "to") ? w->to_ns : INT64_MAX, &e);
+        describe_filter(&c, &note);
+    }
+    if (rc == 0 && note.n == 0)
+        rc = err_set(&e, ERR_USAGE, "nothing to filter by");
+    if (rc == 0)
+        rc = trc_filter(argv[1], c.out, &s, c.invert, buf_text(&note), &done, &e);
+    trc_select_done(&s);
+    buf_done(&note);
+    if (rc < 0)
+        return opt_fail(&filter_page, &e);
+    tell_copy(&filter_page, c.out, &done, c.quiet);
+    return EXIT_DONE;
+}
+
 /* --- verbs ---------------------------------------------------------------- */
 
 const struct opt_cmd *const trc_trace_docs[] = {
-    &info_page,   &cat_page, &export_page,   &verify_page,
-    &repair_page, &cut_page, &trc_legs_page, NULL};
+    &info_page,     /* each verb here, and in the same place below */
+    &cat_page,      //
+    &export_page,   //
+    &verify_page,   //
+    &repair_page,   //
+    &cut_page,      //
+    &merge_page,    //
+    &filter_page,   //
+    &trc_legs_page, //
+    NULL,
+};
 static int (*const runs[])(int, char **) = {
-    run_info, run_cat, run_export, run_verify, run_repair, run_cut, trc_run_legs};
+    run_info,     //
+    run_cat,      //
+    run_export,   //
+    run_verify,   //
+    run_repair,   //
+    run_cut,      //
+    run_merge,    //
+    run_filter,   //
+    trc_run_legs, //
+};
+_Static_assert(sizeof trc_trace_docs / sizeof *trc_trace_docs ==
+                   sizeof runs / sizeof *runs + 1,
+               "a function for each verb");
 
 static const struct opt_cmd trace_page = {.name = "trace"};
 
@@ -604,8 +830,7 @@ int trc_cmd_trace(int argc, char **argv)
     }
     const char *near = argc > 1 ? opt_nearest(argv[1], names) : NULL;
     if (argc < 2)
-        err_set(&e, ERR_USAGE,
-                "a verb is needed: info, cat, export, verify, repair, cut or legs");
+        err_set(&e, ERR_USAGE, "a verb is needed ('reprise trace --help' lists them)");
     else
         err_set(&e, ERR_USAGE, "unknown verb '%s'%s%s%s", argv[1],
                 near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");

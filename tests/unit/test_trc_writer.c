@@ -631,6 +631,79 @@ static void blocks_outlive_their_reader(void **state)
     arena_done(&a);
 }
 
+/* A queue of one block between the thread that reads and the one that looks and frees.
+ */
+struct handing {
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    struct trc_block *block;
+    bool over;
+    uint64_t seen;
+};
+
+/* Touches every byte of a body, which is what a sender does. */
+static bool is_sound(const struct op_body *b)
+{
+    uint64_t hash[2];
+    op_body_hash(b->data, hash);
+    return b->state != OP_BODY_KEPT || hash[0] == b->hash[0];
+}
+
+static void *use_blocks(void *arg)
+{
+    struct handing *h = arg;
+    for (;;) {
+        pthread_mutex_lock(&h->lock);
+        while (!h->block && !h->over)
+            pthread_cond_wait(&h->moved, &h->lock);
+        struct trc_block *b = h->block;
+        h->block = NULL;
+        pthread_cond_broadcast(&h->moved);
+        pthread_mutex_unlock(&h->lock);
+        if (!b)
+            return NULL;
+        for (uint32_t i = 0; i < b->count; i++)
+            h->seen += is_sound(&b->ops[i].request);
+        trc_block_free(b);
+    }
+}
+
+static void blocks_are_used_and_freed_by_another_thread(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct err e = {0};
+    struct trc_reader *r;
+    struct trc_block *b;
+    const struct trc_random how = {3, 4, 30000, true, true, 1}; /* with blobs */
+    struct handing h = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                        .moved = PTHREAD_COND_INITIALIZER};
+    pthread_t user;
+    const struct op *ops = trc_random_ops(&a, 10, 500, &how);
+    write_ops(path, ops, 500,
+              (struct trc_options){.kind = TRC_TRACE, .block_records = 5}, "1");
+    check_ok(trc_reader_open(&r, path, &e), &e);
+    check_int(pthread_create(&user, NULL, use_blocks, &h), ==, 0);
+    int rc;
+    while ((rc = trc_reader_next(r, &b, &e)) == 1) {
+        pthread_mutex_lock(&h.lock);
+        while (h.block)
+            pthread_cond_wait(&h.moved, &h.lock);
+        h.block = b;
+        pthread_cond_broadcast(&h.moved);
+        pthread_mutex_unlock(&h.lock);
+    }
+    check_ok(rc, &e);
+    trc_reader_close(r); /* with blocks still in use */
+    pthread_mutex_lock(&h.lock);
+    h.over = true;
+    pthread_cond_broadcast(&h.moved);
+    pthread_mutex_unlock(&h.lock);
+    pthread_join(user, NULL);
+    check_int(h.seen, ==, 500);
+    arena_done(&a);
+}
+
 static void bodies_larger_than_a_blob_come_back_whole(void **state)
 {
     (void)state;
@@ -742,6 +815,7 @@ int main(void)
         cmocka_unit_test(seeking_gives_the_block_that_holds_the_time),
         cmocka_unit_test(only_what_is_wanted_is_decoded),
         cmocka_unit_test(blocks_outlive_their_reader),
+        cmocka_unit_test(blocks_are_used_and_freed_by_another_thread),
         cmocka_unit_test(bodies_larger_than_a_blob_come_back_whole),
         cmocka_unit_test(an_outcome_of_a_steady_run_takes_16_bytes_at_most),
     };

@@ -175,6 +175,9 @@ int trc_writer_resume(struct trc_writer **out, const char *path,
 int trc_writer_note(struct trc_writer *w, const char *key, const char *value,
                     struct err *e)
 {
+    const char *old = trc_notes_get(&w->notes, key);
+    if (old && strcmp(old, value) == 0)
+        return 0;
     int rc = trc_notes_set(&w->notes, span_str(key), span_str(value), e);
     if (rc == 0 && w->meta_done)
         rc = trc_notes_set(&w->late_notes, span_str(key), span_str(value), e);

@@ -41,12 +41,14 @@ int trc_copy_next(struct trc_reader *r, struct trc_block **b, bool *unclosed,
     return rc;
 }
 
-int trc_copy_notes(const struct trc_reader *r, struct trc_writer *w, struct err *e)
+int trc_copy_notes(const struct trc_reader *r, const char *but, struct trc_writer *w,
+                   struct err *e)
 {
     const char *key, *value;
     int rc = 0;
     for (size_t i = 0; rc == 0 && trc_reader_note_at(r, i, &key, &value); i++)
-        rc = trc_writer_note(w, key, value, e);
+        if (!but || strncmp(key, but, strlen(but)) != 0)
+            rc = trc_writer_note(w, key, value, e);
     return rc;
 }
 

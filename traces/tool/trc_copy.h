@@ -14,8 +14,9 @@ int trc_copy_next(struct trc_reader *r, struct trc_block **b, bool *unclosed,
                   struct err *e) MUST_USE;
 /* Opens an input that must be a trace. */
 int trc_copy_open(struct trc_reader **r, const char *path, struct err *e) MUST_USE;
-/* All notes of r that w does not yet have with that value. */
-int trc_copy_notes(const struct trc_reader *r, struct trc_writer *w,
+/* Notes of r, but not those whose key begins with `but` (NULL: all). Called once more
+ * at the end, it brings what a stream told at its close. */
+int trc_copy_notes(const struct trc_reader *r, const char *but, struct trc_writer *w,
                    struct err *e) MUST_USE;
 int trc_copy_note_u64(struct trc_writer *w, const char *key, uint64_t v,
                       struct err *e) MUST_USE;

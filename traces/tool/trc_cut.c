@@ -57,7 +57,7 @@ static int take_block(struct cutting *c, const struct trc_block *b, struct err *
 
 static int describe(struct cutting *c, const struct trc_reader *r, struct err *e)
 {
-    int rc = trc_copy_notes(r, c->w, e);
+    int rc = trc_copy_notes(r, NULL, c->w, e);
     if (rc == 0 && c->how->from_ns > 0)
         rc = trc_copy_note_u64(c->w, "cut.from_ns", (uint64_t)c->how->from_ns, e);
     if (rc == 0 && c->how->to_ns != INT64_MAX)
@@ -111,7 +111,7 @@ int trc_cut(const char *in, const char *out, const struct trc_cut *how,
         if (rc == 0)
             rc = run(&c, r, e);
         if (rc == 0)
-            rc = trc_copy_notes(r, c.w, e);
+            rc = trc_copy_notes(r, "cut.", c.w, e);
         rc = trc_copy_finish(c.w, out, rc, e);
     }
     trc_reader_close(r);
