@@ -6,7 +6,6 @@
  */
 #include "traces/wire/http1.h"
 
-#include <assert.h>
 #include <string.h>
 
 /* Extensions of one chunk-size line: nobody sends them, so a generous line is enough.
@@ -116,40 +115,39 @@ struct span http1_field(const struct http1_head *h, const char *name)
 
 /* --- the head ------------------------------------------------------------------ */
 
-static int parse_version(struct http1_parser *p, struct span s, size_t at,
-                         struct err *e)
+static int parse_version(struct http1_head *h, struct span s, size_t at, struct err *e)
 {
     if (s.n != 8 || memcmp(s.p, "HTTP/1.", 7) != 0 || s.p[7] < '0' || s.p[7] > '9')
         return err_at(e, ERR_FORMAT, at, "not an HTTP/1 version");
-    p->head.minor_version = (uint8_t)(s.p[7] - '0');
+    h->minor_version = (uint8_t)(s.p[7] - '0');
     return 0;
 }
 
-static int parse_request_line(struct http1_parser *p, struct span line, struct err *e)
+static int parse_request_line(struct http1_head *h, struct span line, struct err *e)
 {
     size_t space = span_find(line, ' ', 0);
-    p->head.method = span_sub(line, 0, space);
-    if (space == 0 || space == line.n || !all_of(p->head.method, CH_TOKEN))
+    h->method = span_sub(line, 0, space);
+    if (space == 0 || space == line.n || !all_of(h->method, CH_TOKEN))
         return err_at(e, ERR_FORMAT, 0, "bad request line: no method");
     size_t second = span_find(line, ' ', space + 1);
-    p->head.target = span_sub(line, space + 1, second);
-    if (second == line.n || p->head.target.n == 0 || !all_of(p->head.target, CH_TARGET))
+    h->target = span_sub(line, space + 1, second);
+    if (second == line.n || h->target.n == 0 || !all_of(h->target, CH_TARGET))
         return err_at(e, ERR_FORMAT, space, "bad request line: no target");
-    return parse_version(p, span_sub(line, second + 1, line.n), second + 1, e);
+    return parse_version(h, span_sub(line, second + 1, line.n), second + 1, e);
 }
 
-static int parse_status_line(struct http1_parser *p, struct span line, struct err *e)
+static int parse_status_line(struct http1_head *h, struct span line, struct err *e)
 {
     if (line.n < 12 || line.p[8] != ' ' || (line.n > 12 && line.p[12] != ' '))
         return err_at(e, ERR_FORMAT, 0, "bad status line");
     uint64_t status;
     if (!span_u64(span_sub(line, 9, 12), &status) || status < 100)
         return err_at(e, ERR_FORMAT, 9, "bad status code");
-    p->head.status = (uint16_t)status;
-    p->head.reason = span_sub(line, 13, line.n);
-    if (!all_of(p->head.reason, CH_VALUE))
+    h->status = (uint16_t)status;
+    h->reason = span_sub(line, 13, line.n);
+    if (!all_of(h->reason, CH_VALUE))
         return err_at(e, ERR_FORMAT, 13, "control character in the reason phrase");
-    return parse_version(p, span_sub(line, 0, 8), 0, e);
+    return parse_version(h, span_sub(line, 0, 8), 0, e);
 }
 
 static int take_length(struct http1_head *h, struct span value, size_t at,
@@ -223,19 +221,20 @@ static int parse_field(struct http1_head *h, struct span line, size_t at, struct
     return take_framing(h, name, value, at, e);
 }
 
-static int parse_head(struct http1_parser *p, struct err *e)
+int http1_parse_head(enum http1_kind kind, struct span bytes, struct http1_head *h,
+                     struct err *e)
 {
-    struct http1_head *h = &p->head;
-    struct span rest = buf_view(&p->head_bytes);
+    struct span rest = bytes;
     h->method = h->target = h->reason = (struct span){0};
     h->status = 0;
     h->field_count = 0;
     h->chunked = h->expect_continue = h->has_length = false;
     h->length = 0;
     for (bool first = true;; first = false) {
-        size_t at = (size_t)(rest.p - p->head_bytes.p);
+        size_t at = (size_t)(rest.p - bytes.p);
         const uint8_t *lf = memchr(rest.p, '\n', rest.n);
-        assert(lf); /* the head ends with an empty line */
+        if (!lf)
+            return err_at(e, ERR_TRUNCATED, bytes.n, "head without an empty line");
         size_t n = (size_t)(lf - rest.p);
         if (n == 0 || rest.p[n - 1] != '\r')
             return err_at(e, ERR_FORMAT, at + n, "line feed without carriage return");
@@ -243,8 +242,8 @@ static int parse_head(struct http1_parser *p, struct err *e)
         rest = skip(rest, n + 1);
         int rc;
         if (first) {
-            rc = p->kind == HTTP1_REQUEST ? parse_request_line(p, line, e)
-                                          : parse_status_line(p, line, e);
+            rc = kind == HTTP1_REQUEST ? parse_request_line(h, line, e)
+                                       : parse_status_line(h, line, e);
             h->keep_alive = h->minor_version >= 1;
         } else if (line.n == 0) {
             return h->chunked && h->has_length
@@ -284,7 +283,7 @@ static void choose_body(struct http1_parser *p)
 
 static int finish_head(struct http1_parser *p, struct err *e)
 {
-    int rc = parse_head(p, e);
+    int rc = http1_parse_head(p->kind, buf_view(&p->head_bytes), &p->head, e);
     if (rc < 0)
         return rc;
     if (p->kind == HTTP1_RESPONSE && p->head.status < 200) {

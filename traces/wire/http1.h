@@ -69,6 +69,12 @@ int http1_feed(struct http1_parser *p, struct span *in, struct span *data,
 int http1_eof(struct http1_parser *p, struct err *e) MUST_USE;
 bool http1_idle(const struct http1_parser *p); /* between messages, nothing begun */
 
+/* A whole head, up to and with its empty line, without a parser around it. *h borrows
+ * from bytes. 0, ERR_FORMAT, ERR_LIMIT, or ERR_TRUNCATED when there is no empty line.
+ */
+int http1_parse_head(enum http1_kind kind, struct span bytes, struct http1_head *h,
+                     struct err *e) MUST_USE;
+
 /* First field of that name (without case); empty span when there is none. */
 struct span http1_field(const struct http1_head *h, const char *name);
 
