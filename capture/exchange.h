@@ -17,11 +17,19 @@ enum cap_wire { CAP_WIRE_HTTP1, CAP_WIRE_HTTP2 };
 /* Why a body or an answer is not all there. */
 enum cap_loss {
     CAP_LOSS_NONE,
-    CAP_LOSS_GAP,   /* bytes are missing */
+    CAP_LOSS_GAP,   /* bytes are missing; a body that lost some is ELIDED, hash 0 */
     CAP_LOSS_LIMIT, /* over the message limit: length and hash are exact all the same */
     CAP_LOSS_UNANSWERED, /* the capture or the connection ended first, or it aged out */
-    CAP_LOSS_RESET,
+    CAP_LOSS_RESET,      /* its sender, or the one who waited for it, broke off */
 };
+
+/* One message of a gRPC stream. */
+struct cap_grpc_message {
+    struct clk_wall first, last; /* first byte of its prefix, last byte */
+    struct op_body body;         /* without the prefix, compressed as sent */
+    bool compressed;
+};
+#define CAP_GRPC_LISTED_MAX 4096u /* of one stream and direction; more are counted */
 
 /* What of an exchange is told. Nearly all come whole, when the answer is complete.
  * Where it is not CAP_EXCHANGE_EARLY_NS (packet time) after the request's last byte,
@@ -42,7 +50,9 @@ struct cap_message {
     uint32_t header_count;
     bool headers_opaque;    /* some could not be decoded (joined midway) */
     struct op_body body;    /* gRPC: the first message without its prefix */
-    uint32_t grpc_messages; /* number of messages on the stream */
+    uint32_t grpc_messages; /* number of whole messages on the stream */
+    const struct cap_grpc_message *messages; /* the first of them, */
+    uint32_t messages_listed;                /* so many */
     bool grpc_compressed;
     enum cap_loss loss;
 };
@@ -60,7 +70,10 @@ struct cap_exchange {
     struct cap_message request;
     bool answered;
     uint16_t status;     /* HTTP */
-    int16_t grpc_status; /* -1: none */
+    int16_t grpc_status; /* -1: none, or not known */
+    /* Trailers came, but their grpc-status could not be decoded (joined midway): 0
+     * because a message came with them, which failed calls do not have. */
+    bool grpc_status_inferred;
     struct cap_message answer;
 };
 
@@ -69,10 +82,12 @@ typedef void cap_exchange_fn(void *arg, const struct cap_exchange *x);
 /* Where every byte that was delivered went; per direction. bytes seen by the parser =
  * record + framing + opaque + shed + pending, exactly. */
 struct cap_parse_counts {
-    uint64_t record_bytes;  /* in bodies and headers of exchanges that were handed on */
-    uint64_t framing_bytes; /* chunk sizes, frame headers, prefaces, control frames */
+    uint64_t record_bytes;  /* in bodies and headers of exchanges that were handed on;
+                               gRPC: message prefixes too */
+    uint64_t framing_bytes; /* chunk sizes, frame headers, padding, prefaces, control
+                               frames, interim answers */
     uint64_t opaque_bytes;  /* TLS, unknown protocols, what was skipped while
-                               resynchronising */
+                               resynchronising, answers to requests that were not seen */
     uint64_t shed_bytes;    /* dropped by a ceiling */
     uint64_t pending_bytes; /* in messages that are not complete yet */
 };
