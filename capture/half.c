@@ -1,0 +1,236 @@
+/*
+ * half.c - one message while it comes in: fields, body, the messages of a gRPC stream.
+ * See parse_own.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "capture/parse_own.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* --- fields ----------------------------------------------------------------------- */
+
+struct cap_text cap_half_text(struct cap_half *h, struct span s, bool lower)
+{
+    struct cap_text t = {(uint32_t)h->text.n, (uint32_t)s.n};
+    uint8_t *p = buf_grow(&h->text, s.n);
+    if (!p)
+        return CAP_NO_TEXT;
+    for (size_t i = 0; lower && i < s.n; i++)
+        p[i] = (uint8_t)(s.p[i] | (s.p[i] >= 'A' && s.p[i] <= 'Z' ? 32 : 0));
+    if (!lower && s.n)
+        memcpy(p, s.p, s.n);
+    return t;
+}
+
+struct span cap_half_span(const struct cap_half *h, struct cap_text t)
+{
+    return t.n ? (struct span){h->text.p + t.at, t.n} : (struct span){0};
+}
+
+void cap_half_field(struct cap_half *h, struct span name, struct span value)
+{
+    size_t count = h->fields.n / (2 * sizeof(struct cap_text));
+    if (count >= CAP_FIELDS_MAX || name.n + value.n > CAP_FIELDS_BYTES - h->text.n) {
+        h->headers_opaque = true;
+        return;
+    }
+    struct cap_text pair[2];
+    pair[0] = cap_half_text(h, name, true);
+    pair[1] = cap_half_text(h, value, false);
+    buf_add(&h->fields, pair, sizeof pair);
+}
+
+struct span cap_half_find(const struct cap_half *h, const char *name)
+{
+    const struct cap_text *t = (const void *)h->fields.p;
+    for (size_t i = 0; i < h->fields.n / sizeof *t; i += 2)
+        if (span_eq_str(cap_half_span(h, t[i]), name))
+            return cap_half_span(h, t[i + 1]);
+    return (struct span){0};
+}
+
+/* --- memory ----------------------------------------------------------------------- */
+
+void cap_half_charge(struct cap_conn *c, struct cap_half *h)
+{
+    struct cap_budget *b = c->parse->config.budget;
+    uint64_t now =
+        h->text.cap + h->fields.cap + h->body.cap + h->parts.cap + (h->hash ? 640 : 0);
+    b->used_bytes += now - h->charged;
+    h->charged = now;
+    if (b->used_bytes > b->peak_bytes)
+        b->peak_bytes = b->used_bytes;
+    if (h->text.failed || h->fields.failed || h->body.failed || h->parts.failed)
+        c->failed = true;
+}
+
+/* Whether a body of this direction may grow by n bytes. */
+static bool may_keep(const struct cap_conn *c, int dir, const struct cap_half *h,
+                     size_t n)
+{
+    if (h->body.n + n > CAP_MESSAGE_MAX)
+        return false;
+    if (h->body.n + n <= h->body.cap)
+        return true;
+    const struct cap_budget *b = c->parse->config.budget;
+    uint64_t part =
+        dir == CAP_TO_CLIENT ? b->limit_bytes / 4 * 3 : b->limit_bytes / 8 * 7;
+    /* Growing doubles. */
+    return b->used_bytes + h->body.cap + n <= part;
+}
+
+/* From here on only length and hash of the message it is in, and of those behind. */
+static void elide(struct cap_conn *c, int dir, struct cap_half *h)
+{
+    if (!h->hash && !(h->hash = op_hash_new())) {
+        c->failed = true;
+        return;
+    }
+    struct span kept = span_sub(buf_view(&h->body), h->from, h->body.n);
+    op_hash_add(h->hash, kept);
+    h->full = true;
+    c->parse->totals.bodies_elided++;
+    cap_count_settle(c, dir, CAP_FATE_SHED, kept.n);
+    h->held -= kept.n;
+    /* Gives back what the message took; whole messages before it stay. */
+    struct buf before = {0};
+    buf_add(&before, h->body.p, h->from);
+    buf_done(&h->body);
+    h->body = before;
+}
+
+static void keep(struct cap_conn *c, int dir, struct cap_half *h, struct span bytes)
+{
+    if (h->broken) { /* part of an exchange, but of no use any more */
+        cap_half_hold(c, dir, h, bytes.n);
+        return;
+    }
+    if (!h->full && !may_keep(c, dir, h, bytes.n))
+        elide(c, dir, h);
+    if (h->full && h->hash) {
+        op_hash_add(h->hash, bytes);
+        cap_count(c, dir, CAP_FATE_SHED, bytes.n);
+        return;
+    }
+    buf_span(&h->body, bytes);
+    cap_half_hold(c, dir, h, bytes.n);
+}
+
+/* --- gRPC: flag (1), length (4, big-endian), message -------------------------------
+ */
+
+static uint32_t message_length(const struct cap_half *h)
+{
+    return (uint32_t)h->prefix[1] << 24 | (uint32_t)h->prefix[2] << 16 |
+           (uint32_t)h->prefix[3] << 8 | h->prefix[4];
+}
+
+static size_t listed(const struct cap_half *h)
+{
+    return h->parts.n / sizeof(struct cap_piece);
+}
+
+static void message_ends(struct cap_half *h, struct clk_wall at)
+{
+    h->in_message = false;
+    h->messages++;
+    h->prefix_n = 0;
+    uint32_t length = message_length(h);
+    if (listed(h) < CAP_GRPC_LISTED_MAX) {
+        struct cap_piece part = {
+            .first = h->part_first,
+            .last = at,
+            .from = h->from,
+            .bytes = length,
+            .kept = !h->full,
+            .compressed = h->prefix[0] == 1,
+        };
+        if (h->full)
+            op_hash_end(h->hash, part.hash);
+        buf_add(&h->parts, &part, sizeof part);
+    }
+    h->from = h->body.n;
+}
+
+static void prefix_ends(struct cap_half *h, struct clk_wall at)
+{
+    if (h->prefix[0] > 1) { /* not gRPC after all, or not as we know it */
+        h->grpc = CAP_GRPC_OFF;
+        h->from = 0;
+        if (h->messages || h->full)
+            h->broken = true; /* what was taken apart cannot be put together */
+        return;
+    }
+    if (h->messages == 0)
+        h->compressed = h->prefix[0] == 1;
+    h->in_message = true;
+    h->left = message_length(h);
+    h->from = h->body.n;
+    if (h->left == 0)
+        message_ends(h, at);
+}
+
+static void grpc_body(struct cap_conn *c, int dir, struct cap_half *h,
+                      struct clk_wall at, struct span bytes)
+{
+    while (bytes.n && h->grpc != CAP_GRPC_OFF && !h->broken) {
+        size_t n;
+        if (!h->in_message) {
+            if (h->prefix_n == 0)
+                h->part_first = at;
+            n = sizeof h->prefix - h->prefix_n;
+            n = n < bytes.n ? n : bytes.n;
+            memcpy(h->prefix + h->prefix_n, bytes.p, n);
+            h->prefix_n = (uint8_t)(h->prefix_n + n);
+            if (!h->full)
+                buf_add(&h->body, bytes.p, n);
+            cap_half_hold(c, dir, h, n);
+            if (h->prefix_n == sizeof h->prefix)
+                prefix_ends(h, at);
+        } else {
+            n = bytes.n < h->left ? bytes.n : (size_t)h->left;
+            if (listed(h) < CAP_GRPC_LISTED_MAX)
+                keep(c, dir, h, span_sub(bytes, 0, n));
+            else
+                cap_count(c, dir, CAP_FATE_SHED, n);
+            h->left -= n;
+            if (h->left == 0)
+                message_ends(h, at);
+        }
+        bytes = span_sub(bytes, n, bytes.n);
+    }
+    if (bytes.n)
+        keep(c, dir, h, bytes);
+}
+
+void cap_half_body(struct cap_conn *c, int dir, struct cap_half *h, struct clk_wall at,
+                   struct span bytes)
+{
+    h->body_bytes += bytes.n;
+    if (h->grpc == CAP_GRPC_OFF || h->broken)
+        keep(c, dir, h, bytes);
+    else
+        grpc_body(c, dir, h, at, bytes);
+    cap_half_charge(c, h);
+}
+
+void cap_half_gap(struct cap_half *h, uint64_t bytes)
+{
+    h->loss = CAP_LOSS_GAP;
+    h->body_bytes += bytes;
+    h->broken = true;
+}
+
+void cap_half_hold(struct cap_conn *c, int dir, struct cap_half *h, uint64_t bytes)
+{
+    cap_count_pending(c, dir, bytes);
+    h->held += bytes;
+}
+
+bool cap_half_is_grpc(const struct cap_half *h)
+{
+    return h->grpc == CAP_GRPC_ON || (h->grpc == CAP_GRPC_MAYBE && h->messages > 0 &&
+                                      !h->in_message && h->prefix_n == 0);
+}
