@@ -1,3 +1,5 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2154  # start() sets the address of each tier by name
 # standin: help, bad options, port file, and what each tier answers, to the header.
 . "$(dirname "$0")/lib.sh"
 

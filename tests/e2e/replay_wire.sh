@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # What `reprise replay` sends to each tier, held against what SCv2's own clients and hops sent
 # there (tests/data/scv2-wire): the names of fields, the method and the path. The differences
 # that are allowed are listed; any other fails, and so does a listed one that is gone.

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Faults that the stand-in counts are the failures that replay counts, one by one; and a stall
 # is in the stamps. Nothing here depends on speed.
 . "$(dirname "$0")/../cli/lib.sh"
