@@ -211,7 +211,7 @@ bool rep_tier_header_passes(const struct op_header *h)
             return false;
     }
     for (size_t i = 0; i < h->value.n; i++)
-        if (h->value.p[i] < 0x20 && h->value.p[i] != '\t')
+        if ((h->value.p[i] < 0x20 && h->value.p[i] != '\t') || h->value.p[i] == 0x7f)
             return false;
     return true;
 }
