@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "traces/tool/trc_legs.h"
 #include "traces/tool/trc_merge.h"
 #include "traces/tool/trc_print.h"
+#include "traces/tool/trc_scale.h"
 #include "traces/tool/trc_select.h"
 #include "traces/tool/trc_show.h"
 
@@ -788,6 +790,108 @@ static int run_filter(int argc, char **argv)
     return EXIT_DONE;
 }
 
+/* --- scale ---------------------------------------------------------------- */
+
+struct scale_config {
+    const char *out;
+    struct trc_scale how;
+    bool quiet;
+};
+#define HOW(field)                                                                     \
+    (offsetof(struct scale_config, how) + offsetof(struct trc_scale, field))
+static const struct opt scale_opts[] = {
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_STR,
+     .at = offsetof(struct scale_config, out),
+     .arg = "OUT",
+     .help = "the new trace; \"-\" is standard output"},
+    {.name = "speed",
+     .type = OPT_F64,
+     .at = HOW(speed),
+     .arg = "X",
+     .help = "divide all arrival times by X"},
+    {.name = "rate",
+     .type = OPT_F64,
+     .at = HOW(rate),
+     .arg = "X",
+     .help = "X times as many operations in the same time: below 1 by leaving some "
+             "out, above "
+             "1 by copies that are shifted in time"},
+    {.name = "seed",
+     .type = OPT_U64,
+     .at = HOW(seed),
+     .arg = "N",
+     .def = "1",
+     .help = "seed of what is random"},
+    {.name = "quiet",
+     .letter = 'q',
+     .type = OPT_FLAG,
+     .at = offsetof(struct scale_config, quiet),
+     .help = "no summary"},
+    {.name = NULL},
+};
+static const struct opt_cmd scale_page = {
+    .name = "trace scale",
+    .summary = "change the pace of a trace, and say what that does to its bursts",
+    .synopsis = "FILE (--speed X | --rate X) -o OUT",
+    .about =
+        "--speed keeps the shape of the arrivals: gaps and bursts shrink alike. --rate "
+        "below 1 keeps each operation with that probability, which makes what is left "
+        "more "
+        "like a Poisson process. --rate above 1 lays copies over each other, each "
+        "turned in "
+        "a circle by a random part of the trace, which is smoother than the same rate "
+        "by "
+        "--speed.\n\n"
+        "The summary and the notes scale.* state the coefficient of variation of the "
+        "gaps "
+        "and the index of dispersion of the counts per second, before and after; both "
+        "are "
+        "1 for a Poisson process.",
+    .opts = scale_opts,
+    .examples = "# half of the operations, at the times that they had\n"
+                "reprise trace scale day.trace --rate 0.5 -o half.trace\n"
+                "# twice the load\n"
+                "reprise trace scale day.trace --rate 2 -o double.trace\n",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+static void print_burst(const char *when, const struct trc_burst *b)
+{
+    fprintf(stderr, "%s: %" PRIu64 " operations", when, b->n);
+    if (!isnan(b->gap_cv))
+        fprintf(stderr, ", gap CV %.3f", b->gap_cv);
+    if (!isnan(b->dispersion))
+        fprintf(stderr, ", dispersion per second %.3f", b->dispersion);
+    fputc('\n', stderr);
+}
+
+static int run_scale(int argc, char **argv)
+{
+    struct scale_config c = {0};
+    struct err e = {0};
+    struct trc_scale_done done;
+    int operands, rc = opt_parse(&scale_page, argc, argv, &c, &operands, &e);
+    if (rc > 0)
+        return EXIT_DONE;
+    if (rc == 0 && !c.out)
+        rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
+    if (rc == 0)
+        rc = trc_scale(argv[1], c.out, &c.how, &done, &e);
+    if (rc < 0)
+        return opt_fail(&scale_page, &e);
+    struct trc_merge_done counts = {done.before.n, done.after.n, done.lost_answers,
+                                    done.unclosed};
+    tell_copy(&scale_page, c.out, &counts, true);
+    if (!c.quiet) {
+        print_burst("before", &done.before);
+        print_burst("after", &done.after);
+    }
+    return EXIT_DONE;
+}
+
 /* --- verbs ---------------------------------------------------------------- */
 
 const struct opt_cmd *const trc_trace_docs[] = {
@@ -799,6 +903,7 @@ const struct opt_cmd *const trc_trace_docs[] = {
     &cut_page,      //
     &merge_page,    //
     &filter_page,   //
+    &scale_page,    //
     &trc_legs_page, //
     NULL,
 };
@@ -811,6 +916,7 @@ static int (*const runs[])(int, char **) = {
     run_cut,      //
     run_merge,    //
     run_filter,   //
+    run_scale,    //
     trc_run_legs, //
 };
 _Static_assert(sizeof trc_trace_docs / sizeof *trc_trace_docs ==

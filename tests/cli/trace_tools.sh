@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# trace_tools.sh - traces made from traces: merge and filter, against what jq makes of the
+# trace_tools.sh - traces made from traces: merge, filter and scale, against what jq makes of the
 # same operations as text.
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -77,6 +77,51 @@ expect 64 "$REPRISE" trace filter "$tmp/ab.trace" --protocol http -o "$tmp/x"
 err_has "unknown protocol 'http'"
 [ ! -e "$tmp/x" ] || fail 'a refused filter leaves a file'
 
+# --- scale
+expect 0 "$REPRISE" trace scale "$tmp/a.trace" --speed 4 -o "$tmp/fast.trace"
+err_has "before: $a operations, gap CV "
+err_has "after: $a operations, gap CV "
+lines "$tmp/a.trace" | jq -c '.arrival_ns = (.arrival_ns / 4 | floor)' | content >"$tmp/want"
+lines "$tmp/fast.trace" | content | cmp - "$tmp/want" || fail 'scale --speed 4'
+same "$("$REPRISE" trace info "$tmp/fast.trace" --json |
+    jq '.notes | (."scale.gap_cv_before" | tonumber) - (."scale.gap_cv_after" | tonumber) | fabs < 1e-4')" true 'speed keeps the gap CV'
+
+expect 0 "$REPRISE" trace scale "$tmp/a.trace" --rate 0.25 --seed 7 -o "$tmp/thin.trace" -q
+[ ! -s "$tmp/err" ] || fail 'scale -q speaks'
+n=$(lines "$tmp/thin.trace" | wc -l)
+# Binomial with n = a, p = 1/4: six standard deviations around its mean.
+[ $(((n - a / 4) * (n - a / 4))) -le $((36 * a * 3 / 16)) ] || fail "thinning to a quarter left $n of $a"
+lines "$tmp/thin.trace" | content | sort >"$tmp/got"
+lines "$tmp/a.trace" | content | sort | comm -13 - "$tmp/got" | grep -q . && fail 'thinning made up operations'
+expect 0 "$REPRISE" trace scale "$tmp/a.trace" --rate 0.25 --seed 7 -o "$tmp/thin2.trace" -q
+cmp "$tmp/thin.trace" "$tmp/thin2.trace" || fail 'the same seed thins otherwise'
+expect 0 "$REPRISE" trace scale "$tmp/a.trace" --rate 0.25 --seed 8 -o "$tmp/thin2.trace" -q
+cmp -s "$tmp/thin.trace" "$tmp/thin2.trace" && fail 'another seed thins the same'
+
+expect 0 "$REPRISE" trace scale "$tmp/a.trace" --rate 3 -o "$tmp/three.trace"
+err_has "after: $((3 * a)) operations"
+expect 0 "$REPRISE" trace verify --quiet "$tmp/three.trace"
+lines "$tmp/three.trace" | jq -cs 'map(.arrival_ns) | . == sort' | grep -q true || fail 'superposition does not ascend'
+lines "$tmp/three.trace" | jq -c 'del(.index, .arrival_ns)' | sort | uniq -c | awk '{print $1 / 3, $2}' | sort >"$tmp/got"
+lines "$tmp/a.trace" | jq -c 'del(.index, .arrival_ns)' | sort | uniq -c | awk '{print $1, $2}' | sort >"$tmp/want"
+cmp "$tmp/want" "$tmp/got" || fail 'superposition is not three times the same'
+span() { "$REPRISE" trace info "$1" --json | jq .last_ns; }
+[ "$(span "$tmp/three.trace")" -lt $(($(span "$tmp/a.trace") + 100000000)) ] || fail 'superposition is longer'
+expect 64 "$REPRISE" trace scale - --rate 2 -o "$tmp/x" <"$tmp/a.trace"
+err_has "'-': a rate above 1 needs a complete file"
+expect 64 "$REPRISE" trace scale "$tmp/a.trace" --rate 2 --speed 2 -o "$tmp/x"
+err_has 'give either a speed above 0 or a rate above 0 and up to 64'
+expect 64 "$REPRISE" trace scale "$tmp/a.trace" --rate 65 -o "$tmp/x"
+expect 64 "$REPRISE" trace scale "$tmp/a.trace" --speed 1e-300 -o "$tmp/x"
+err_has 'is not within 0 and 2^61 ns'
+expect 64 "$REPRISE" trace scale "$tmp/a.trace" --speed -1 -o "$tmp/x"
+[ ! -e "$tmp/x" ] || fail 'a refused scale leaves a file'
+# ids and connections of copies stay apart
+printf '{"arrival_ns":%d,"protocol":"rest","name":"m","id":"x%d","connection":3}\n' 0 0 1000 1 |
+    "$REPRISE" import jsonl - -o "$tmp/two.trace" -q
+expect 0 "$REPRISE" trace scale "$tmp/two.trace" --rate 2 -o "$tmp/four.trace" -q
+same "$(lines "$tmp/four.trace" | jq -r '"\(.id) \(.connection)"' | sort | paste -sd,)" 'x0 6,x0~1 7,x1 6,x1~1 7'
+
 # --- late answers follow their operations through cut, merge and filter
 {
     for i in $(seq 0 99); do
@@ -93,6 +138,8 @@ same "$(answers "$tmp/m.trace")" "$all" 'merge'
 expect 0 "$REPRISE" trace filter "$tmp/late.trace" --model m1 -o "$tmp/m.trace" -q
 # shellcheck disable=SC2001  # the pattern is more than a glob
 same "$(answers "$tmp/m.trace")" "$(sed 's/{"name":"m0"[^}]*} //' <<<"$all")" 'filter'
+expect 0 "$REPRISE" trace scale "$tmp/late.trace" --speed 0.5 -o "$tmp/m.trace" -q
+same "$(answers "$tmp/m.trace" | jq -r .status | paste -sd' ')" '203 250 251 297' 'scale'
 expect 0 "$REPRISE" trace cut "$tmp/late.trace" --from 500ns --to 900ns -o "$tmp/m.trace" --quiet
 same "$(answers "$tmp/m.trace")" '{"name":"m0","arrival":0,"status":250} {"name":"m1","arrival":10,"status":251}' 'cut'
 finish
