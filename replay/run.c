@@ -381,7 +381,8 @@ static int await_workers(struct run *x, struct err *e)
             nanosleep(&(struct timespec){.tv_nsec = CLK_MS}, NULL);
         }
     }
-    return 0;
+    /* One that could not even begin has stopped the others; joining tells why. */
+    return atomic_load(&x->control.stop) ? ERR_STOPPED : 0;
 }
 
 /* --- collecting ------------------------------------------------------------------- */
@@ -693,6 +694,8 @@ int rep_run(const struct rep_run_config *c, struct rep_run_result *r, struct err
         watch(x);
         join_workers(x);
         (void)!rep_plan_join(x->plan, NULL);
+        if (x->fault.code != ERR_OK)
+            rc = err_set(e, x->fault.code, "%s", x->fault.text);
     }
     trc_writer_abandon(x->writer);
     rep_plan_close(x->plan);
