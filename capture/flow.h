@@ -6,9 +6,8 @@
  * at hand: they are held, or among the last CAP_FLOW_TAIL delivered. Bytes that will
  * not come (acknowledged by the peer, older than CAP_FLOW_GAP_NS of packet time, or
  * beyond the buffers' ceilings) are declared a gap, and the sink is told. A direction
- * joined in its middle starts at the first byte seen, or at what the peer's first
- * acknowledgement says comes next. No path costs more than O(log n) in held segments,
- * and no more than that for each byte of a segment.
+ * joined in its middle starts at the first byte seen. No path costs more than O(log n)
+ * in held segments, and no more than that for each byte of a segment.
  *
  * One thread at a time. The table owns its memory and stays within its limits: first
  * what was over is forgotten, then connections without a byte (half open), then those
@@ -31,7 +30,7 @@
 
 #define CAP_FLOW_GAP_NS       (2 * CLK_SEC)
 #define CAP_FLOW_MAX          65536u
-#define CAP_FLOW_IDLE_NS      (300 * CLK_SEC)
+#define CAP_FLOW_IDLE_NS      (3600 * CLK_SEC) /* Envoy's default idle timeout */
 #define CAP_FLOW_HOLD_BYTES   (4u << 20)
 #define CAP_FLOW_HOLD_COUNT   1024u
 #define CAP_FLOW_MEMORY_BYTES ((size_t)128 << 20)

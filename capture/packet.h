@@ -56,8 +56,8 @@ struct cap_segment {
     uint16_t window;
     struct span payload;    /* what was captured of it */
     uint32_t payload_bytes; /* what was on the wire */
-    uint32_t interface;
-    uint8_t outgoing; /* Linux cooked: 1 outgoing, 0 incoming; 2 not known */
+    uint32_t interface;     /* of the source; Linux cooked v2: the kernel's index */
+    uint8_t outgoing;       /* Linux cooked: 1 outgoing, 0 incoming; 2 not known */
 };
 
 #endif

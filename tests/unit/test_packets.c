@@ -178,7 +178,7 @@ static void converse(struct pkt_file *f, struct rng *r, struct pkt_style how, si
     }
 }
 
-static void cases_20_to_26_every_kind_of_frame_gives_the_exact_bytes(void **state)
+static void every_kind_of_frame_gives_the_exact_bytes(void **state)
 {
     (void)state;
     static const int links[] = {CAP_LINK_ETHERNET, CAP_LINK_SLL,  CAP_LINK_SLL2,
@@ -290,7 +290,7 @@ static void real_pipeline_calls_with_kafka_lose_no_byte(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cases_20_to_26_every_kind_of_frame_gives_the_exact_bytes),
+        cmocka_unit_test(every_kind_of_frame_gives_the_exact_bytes),
         cmocka_unit_test(real_rest_calls_lose_no_byte),
         cmocka_unit_test(real_grpc_calls_joined_midway_lose_no_byte),
         cmocka_unit_test(real_pipeline_calls_with_kafka_lose_no_byte),
