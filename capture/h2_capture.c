@@ -395,6 +395,14 @@ static void begin_answer(struct cap_h2 *h, struct span bytes, struct clk_wall at
         return;
     }
     half->headers_opaque = half->headers_opaque || !good;
+    if (b->end_stream && !p->status && h->side[CAP_TO_CLIENT].hpack.joined) {
+        /* Trailers, of an answer whose beginning was missed. */
+        half->begun = false;
+        half->loss = CAP_LOSS_GAP;
+        half->ended = true;
+        hand_on_when_complete(h, p);
+        return;
+    }
     choose_grpc(half);
     if (half->grpc == CAP_GRPC_MAYBE && p->half[0].grpc == CAP_GRPC_ON)
         half->grpc = CAP_GRPC_ON;
