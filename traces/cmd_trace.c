@@ -18,6 +18,7 @@
 #include "traces/tool/trc_legs.h"
 #include "traces/tool/trc_merge.h"
 #include "traces/tool/trc_print.h"
+#include "traces/tool/trc_repack.h"
 #include "traces/tool/trc_scale.h"
 #include "traces/tool/trc_select.h"
 #include "traces/tool/trc_show.h"
@@ -892,6 +893,77 @@ static int run_scale(int argc, char **argv)
     return EXIT_DONE;
 }
 
+/* --- pack ----------------------------------------------------------------- */
+
+struct pack_config {
+    const char *out;
+    uint64_t level;
+    bool quiet;
+};
+static const struct opt pack_opts[] = {
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_STR,
+     .at = offsetof(struct pack_config, out),
+     .arg = "OUT",
+     .help = "the new file; \"-\" is standard output"},
+    {.name = "level",
+     .type = OPT_U64,
+     .at = offsetof(struct pack_config, level),
+     .arg = "N",
+     .def = "12",
+     .help = "zstd level, 1 to 19"},
+    {.name = "quiet",
+     .letter = 'q',
+     .type = OPT_FLAG,
+     .at = offsetof(struct pack_config, quiet),
+     .help = "no summary"},
+    {.name = NULL},
+};
+static const struct opt_cmd pack_page = {
+    .name = "trace pack",
+    .summary = "store a trace or a run in fewer bytes, with every record as it was",
+    .synopsis = "FILE -o OUT [--level N]",
+    .about = "Small blocks, as live recording writes them, are joined and compressed "
+             "harder. "
+             "The content hash stays the same and is checked. Packing a packed file at "
+             "the same "
+             "level changes no byte.",
+    .opts = pack_opts,
+    .examples = "# before a capture is archived\n"
+                "reprise trace pack day.trace -o day.packed.trace --level 19\n",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+static int run_pack(int argc, char **argv)
+{
+    struct pack_config c = {0};
+    struct err e = {0};
+    struct trc_repack_done done;
+    int operands, rc = opt_parse(&pack_page, argc, argv, &c, &operands, &e);
+    if (rc > 0)
+        return EXIT_DONE;
+    if (rc == 0 && !c.out)
+        rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
+    if (rc == 0 && (c.level < 1 || c.level > 19))
+        rc = err_set(&e, ERR_USAGE, "--level is 1 to 19");
+    if (rc == 0)
+        rc = trc_repack(argv[1], c.out, (int)c.level, &done, &e);
+    if (rc < 0)
+        return opt_fail(&pack_page, &e);
+    if (!c.quiet && done.bytes_before && done.bytes_after) {
+        char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
+        fprintf(stderr,
+                "%s: %" PRIu64 " records, %s in %" PRIu64 " blocks, was %s in %" PRIu64
+                "\n",
+                c.out, done.records, units_size_text(done.bytes_after, after),
+                done.blocks_after, units_size_text(done.bytes_before, before),
+                done.blocks_before);
+    }
+    return EXIT_DONE;
+}
+
 /* --- verbs ---------------------------------------------------------------- */
 
 const struct opt_cmd *const trc_trace_docs[] = {
@@ -904,6 +976,7 @@ const struct opt_cmd *const trc_trace_docs[] = {
     &merge_page,    //
     &filter_page,   //
     &scale_page,    //
+    &pack_page,     //
     &trc_legs_page, //
     NULL,
 };
@@ -917,6 +990,7 @@ static int (*const runs[])(int, char **) = {
     run_merge,    //
     run_filter,   //
     run_scale,    //
+    run_pack,     //
     trc_run_legs, //
 };
 _Static_assert(sizeof trc_trace_docs / sizeof *trc_trace_docs ==

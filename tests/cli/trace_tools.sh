@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# trace_tools.sh - traces made from traces: merge, filter and scale, against what jq makes of the
+# trace_tools.sh - traces made from traces: merge, filter, scale and pack, against what jq makes of the
 # same operations as text.
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -142,4 +142,28 @@ expect 0 "$REPRISE" trace scale "$tmp/late.trace" --speed 0.5 -o "$tmp/m.trace" 
 same "$(answers "$tmp/m.trace" | jq -r .status | paste -sd' ')" '203 250 251 297' 'scale'
 expect 0 "$REPRISE" trace cut "$tmp/late.trace" --from 500ns --to 900ns -o "$tmp/m.trace" --quiet
 same "$(answers "$tmp/m.trace")" '{"name":"m0","arrival":0,"status":250} {"name":"m1","arrival":10,"status":251}' 'cut'
+
+# --- pack: the same records, fewer bytes, and no byte changes when it is done again
+hash_of() { "$REPRISE" trace info --json "$1" | jq -r .hash; }
+packed() { # FILE: keeps the hash and is idempotent
+    expect 0 "$REPRISE" trace pack "$1" -o "$tmp/p1" --level 5
+    err_has ' records, '
+    expect 0 "$REPRISE" trace verify --quiet "$tmp/p1"
+    same "$(hash_of "$tmp/p1")" "$(hash_of "$1")" "hash of $1 packed"
+    expect 0 "$REPRISE" trace pack "$tmp/p1" -o "$tmp/p2" --level 5 -q
+    cmp "$tmp/p1" "$tmp/p2" || fail "packing $1 twice changes it"
+}
+packed "$tmp/ab.trace"
+packed "$tmp/late.trace"
+lines "$tmp/ab.trace" | cmp - <("$REPRISE" trace pack "$tmp/ab.trace" -o - | lines -) || fail 'pack through a pipe'
+[ "$(stat -c %s "$tmp/p1")" -le "$(stat -c %s "$tmp/late.trace")" ] || fail 'pack makes a file larger'
+for seed in 1 2; do
+    python3 "$root/tests/decoder/random_jsonl.py" trace $seed 800 | "$REPRISE" import jsonl - -o "$tmp/r.trace" -q
+    packed "$tmp/r.trace"
+    python3 "$root/tests/decoder/random_jsonl.py" run $seed 800 | "$REPRISE" import jsonl - -o "$tmp/r.run" -q
+    packed "$tmp/r.run"
+done
+expect 64 "$REPRISE" trace pack "$tmp/ab.trace" -o "$tmp/x" --level 20
+err_has '--level is 1 to 19'
+[ ! -e "$tmp/x" ] || fail 'a refused pack leaves a file'
 finish

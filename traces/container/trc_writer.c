@@ -29,8 +29,10 @@ struct trc_writer {
     struct trc_options options;
     char *path;
     int fd;
-    bool regular;   /* can be cut back after a failed write */
-    bool broken;    /* a failure after which nothing more may be written */
+    bool regular; /* can be cut back after a failed write */
+    bool broken;  /* a failure after which nothing more may be written */
+    bool full; /* the block goes out before the next record: late answers may still join
+                */
     bool meta_done; /* the first META is written: later notes go to the second */
     uint64_t offset, file_id;
     uint32_t ordinal, prev_bytes, flushes;
@@ -43,6 +45,7 @@ struct trc_writer {
     struct trc_totals totals;
     int64_t last_arrival;   /* in units; -1: none yet */
     struct clk_mono opened; /* when the block got its first record */
+    struct clk_mono synced; /* when the file was last made sure to be on disk */
     struct trc_pack *pack;
     struct trc_group_out groups[TRC_GROUPS];
     struct buf packed[TRC_GROUPS];
@@ -375,18 +378,27 @@ static int flush(struct trc_writer *w, struct err *e)
     if (rc == 0 && w->late.n)
         rc = write_late(w, e);
     w->flushes++;
+    w->full = false;
     if (rc < 0)
         w->broken = true;
     return rc;
 }
 
+/* With flush_ns, what is full or old goes out, and what went out is on disk soon after.
+ */
 static int flush_by_age(struct trc_writer *w, struct err *e)
 {
-    if (w->options.flush_ns <= 0 || (w->build.n == 0 && w->late.n == 0) ||
-        clk_mono_diff(clk_mono_now(w->options.clk), w->opened) < w->options.flush_ns)
+    if (w->options.flush_ns <= 0 || (w->build.n == 0 && w->late.n == 0))
+        return 0;
+    struct clk_mono now = clk_mono_now(w->options.clk);
+    bool aged = clk_mono_diff(now, w->opened) >= w->options.flush_ns;
+    if (!aged && !w->full)
         return 0;
     int rc = flush(w, e);
-    return rc < 0 ? rc : sync_file(w, e);
+    if (rc < 0 || (!aged && clk_mono_diff(now, w->synced) < w->options.flush_ns))
+        return rc;
+    w->synced = now;
+    return sync_file(w, e);
 }
 
 int trc_writer_tick(struct trc_writer *w, struct err *e)
@@ -416,8 +428,8 @@ static int after_record(struct trc_writer *w, struct err *e)
         trc_build_payload(&w->build) + trc_build_payload(&w->late) + w->blobs.pending.n;
     if (w->options.flush_ns > 0 && w->build.n + w->late.n == 1)
         w->opened = clk_mono_now(w->options.clk);
-    if (w->build.n == w->build.cap || payload >= TRC_BLOCK_PAYLOAD ||
-        (w->late.cap && w->late.n == w->late.cap))
+    w->full = w->build.n == w->build.cap || payload >= TRC_BLOCK_PAYLOAD;
+    if ((w->late.cap && w->late.n == w->late.cap) || payload >= 2 * TRC_BLOCK_PAYLOAD)
         return flush(w, e);
     return flush_by_age(w, e);
 }
@@ -454,7 +466,8 @@ int trc_writer_op(struct trc_writer *w, const struct op *given, struct err *e)
                        "operation %" PRIu64 " arrives before the one in front of it",
                        o.index);
     bool large = o.request.data.n + o.response.data.n >= TRC_BLOCK_PAYLOAD;
-    if ((large && w->build.n + w->late.n) || w->build.streams.n == TRC_STREAMS_MAX)
+    if (w->full || (large && w->build.n + w->late.n) ||
+        w->build.streams.n == TRC_STREAMS_MAX)
         rc = flush(w, e);
     if (rc == 0)
         rc = trc_build_op(&w->build, &w->blobs, w->flushes, &o, e);
@@ -504,7 +517,7 @@ int trc_writer_outcome(struct trc_writer *w, const struct outcome *given, struct
     int rc = ready_for(w, TRC_RUN, e);
     if (rc == 0)
         rc = trc_check_outcome(&o, e);
-    if (rc == 0 && w->build.streams.n == TRC_STREAMS_MAX)
+    if (rc == 0 && (w->full || w->build.streams.n == TRC_STREAMS_MAX))
         rc = flush(w, e);
     if (rc == 0)
         rc = trc_build_outcome(&w->build, &o, e);

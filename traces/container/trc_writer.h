@@ -3,9 +3,10 @@
  *
  * Operations must come in order of arrival (the writer refuses a step back: ERR_USAGE);
  * outcomes in any order. Everything given is copied before the call returns. A block
- * goes out in one write when it is full or `flush_ns` old, so a killed process loses no
- * more than that. Without trc_writer_close the file lacks index and footer, and is
- * readable all the same. Path "-" is standard output. One thread at a time.
+ * goes out in one write when it is `flush_ns` old, and without flush_ns when a record
+ * comes behind a full one; a killed process loses no more than that. Without
+ * trc_writer_close the file lacks index and footer, and is readable all the same. Path
+ * "-" is standard output. One thread at a time.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
