@@ -56,11 +56,18 @@ cat >"$out/plan.json" <<PLAN
 PLAN
 
 say "a campaign: 8 pairs of runs, about 4 s each, in random order (a good minute)"
-status=0
-"$program" campaign "$out/plan.json" -o "$out/runs" || status=$?
+# Where other work held the processors, the runs call themselves INVALID and there is no
+# verdict. That is no answer about B, so it may be asked again: a verdict may not.
+for attempt in 1 2 3; do
+    status=0
+    rm -rf "$out/runs"
+    "$program" campaign "$out/plan.json" -o "$out/runs" || status=$?
+    if [ "$status" -ne 2 ] && [ "$status" -ne 3 ]; then break; fi
+    [ "$attempt" -eq 3 ] || say "this machine was too busy to measure; once more"
+done
 
 say "what is left in $out"
-ls "$out" "$out/runs"
+find "$out" -maxdepth 2 -type f | sort | sed 's/^/  /'
 if [ "$status" -ne 1 ]; then
     echo "demo: the comparison ended with exit status $status; 1 (regressed) is the truth" >&2
     exit 1
