@@ -7,6 +7,7 @@
 #include "capture/parse.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,24 +135,22 @@ struct cap_pending *cap_pending_new(struct cap_conn *c, uint32_t stream)
 }
 
 /* Empties a buffer, and keeps its memory unless there is too much of it. */
-static struct buf recycled(struct buf *b)
+static void recycle(struct buf *b)
 {
     if (b->cap > POOL_BUFFER_MAX)
         buf_done(b);
     buf_reset(b);
-    return *b;
 }
 
 static void half_reset(struct cap_conn *c, struct cap_half *h)
 {
     c->parse->config.budget->used_bytes -= h->charged;
     op_hash_free(h->hash);
-    *h = (struct cap_half){
-        .text = recycled(&h->text),
-        .fields = recycled(&h->fields),
-        .body = recycled(&h->body),
-        .parts = recycled(&h->parts),
-    };
+    memset(h, 0, offsetof(struct cap_half, text));
+    recycle(&h->text);
+    recycle(&h->fields);
+    recycle(&h->body);
+    recycle(&h->parts);
 }
 
 static void pending_free(struct cap_conn *c, struct cap_pending *p)
@@ -165,8 +164,8 @@ static void pending_free(struct cap_conn *c, struct cap_pending *p)
         free(p);
         return;
     }
-    struct cap_half request = p->half[0], answer = p->half[1];
-    *p = (struct cap_pending){.next = w->pool, .half = {request, answer}};
+    memset(p, 0, offsetof(struct cap_pending, half));
+    p->next = w->pool;
     w->pool = p;
     w->pool_count++;
 }
@@ -206,8 +205,8 @@ void cap_half_drop(struct cap_conn *c, int dir, struct cap_half *h, enum cap_fat
 void cap_pending_drop(struct cap_conn *c, struct cap_pending *p, enum cap_fate fate)
 {
     unqueue(p);
-    cap_half_drop(c, CAP_TO_SERVER, &p->half[0], fate);
-    cap_half_drop(c, CAP_TO_CLIENT, &p->half[1], fate);
+    for (int dir = 0; dir < 2; dir++)
+        cap_count_settle(c, dir, fate, p->half[dir].held);
     pending_free(c, p);
 }
 

@@ -79,12 +79,10 @@ struct cap_half {
     bool begun, ended;
     bool headers_opaque;
     enum cap_loss loss;
-    struct buf text, fields; /* fields: pairs of struct cap_text */
-    uint64_t held;           /* bytes counted as pending */
+    uint64_t held; /* bytes counted as pending */
     uint64_t charged;
     uint32_t lost_before; /* conn.lost of its direction when it began */
 
-    struct buf body;     /* gRPC: with prefixes */
     uint64_t body_bytes; /* seen, kept or not */
     bool broken;         /* bytes of it are missing */
     bool full;           /* nothing more is kept: lengths and hashes only */
@@ -96,8 +94,12 @@ struct cap_half {
     uint32_t messages; /* whole ones */
     uint64_t left;     /* of the message it is in */
     size_t from;       /* where that began in body */
-    struct buf parts;  /* struct cap_piece, CAP_GRPC_LISTED_MAX at most */
     struct clk_wall part_first;
+
+    /* The buffers outlive the message: all before them is zeroed for the next. */
+    struct buf text, fields; /* fields: pairs of struct cap_text */
+    struct buf body;         /* gRPC: with prefixes */
+    struct buf parts;        /* struct cap_piece, CAP_GRPC_LISTED_MAX at most */
 };
 
 struct cap_piece { /* one message of a gRPC stream */
@@ -148,13 +150,13 @@ struct cap_pending {
     bool gap_near;
     struct cap_text method, path, authority; /* in half[0].text */
     bool method_known, path_known;
-    struct cap_half half[2];
     uint16_t status;
     int16_t grpc_status;
     bool status_unknown; /* trailers had a name or value that is not known */
     bool trailers;
     bool is_head, is_connect, wants_h2c; /* HTTP/1.1 */
     bool waiting;                        /* HTTP/2: an answer without a request yet */
+    struct cap_half half[2];             /* last: their buffers stay */
 };
 
 /* NULL: out of memory; c->failed is set. */
