@@ -62,6 +62,10 @@ void cap_half_charge(struct cap_conn *c, struct cap_half *h)
     h->charged = now;
     if (b->used_bytes > b->peak_bytes)
         b->peak_bytes = b->used_bytes;
+    if (h->body.failed) { /* what the connection is given up for is told all the same */
+        h->broken = true;
+        h->loss = CAP_LOSS_GAP;
+    }
     if (h->text.failed || h->fields.failed || h->body.failed || h->parts.failed)
         c->failed = true;
 }

@@ -54,7 +54,8 @@ void cap_hold_add(struct cap_hold *h, struct clk_wall time, struct span bytes)
     if (!bytes.n)
         return;
     add_mark(h, time);
-    buf_span(&h->bytes, bytes);
+    if (!h->marks.failed) /* all of it or nothing */
+        buf_span(&h->bytes, bytes);
 }
 
 static void forget_marks(struct cap_hold *h)
