@@ -1,4 +1,6 @@
-"""bench.py PROGRAM BENCH_SERVER - reprise beside wrk, h2load and hey, in one run.
+"""bench.py PROGRAM TOOLS - reprise beside wrk, h2load and hey, in one run.
+
+TOOLS is the folder of our benchmark programs: bench_server and container_bench.
 
 How it is kept fair: client and server are pinned to a core each; the clients take turns,
 repeat by repeat, so that a machine which changes its speed does so under all of them; the
@@ -47,7 +49,8 @@ GRPC_ANSWER = (
 )
 GRPC_PATH = "/inference.GRPCInferenceService/ModelInfer"
 
-reprise, bench_server = sys.argv[1:3]
+reprise = sys.argv[1]
+tools = pathlib.Path(sys.argv[2])
 work = pathlib.Path(tempfile.mkdtemp(prefix="reprise-bench-"))
 RUN = work / "bench.run"
 
@@ -139,7 +142,7 @@ def run_client(name: str, command: list, server_pids: list[int]) -> Sample:
 @contextlib.contextmanager
 def own_server(protocol: str, stamps: bool = False, first: pathlib.Path | None = None):
     """bench_server; yields its port and a dictionary that holds its summary afterwards."""
-    arguments = [bench_server, protocol]
+    arguments = [tools / "bench_server", protocol]
     if stamps:
         arguments += ["--stamps", work / "stamps"]
     if first:
@@ -527,6 +530,23 @@ def evenness() -> None:
     compare("gap CV at the server, 1,000/s over 16 connections", "", samples, gap_cv, ".3f")
 
 
+def container() -> str:
+    """Bytes and speed of trace files; it has no peer, and is left out of quick runs."""
+    if QUICK:
+        return ""
+    progress("trace files")
+    process = start(
+        CLIENT_CORE,
+        [tools / "container_bench", work / "container.trace"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    out, _ = process.communicate(timeout=CLIENT_MAX_S)
+    if process.returncode != 0:
+        raise Failed("container_bench failed")
+    return CONTAINER.format(lines=out.rstrip())
+
+
 # --- the report ------------------------------------------------------------------------------
 
 
@@ -564,14 +584,31 @@ taking turns; client and server pinned to a core each{priority}. Peers: {peers}.
 {table}
 
 Absolute figures are this machine's; the ratios, taken within one run, are the result.
-*foreign* is how many cores anything else on the machine used meanwhile (median). Rates,
-lateness and evenness come from the server: it counts requests and has the kernel stamp
-each packet on the loopback device. CPU is the client's whole process, from start to end;
-reprise reads its trace and writes every outcome in it. All clients send the same bytes as
-body. Lateness is when the k-th request lay on the wire minus when the k-th operation was
-due, and so includes everything between the plan and the wire; *by its own word* is what the
-run file says, for comparison: the clock is read just before the system call that sends. Before anything is measured
-the stamps are put to the proof: {proof} stamps lay within the send call that caused them.
+*foreign* is how many cores anything else on the machine used meanwhile (median): where it
+is high, the tails of lateness and evenness are those of the machine.
+
+Rates, lateness and evenness come from the server: it counts requests and has the kernel
+stamp each packet on the loopback device. Before anything is measured the stamps are put to
+the proof: {proof} lay within the send call that caused them. CPU is the client's
+whole process, from start to end; reprise reads its trace and writes every outcome in it. In
+closed loop all clients send the same body; reprise sends a request id in addition.
+
+Lateness *on the wire* is when the k-th request lay there minus when the k-th operation was
+due, and so includes everything between plan and wire. *By its own word* is what the run file
+says: its clock is read just before the system call that sends.
+"""
+
+
+CONTAINER = """
+## Trace files
+
+A million operations of two models over REST and gRPC, written and read on one core with the
+page cache warm, medians of five passes: bytes of an operation on disk, and operations a
+second written, read for their schedule alone, and read whole.
+
+```
+{lines}
+```
 """
 
 
@@ -588,6 +625,7 @@ def main() -> None:
         lateness(10_000)
         lateness(1_000, "--no-spin")
         evenness()
+        trace_files = container()
     except Failed as failure:
         sys.exit(f"bench: {failure}")
     finally:
@@ -603,6 +641,7 @@ def main() -> None:
         proof=proof,
         table=table(),
     )
+    text += trace_files
     print(text)
     print(f"took {time.monotonic() - started:.0f} s")
     if not QUICK:

@@ -7,4 +7,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 program=$(realpath "$1")
-exec python3 tests/bench/bench.py "$program" "$(dirname "$program")/tests/bench/bench_server"
+exec python3 tests/bench/bench.py "$program" "$(dirname "$program")/tests/bench"
