@@ -300,6 +300,27 @@ static void heads_that_two_readers_would_read_differently(void **state)
     refuses(RESP, OKAY "b: c\n\r\n", ERR_FORMAT, "without carriage return");
 }
 
+/* Every byte at every place of values of every length up to 20: what is refused are the
+ * control characters but the tab. */
+static void which_bytes_a_value_may_hold(void **state)
+{
+    (void)state;
+    static const char rest[] = "\r\ncontent-length: 0\r\n\r\n";
+    for (unsigned c = 0; c < 256; c++)
+        for (size_t n = 1; n <= 20; n++)
+            for (size_t at = 0; at < n; at++) {
+                char text[64] = OKAY "a: x";
+                size_t head = strlen(text);
+                memset(text + head, 'v', n);
+                text[head + at] = (char)c;
+                memcpy(text + head + n, rest, sizeof rest - 1);
+                bool good = (c >= ' ' && c != 127) || c == '\t';
+                struct story s =
+                    read_in_pieces(RESP, text, head + n + sizeof rest - 1, 999, 1);
+                check_int(s.failed, ==, good ? ERR_OK : ERR_FORMAT);
+            }
+}
+
 static void what_is_not_http(void **state)
 {
     (void)state;
@@ -426,6 +447,7 @@ int main(void)
         cmocka_unit_test(interim_responses_are_skipped),
         cmocka_unit_test(an_early_end_is_told),
         cmocka_unit_test(heads_that_two_readers_would_read_differently),
+        cmocka_unit_test(which_bytes_a_value_may_hold),
         cmocka_unit_test(what_is_not_http),
         cmocka_unit_test(broken_chunks),
         cmocka_unit_test(limits),
