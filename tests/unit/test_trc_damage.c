@@ -247,6 +247,68 @@ static void any_flipped_bit_is_noticed_and_costs_one_block_at_most(void **state)
     arena_done(&a);
 }
 
+static void a_flipped_file_is_repaired_to_a_sound_one(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct buf file = {0};
+    size_t n = 24, per_block = 8;
+    struct op *ops = make_file(&a, 3, n, (uint32_t)per_block, true, &small);
+    get_file(path, &file);
+    for (size_t bit = 0; bit < 8 * file.n; bit += 397) {
+        struct trc_repaired done;
+        struct trc_reader *r;
+        struct err e = {0};
+        file.p[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        put_file(other, file.p, file.n);
+        file.p[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        check_ok(trc_repair(other, mended, &done, &e), &e);
+        check_true(done.records == n || done.records == n - per_block);
+        /* What is missing is told, exactly. */
+        check_int(done.loss.records, ==, n - done.records);
+        check_ok(trc_reader_open(&r, mended, &e), &e);
+        check_int(trc_reader_info(r)->records, ==, done.records);
+        check_ok(trc_reader_verify(r, &e), &e);
+        trc_reader_close(r);
+    }
+    (void)ops;
+    buf_done(&file);
+    arena_done(&a);
+}
+
+static void a_file_may_grow_while_it_is_read(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct err e = {0};
+    struct trc_writer *w;
+    struct trc_reader *r = NULL;
+    struct trc_block *b;
+    const struct trc_random large = {2,    3,    40000,
+                                     true, true, 1}; /* with BLOBS blocks */
+    struct op *ops = trc_random_ops(&a, 11, 200, &large);
+    struct trc_options options = {.kind = TRC_TRACE, .flush_ns = 1};
+    size_t seen = 0;
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    for (size_t i = 0; i < 200; i++) {
+        check_ok(trc_writer_op(w, &ops[i], &e), &e);
+        check_ok(trc_writer_tick(w, &e), &e);
+        if (i == 0)
+            check_ok(trc_reader_open(&r, path, &e), &e);
+        check_int(trc_reader_next(r, &b, &e), ==, 1); /* one block behind the writer */
+        const char *field = trc_op_difference(&ops[seen], &b->ops[0]);
+        if (field)
+            fail_msg("operation %zu differs in %s", seen, field);
+        seen += b->count;
+        trc_block_free(b);
+    }
+    check_ok(trc_writer_close(w, &e), &e);
+    check_int(trc_reader_next(r, &b, &e), ==, 0);
+    check_int(seen, ==, 200);
+    trc_reader_close(r);
+    arena_done(&a);
+}
+
 static void a_lost_block_is_counted_and_the_rest_is_repaired_with_a_note(void **state)
 {
     (void)state;
@@ -471,6 +533,8 @@ int main(void)
         cmocka_unit_test(cut_at_every_byte_gives_the_operations_of_all_whole_blocks),
         cmocka_unit_test(a_cut_file_is_repaired_to_what_a_close_would_have_given),
         cmocka_unit_test(any_flipped_bit_is_noticed_and_costs_one_block_at_most),
+        cmocka_unit_test(a_flipped_file_is_repaired_to_a_sound_one),
+        cmocka_unit_test(a_file_may_grow_while_it_is_read),
         cmocka_unit_test(a_lost_block_is_counted_and_the_rest_is_repaired_with_a_note),
         cmocka_unit_test(missing_blocks_are_told_and_what_follows_is_read),
         cmocka_unit_test(foreign_bytes_between_blocks_cost_no_operation),

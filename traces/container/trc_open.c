@@ -129,13 +129,19 @@ static int read_footer(struct trc_reader *r, uint64_t at, struct buf *block,
 static int use_index(struct trc_reader *r, struct buf *block, struct err *e)
 {
     unsigned metas = 0;
+    uint64_t blobs = 0;
     for (size_t i = 0; i < r->index.n; i++) {
         const struct trc_entry *x = &r->index.v[i];
         struct trc_head h;
         int rc = 0;
-        if (x->kind == TRC_BLOBS)
+        if (x->kind == TRC_BLOBS) {
+            if (x->first_index < blobs)
+                return err_at(e, ERR_FORMAT, x->offset,
+                              "blobs of the index do not ascend");
+            blobs = x->first_index + x->records;
             rc =
                 trc_blob_cache_add(&r->blobs, x->first_index, x->records, x->offset, e);
+        }
         if (x->kind == TRC_META && x->offset > 0 && metas++ < METAS_MAX) {
             rc = trc_reader_pread_block(r, x->offset, &h, block, e);
             if (rc == 0 && h.kind == TRC_META)

@@ -172,7 +172,7 @@ int trc_reader_pread_block(struct trc_reader *r, uint64_t at, struct trc_head *h
     if (h->file_id != r->file_id)
         return err_at(e, ERR_FORMAT, at, "a block of another file");
     uint64_t rest = trc_head_block_bytes(h) - n;
-    if (at + n + rest > r->source.size)
+    if (at + n + rest > r->source.size && at + n + rest > trc_source_size(&r->source))
         return err_at(e, ERR_TRUNCATED, at,
                       "block of %" PRIu64 " bytes, file of %" PRIu64, n + rest,
                       r->source.size);
@@ -723,7 +723,8 @@ static int take_block(struct trc_reader *r, const struct trc_head *h,
         rc = trc_source_peek(&r->source, (size_t)bytes, &block, e);
         if (rc == 0 && block.n < bytes)
             return cut_short(r, h, bytes, block.n, e);
-    } else if (r->source.seekable && at + bytes > r->source.size) {
+    } else if (r->source.seekable && at + bytes > r->source.size &&
+               at + bytes > trc_source_size(&r->source)) {
         return cut_short(r, h, bytes, r->source.size - at, e);
     }
     if (rc == 0 && r->audit)

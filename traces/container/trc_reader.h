@@ -92,7 +92,8 @@ bool trc_reader_note_at(const struct trc_reader *r, size_t i, const char **key,
  * Negative: ERR_FORMAT, ERR_TRUNCATED (no clean end: what came before was whole),
  * ERR_LIMIT, ERR_IO, ERR_NOMEM, with file and offset. After ERR_FORMAT of one block the
  * next call goes on behind it (damaged blocks are skipped, counted by
- * trc_reader_lost_blocks). */
+ * trc_reader_lost_blocks). After
+ * ERR_TRUNCATED nothing follows: the next call gives 0. */
 int trc_reader_next(struct trc_reader *r, struct trc_block **b, struct err *e) MUST_USE;
 uint64_t trc_reader_lost_blocks(const struct trc_reader *r);
 

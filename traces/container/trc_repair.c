@@ -245,6 +245,8 @@ static int repair_to(struct trc_reader *r, const char *to, struct trc_repaired *
                          r->totals.hash[1] == audit.totals.hash[1];
     if (footer_agrees || !r->data_lost)
         done->loss = (struct trc_loss){0};
+    else if (r->info.complete && r->totals.records > audit.totals.records)
+        done->loss.records = r->totals.records - audit.totals.records;
     done->copied = !r->torn;
     if (rc == 0 && (r->index.n == 0 || (done->loss.blocks && done->records == 0)))
         rc = err_set(e, ERR_FORMAT, "'%s': nothing in it can be used", r->path);

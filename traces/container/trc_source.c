@@ -52,6 +52,12 @@ static void refresh_size(struct trc_source *s)
         s->size = (uint64_t)st.st_size;
 }
 
+uint64_t trc_source_size(struct trc_source *s)
+{
+    refresh_size(s);
+    return s->size;
+}
+
 int trc_source_pread(struct trc_source *s, uint64_t at, void *p, size_t n, size_t *got,
                      struct err *e)
 {

@@ -27,6 +27,8 @@ int trc_source_peek(struct trc_source *s, size_t n, struct span *out,
                     struct err *e) MUST_USE;
 /* Consumes n bytes, or what is left. */
 int trc_source_skip(struct trc_source *s, uint64_t n, struct err *e) MUST_USE;
+/* Bytes of a seekable file now: it may have grown since it was opened. */
+uint64_t trc_source_size(struct trc_source *s);
 /* Seekable only. */
 void trc_source_seek(struct trc_source *s, uint64_t pos);
 /* n bytes at `at` of a seekable file; *got fewer at the end. */
