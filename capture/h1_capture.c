@@ -884,10 +884,10 @@ static bool try_candidate(struct cap_h1 *h, int dir)
     struct side *s = &h->side[dir];
     struct span bytes = cap_hold_view(&s->hold);
     size_t end = head_end(bytes, scanned(s));
-    if (!end && bytes.n <= HTTP1_HEAD_MAX) {
-        s->scanned = cap_hold_end(&s->hold);
+    /* Wherever the next candidate begins, nothing is looked through twice. */
+    s->scanned = end ? s->hold.at + end - 1 : cap_hold_end(&s->hold);
+    if (!end && bytes.n <= HTTP1_HEAD_MAX)
         return false;
-    }
     enum http1_kind kind = dir == CAP_TO_SERVER ? HTTP1_REQUEST : HTTP1_RESPONSE;
     struct err e = {0};
     s->candidate = false;

@@ -347,6 +347,29 @@ static void behind_a_gap_reading_goes_on_at_the_next_message(void **state)
     script_done(&s);
 }
 
+static void start_lines_that_begin_nothing_are_passed_over(void **state)
+{
+    (void)state;
+    struct script s = {0};
+    struct buf b = {0};
+    script_text(&s, 0, 1, "GET /first HTTP/1.1\r\nHost: h\r\n\r\n");
+    script_gap(&s, 0, 2, 1);
+    for (int i = 0; i < 20000; i++)
+        buf_str(&b, "a:GET / HTTP/1.1\r\n");
+    buf_str(&b, POST("/good", "2") "ok");
+    script_bytes(&s, 0, 3, buf_view(&b));
+    script_text(&s, 1, 4, OK("1") "y");
+    static const size_t pieces[] = {0, 100, 1448, 65536};
+    for (size_t i = 0; i < 4; i++) {
+        struct told t = play(&s, 0, pieces[i]);
+        check_str_has(buf_text(&t.story), "/good [ok] -> 200 [y] gap @3-3,4-4\n");
+        check_int(t.exchanges, ==, 2);
+        told_done(&t);
+    }
+    buf_done(&b);
+    script_done(&s);
+}
+
 static void a_lost_answer_is_not_replaced_by_the_next_one(void **state)
 {
     (void)state;
@@ -558,6 +581,7 @@ int main(void)
         cmocka_unit_test(a_compressed_body_is_kept_as_sent),
         cmocka_unit_test(a_gap_inside_a_body_costs_that_body_alone),
         cmocka_unit_test(behind_a_gap_reading_goes_on_at_the_next_message),
+        cmocka_unit_test(start_lines_that_begin_nothing_are_passed_over),
         cmocka_unit_test(a_lost_answer_is_not_replaced_by_the_next_one),
         cmocka_unit_test(a_connection_joined_midway_is_read_from_the_next_message),
         cmocka_unit_test(an_unanswered_request_is_told_as_such),
