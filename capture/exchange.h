@@ -45,8 +45,8 @@ struct cap_message {
     /* What cap_parse_counts.record_bytes counts for it: summed over all that is handed
      * on, they are equal. With parts, each byte is told once. */
     uint64_t counted_bytes;
-    const struct op_header
-        *headers; /* wire order, names in lower case, pseudo ones apart */
+    const struct op_header *headers; /* wire order, names in lower case, pseudo ones
+                                        apart; an empty name could not be decoded */
     uint32_t header_count;
     bool headers_opaque;    /* some could not be decoded (joined midway) */
     struct op_body body;    /* gRPC: the first message without its prefix */

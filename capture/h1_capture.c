@@ -354,6 +354,7 @@ static void begin_request(struct cap_h1 *h, const struct http1_head *head, size_
     half->begun = true;
     half->first = first;
     half->last = at;
+    cap_pending_begun(p);
     half->lost_before = h->c->lost[0];
     p->gap_near = h->uncertain;
     p->method = cap_half_text(half, head->method, false);

@@ -259,6 +259,9 @@ static void take_field(struct cap_pending *p, int dir, const struct cap_hpack_fi
         if (dir == CAP_TO_CLIENT &&
             (f->flags & CAP_HPACK_NAME_UNKNOWN || span_eq_str(f->name, "grpc-status")))
             p->status_unknown = true;
+        /* A value by itself may still be known from another connection. */
+        if (!(f->flags & (CAP_HPACK_VALUE_UNKNOWN | CAP_HPACK_NEVER_INDEXED)))
+            cap_half_field(half, (struct span){0}, f->value);
         return;
     }
     if (f->name.n && f->name.p[0] == ':') {
@@ -355,6 +358,7 @@ static void begin_request(struct cap_h2 *h, struct span bytes, struct clk_wall a
         return;
     }
     begin_half(h, p, CAP_TO_SERVER);
+    cap_pending_begun(p);
     bool good = decode(h, CAP_TO_SERVER, bytes, p);
     struct cap_half *half = &p->half[0];
     count_block(h, CAP_TO_SERVER, half);

@@ -191,6 +191,34 @@ static void enqueue(struct cap_queue *q, struct cap_pending *p, struct clk_wall 
     q->tail = p;
 }
 
+void cap_pending_begun(struct cap_pending *p)
+{
+    struct cap_parse *w = p->conn->parse;
+    p->open = true;
+    p->open_next = NULL;
+    p->open_prev = w->open_last;
+    *(w->open_last ? &w->open_last->open_next : &w->open_first) = p;
+    w->open_last = p;
+}
+
+/* It is told, or given up. */
+static void no_longer_open(struct cap_pending *p)
+{
+    struct cap_parse *w = p->conn->parse;
+    if (!p->open)
+        return;
+    *(p->open_prev ? &p->open_prev->open_next : &w->open_first) = p->open_next;
+    *(p->open_next ? &p->open_next->open_prev : &w->open_last) = p->open_prev;
+    p->open = false;
+}
+
+struct clk_wall cap_parse_oldest(const struct cap_parse *w, struct clk_wall now)
+{
+    const struct cap_pending *p = w->open_first;
+    return p && p->half[CAP_TO_SERVER].first.ns < now.ns ? p->half[CAP_TO_SERVER].first
+                                                         : now;
+}
+
 void cap_pending_asked(struct cap_pending *p)
 {
     enqueue(&p->conn->parse->early, p, p->half[CAP_TO_SERVER].last);
@@ -205,6 +233,7 @@ void cap_half_drop(struct cap_conn *c, int dir, struct cap_half *h, enum cap_fat
 void cap_pending_drop(struct cap_conn *c, struct cap_pending *p, enum cap_fate fate)
 {
     unqueue(p);
+    no_longer_open(p);
     for (int dir = 0; dir < 2; dir++)
         cap_count_settle(c, dir, fate, p->half[dir].held);
     pending_free(c, p);
@@ -430,6 +459,7 @@ static void tell_request(struct cap_pending *p)
     h->hash = NULL;
     h->broken = true; /* its body is not there any more */
     p->told = true;
+    no_longer_open(p);
     cap_half_charge(c, h);
 }
 

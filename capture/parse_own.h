@@ -30,8 +30,9 @@ struct cap_parse {
     uint32_t pool_count;
     struct cap_queue early; /* whole requests that are not told, by their last byte */
     struct cap_queue late;  /* told already, in the order that happened */
-    struct http1_head head; /* scratch of whoever parses a head */
-    struct arena arena;     /* of the exchange that is handed on */
+    struct cap_pending *open_first, *open_last; /* begun and not told */
+    struct http1_head head;                     /* scratch of whoever parses a head */
+    struct arena arena;                         /* of the exchange that is handed on */
 };
 
 struct cap_conn {
@@ -140,7 +141,9 @@ struct cap_pending {
     struct cap_pending *chain;       /* HTTP/2: of its bucket */
     struct cap_pending *queue_next, *queue_prev;
     struct cap_queue *queue;
-    struct clk_wall queued; /* what its queue is ordered by */
+    struct clk_wall queued;                    /* what its queue is ordered by */
+    struct cap_pending *open_next, *open_prev; /* of those not told, by their begin */
+    bool open;
     struct cap_conn *conn;
     bool inferred;
     bool told; /* the request was, ahead of its answer */
@@ -161,10 +164,10 @@ struct cap_pending {
 
 /* NULL: out of memory; c->failed is set. */
 struct cap_pending *cap_pending_new(struct cap_conn *c, uint32_t stream);
+/* Its request is begun: half[0].first is set. */
+void cap_pending_begun(struct cap_pending *p);
 /* Its request is complete: if no answer ends soon, it is told alone. */
 void cap_pending_asked(struct cap_pending *p);
-/* Packet time passes: tells requests whose answers are slow, ages out what got none. */
-void cap_parse_time(struct cap_parse *w, struct clk_wall now);
 /* Hands the exchange on (its request is begun) and frees p. */
 void cap_pending_emit(struct cap_conn *c, struct cap_pending *p);
 /* Gives it up: its bytes become fate, and p is freed. */

@@ -178,10 +178,14 @@ static bool is_inference(const struct cap_exchange *x, const struct op_stream *s
     return span_starts(rest, "/infer") || span_starts(rest, "/generate");
 }
 
-/* A call whose path cannot be read, and that no body explains, may have been one. */
+/* A call whose path cannot be read may have been one, unless its message is there to
+ * say no: the parser has looked at it. */
 static bool may_be_inference(const struct cap_exchange *x, const struct op_stream *s)
 {
-    return s->path.n == 0 && x->request.headers_opaque;
+    const struct cap_message *m = &x->request;
+    bool read = x->grpc && m->loss == CAP_LOSS_NONE && !m->grpc_compressed &&
+                m->body.state != OP_BODY_ELIDED;
+    return s->path.n == 0 && m->headers_opaque && !read;
 }
 
 /* --- ids -------------------------------------------------------------------------- */

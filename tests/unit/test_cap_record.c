@@ -107,7 +107,11 @@ static void a_name_from_the_message_is_flagged_as_inferred(void **state)
 
     x.request.body = op_body_of(SPAN_LIT("\x0a\x7f too long"));
     check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_UNNAMED);
-    x.inferred = false;
+    x.inferred = false; /* whole, and no ModelInferRequest */
+    check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_PASSED);
+    x.request.loss = CAP_LOSS_GAP;
+    check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_UNNAMED);
+    x.request.loss = CAP_LOSS_NONE;
     x.grpc = false;
     check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_UNNAMED);
 }
