@@ -11,8 +11,9 @@
 #define TRACES_CAPTURE_NOTES_H
 
 /* --- at the start ----------------------------------------------------------------- */
-#define NOTE_CAPTURE_SOURCE "capture.source" /* "interface eth0", "file day.pcap" */
-#define NOTE_CAPTURE_MAP    "capture.map"    /* "9000=envoy,lo:9000=server" */
+#define NOTE_CAPTURE_SOURCE "capture.source"   /* "interface eth0", "file day.pcap" */
+#define NOTE_CAPTURE_MAP    "capture.map"      /* "9000=envoy,lo:9000=server" */
+#define NOTE_CAPTURE_EPOCH  "capture.epoch_ns" /* arrival 0, since 1970 UTC */
 #define NOTE_REDACTION      "redaction.policy"
 #define NOTE_REDACTION_HASH "redaction.policy_hash" /* of that text, XXH3-128 */
 #define NOTE_REDACTION_KEY  "redaction.key"         /* names the key of keyed hashes */

@@ -1,0 +1,488 @@
+/*
+ * account.c - see account.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "capture/account.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "traces/base/units.h"
+#include "traces/capture_notes.h"
+
+#define SERIES_NOTE_MAX 60000u /* bytes of a note of rows */
+
+const char *const cap_lost_names[] = {"unnamed",   "refused", "shed", "gap",
+                                      "malformed", "limit",   NULL};
+static const char *const direction_names[] = {"to_server", "to_client"};
+
+static const struct cap_tallies no_tallies;
+static const struct cap_order_counts no_order;
+static const struct cap_flow_totals no_flows;
+static const struct cap_parse_totals no_parse;
+
+static const struct cap_tallies *tallies_of(const struct cap_parts *p)
+{
+    return p->tallies ? p->tallies : &no_tallies;
+}
+
+/* --- the rule --------------------------------------------------------------------- */
+
+void cap_account_direction(const struct cap_parts *p, int dir, struct cap_direction *d)
+{
+    const struct cap_flow_counts *f = &(p->flows ? p->flows : &no_flows)->dir[dir];
+    const struct cap_parse_counts *parse = &(p->parse ? p->parse : &no_parse)->dir[dir];
+    const struct cap_order_counts *order = p->order ? p->order : &no_order;
+    const struct cap_tallies *t = tallies_of(p);
+    *d = (struct cap_direction){
+        .seen = f->payload_bytes,
+        .records = t->recorded_bytes[dir] - order->shed_body_bytes[dir],
+        .passed = t->passed_bytes[dir],
+        .lost = t->lost_bytes[dir],
+        .framing = parse->framing_bytes,
+        .gaps = f->gap_bytes,
+        .opaque = parse->opaque_bytes,
+        .shed = parse->shed_bytes + t->shed_bytes[dir] + order->shed_body_bytes[dir],
+        .unread = t->unread_bytes[dir],
+        .duplicates = f->duplicate_bytes,
+        .stray = f->stray_bytes,
+        .pending = parse->pending_bytes + f->held_bytes,
+    };
+    uint64_t told = d->records + d->passed + d->lost + d->framing + d->gaps +
+                    d->opaque + d->shed + d->unread + d->duplicates + d->stray +
+                    d->pending;
+    d->unexplained = (int64_t)(d->seen - told);
+}
+
+void cap_account_lost(const struct cap_parts *p, uint64_t lost[CAP_LOST_COUNT])
+{
+    const struct cap_tallies *t = tallies_of(p);
+    const struct cap_parse_totals *parse = p->parse ? p->parse : &no_parse;
+    lost[CAP_LOST_UNNAMED] = t->unnamed;
+    lost[CAP_LOST_REFUSED] = t->refused;
+    lost[CAP_LOST_SHED] = t->shed + parse->lost_shed;
+    lost[CAP_LOST_GAP] = parse->lost_to_gap;
+    lost[CAP_LOST_MALFORMED] = parse->lost_malformed;
+    lost[CAP_LOST_LIMIT] = parse->lost_limit;
+}
+
+uint64_t cap_account_lost_all(const struct cap_parts *p)
+{
+    uint64_t lost[CAP_LOST_COUNT], n = 0;
+    cap_account_lost(p, lost);
+    for (int i = 0; i < CAP_LOST_COUNT; i++)
+        n += lost[i];
+    return n;
+}
+
+uint64_t cap_account_drops(const struct cap_parts *p)
+{
+    if (!p->source || !p->source->drops_known)
+        return 0;
+    return p->source->kernel_drops + p->source->interface_drops;
+}
+
+static uint64_t missing_bytes(const struct cap_direction *d)
+{
+    uint64_t odd = d->unexplained < 0 ? 0 : (uint64_t)d->unexplained;
+    return d->gaps + d->opaque + d->shed + d->lost + d->stray + d->pending + odd;
+}
+
+static double part(uint64_t good, uint64_t bad)
+{
+    return bad == 0 ? 1.0 : (double)good / ((double)good + (double)bad);
+}
+
+bool cap_account_share(const struct cap_parts *p, double *share)
+{
+    const struct cap_tallies *t = tallies_of(p);
+    uint64_t good = 0, missing = 0, drops = cap_account_drops(p);
+    for (int dir = 0; dir < 2; dir++) {
+        struct cap_direction d;
+        cap_account_direction(p, dir, &d);
+        good += d.records + d.passed + d.framing;
+        missing += missing_bytes(&d);
+    }
+    if (good + missing + drops == 0)
+        return false;
+    double bytes =
+        part(good, missing) * part(p->source ? p->source->packets : 0, drops);
+    double requests = part(t->recorded, cap_account_lost_all(p));
+    *share = bytes < requests ? bytes : requests;
+    return true;
+}
+
+/* --- second by second ------------------------------------------------------------- */
+
+static struct cap_series_row totals(const struct cap_parts *p)
+{
+    const struct cap_tallies *t = tallies_of(p);
+    struct cap_series_row row = {.recorded = t->recorded,
+                                 .lost = cap_account_lost_all(p),
+                                 .drops = cap_account_drops(p)};
+    for (int dir = 0; dir < 2; dir++) {
+        struct cap_direction d;
+        cap_account_direction(p, dir, &d);
+        row.seen_bytes += d.seen;
+        /* What is pending now is told in the second in which it is decided. */
+        row.missing_bytes += d.gaps + d.opaque + d.shed + d.lost + d.stray;
+    }
+    return row;
+}
+
+static void add_row(struct cap_series_row *into, const struct cap_series_row *row,
+                    const struct cap_series_row *less)
+{
+    into->recorded += row->recorded - less->recorded;
+    into->lost += row->lost - less->lost;
+    into->seen_bytes += row->seen_bytes - less->seen_bytes;
+    into->missing_bytes += row->missing_bytes - less->missing_bytes;
+    into->drops += row->drops - less->drops;
+}
+
+/* Two rows become one. */
+static void widen(struct cap_series *s)
+{
+    static const struct cap_series_row none;
+    for (uint32_t i = 0; i < CAP_SERIES_MAX / 2; i++) {
+        struct cap_series_row both = s->rows[2 * i];
+        add_row(&both, &s->rows[2 * i + 1], &none);
+        s->rows[i] = both;
+    }
+    memset(s->rows + CAP_SERIES_MAX / 2, 0, sizeof s->rows / 2);
+    s->width_s *= 2;
+    s->n = (s->n + 1) / 2;
+}
+
+void cap_series_add(struct cap_series *s, const struct cap_parts *p, int64_t at_ns)
+{
+    struct cap_series_row now = totals(p);
+    int64_t second = at_ns > 0 ? at_ns / CLK_SEC : 0;
+    if (s->width_s == 0)
+        s->width_s = 1;
+    /* A clock that leaps by a century must not turn the whole into one row. */
+    if (second > UINT32_MAX / 2)
+        second = UINT32_MAX / 2;
+    while (second / s->width_s >= CAP_SERIES_MAX)
+        widen(s);
+    uint32_t row = (uint32_t)(second / s->width_s);
+    add_row(&s->rows[row], &now, &s->before);
+    if (row >= s->n)
+        s->n = row + 1;
+    s->before = now;
+}
+
+/* --- notes ------------------------------------------------------------------------ */
+
+struct noting {
+    struct trc_writer *w;
+    struct err *e;
+    int rc;
+};
+
+static void note_text(struct noting *n, const char *key, const char *text)
+{
+    if (n->rc == 0)
+        n->rc = trc_writer_note(n->w, key, text, n->e);
+}
+
+static void note_u64(struct noting *n, const char *key, uint64_t v)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, v);
+    note_text(n, key, text);
+}
+
+static void note_direction(struct noting *n, const struct cap_parts *p, int dir)
+{
+    struct cap_direction d;
+    cap_account_direction(p, dir, &d);
+    const struct {
+        const char *name;
+        uint64_t v;
+    } all[] = {{"seen", d.seen},       {"records", d.records},
+               {"passed", d.passed},   {"lost", d.lost},
+               {"framing", d.framing}, {"gaps", d.gaps},
+               {"opaque", d.opaque},   {"shed", d.shed},
+               {"unread", d.unread},   {"duplicates", d.duplicates},
+               {"stray", d.stray},     {"pending", d.pending}};
+    char key[80];
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        snprintf(key, sizeof key, NOTE_COVERAGE_PREFIX "%s.%s", direction_names[dir],
+                 all[i].name);
+        note_u64(n, key, all[i].v);
+    }
+    if (d.unexplained != 0) {
+        char text[24];
+        snprintf(text, sizeof text, "%" PRId64, d.unexplained);
+        snprintf(key, sizeof key, NOTE_COVERAGE_PREFIX "%s.unexplained",
+                 direction_names[dir]);
+        note_text(n, key, text);
+    }
+}
+
+static void note_requests(struct noting *n, const struct cap_parts *p)
+{
+    const struct cap_tallies *t = tallies_of(p);
+    const struct cap_order_counts *o = p->order ? p->order : &no_order;
+    note_u64(n, "coverage.requests.recorded", t->recorded);
+    note_u64(n, "coverage.requests.passed", t->passed);
+    note_u64(n, "coverage.requests.lost", cap_account_lost_all(p));
+    uint64_t lost[CAP_LOST_COUNT];
+    cap_account_lost(p, lost);
+    for (int i = 0; i < CAP_LOST_COUNT; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "coverage.requests.lost.%s", cap_lost_names[i]);
+        if (lost[i])
+            note_u64(n, key, lost[i]);
+    }
+    const struct {
+        const char *key;
+        uint64_t v;
+    } some[] = {{"coverage.requests.inferred", t->inferred},
+                {"coverage.requests.opaque", t->opaque},
+                {"coverage.requests.cut", t->cut},
+                {"coverage.requests.near_gap", t->near_gap},
+                {"coverage.requests.unanswered", t->unanswered},
+                {"coverage.requests.streams", t->streams},
+                {"coverage.requests.moved", o->moved},
+                {"coverage.requests.moved_max_ns", (uint64_t)o->moved_max_ns},
+                {"coverage.ids.joined", o->joined_ids},
+                {"coverage.answers.late", o->late_answers},
+                {"coverage.answers.unmatched", o->unmatched_answers},
+                {"coverage.bodies.shed_requests", o->shed_requests},
+                {"coverage.bodies.shed_answers", o->shed_answers}};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        if (some[i].v)
+            note_u64(n, some[i].key, some[i].v);
+}
+
+static void note_packets(struct noting *n, const struct cap_parts *p)
+{
+    if (p->source) {
+        note_u64(n, "coverage.packets.seen", p->source->packets);
+        if (p->source->drops_known) {
+            note_u64(n, "coverage.packets.dropped_kernel", p->source->kernel_drops);
+            note_u64(n, "coverage.packets.dropped_interface",
+                     p->source->interface_drops);
+        }
+    }
+    for (int i = 0; p->link && i < CAP_SEEN_COUNT; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "coverage.packets.%s", cap_seen_names[i]);
+        for (char *c = key; *c; c++)
+            *c = *c == ' ' ? '_' : *c;
+        if (p->link->packets[i])
+            note_u64(n, key, p->link->packets[i]);
+    }
+    if (p->flows) {
+        note_u64(n, "coverage.flows.seen", p->flows->flows);
+        note_u64(n, "coverage.flows.midway", p->flows->flows_midway);
+        note_u64(n, "coverage.flows.evicted", p->flows->flows_evicted);
+        note_u64(n, "coverage.packets.copies_dropped", p->flows->copies_dropped);
+    }
+}
+
+static void note_series(struct noting *n, const struct cap_series *s)
+{
+    struct buf rows = {0};
+    char key[64];
+    for (uint32_t i = 0, part_no = 0; i < s->n && n->rc == 0; i++) {
+        const struct cap_series_row *r = &s->rows[i];
+        if (r->seen_bytes || r->recorded || r->lost || r->missing_bytes || r->drops)
+            buf_fmt(&rows,
+                    "%" PRIu64 " %" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRIu64
+                    " %" PRIu64 " %" PRIu64 "\n",
+                    (uint64_t)i * s->width_s, s->width_s, r->recorded, r->lost,
+                    r->seen_bytes, r->missing_bytes, r->drops);
+        if (rows.n == 0 || (rows.n < SERIES_NOTE_MAX && i + 1 < s->n))
+            continue;
+        snprintf(key, sizeof key, NOTE_COVERAGE_SERIES "%04u", part_no++);
+        n->rc = buf_check(&rows, n->e);
+        note_text(n, key, buf_text(&rows));
+        buf_reset(&rows);
+    }
+    buf_done(&rows);
+}
+
+/* Percent with as many digits as it takes not to say 100 when it is not. */
+static void share_text(double share, char out[32])
+{
+    if (share >= 1)
+        snprintf(out, 32, "100 %%");
+    else if (share > 0.9999)
+        snprintf(out, 32, "%.6f %%", share * 100 < 99.999999 ? share * 100 : 99.999999);
+    else
+        snprintf(out, 32, "%.2f %%", share * 100);
+}
+
+static void sentence(const struct cap_parts *p, struct buf *out)
+{
+    const struct cap_tallies *t = tallies_of(p);
+    uint64_t missing = 0, seen = 0;
+    double share;
+    char text[32];
+    for (int dir = 0; dir < 2; dir++) {
+        struct cap_direction d;
+        cap_account_direction(p, dir, &d);
+        missing += missing_bytes(&d);
+        seen += d.seen;
+    }
+    if (cap_account_share(p, &share))
+        share_text(share, text);
+    else
+        snprintf(text, sizeof text, "nothing was seen");
+    buf_fmt(out,
+            "%s: %" PRIu64 " requests recorded, %" PRIu64 " lost; %" PRIu64
+            " of %" PRIu64 " bytes missing; ",
+            text, t->recorded, cap_account_lost_all(p), missing, seen);
+    if (p->source && p->source->drops_known)
+        buf_fmt(out, "%" PRIu64 " packets dropped", cap_account_drops(p));
+    else
+        buf_str(out, "dropped packets not known");
+}
+
+int cap_account_note(const struct cap_parts *p, const struct cap_series *s,
+                     struct trc_writer *w, struct err *e)
+{
+    struct noting n = {.w = w, .e = e};
+    struct buf text = {0};
+    double share;
+    sentence(p, &text);
+    n.rc = buf_check(&text, e);
+    note_text(&n, NOTE_COVERAGE, buf_text(&text));
+    buf_done(&text);
+    if (cap_account_share(p, &share)) {
+        char number[32];
+        snprintf(number, sizeof number, "%.9f", share);
+        /* Rounding must not make whole what is not. */
+        note_text(&n, NOTE_COVERAGE_SHARE,
+                  share < 1 && strcmp(number, "1.000000000") == 0 ? "0.999999999"
+                                                                  : number);
+    }
+    note_requests(&n, p);
+    note_direction(&n, p, 0);
+    note_direction(&n, p, 1);
+    note_packets(&n, p);
+    note_series(&n, s);
+    return n.rc;
+}
+
+/* --- summaries -------------------------------------------------------------------- */
+
+static void direction_text(const struct cap_parts *p, int dir, struct buf *out)
+{
+    struct cap_direction d;
+    cap_account_direction(p, dir, &d);
+    buf_fmt(out, "  %-12s%" PRIu64 " bytes", dir == 0 ? "to server" : "to client",
+            d.seen);
+    const struct {
+        const char *name;
+        uint64_t v;
+    } all[] = {
+        {"records", d.records}, {"framing", d.framing},       {"passed over", d.passed},
+        {"not read", d.unread}, {"duplicates", d.duplicates}, {"stray", d.stray},
+        {"gaps", d.gaps},       {"opaque", d.opaque},         {"shed", d.shed},
+        {"lost", d.lost},       {"pending", d.pending}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].v)
+            buf_fmt(out, ", %s %" PRIu64, all[i].name, all[i].v);
+    if (d.unexplained)
+        buf_fmt(out, ", UNEXPLAINED %" PRId64, d.unexplained);
+    buf_u8(out, '\n');
+}
+
+void cap_account_text(const struct cap_parts *p, struct buf *out)
+{
+    const struct cap_tallies *t = tallies_of(p);
+    buf_str(out, "  coverage    ");
+    sentence(p, out);
+    buf_fmt(out, "\n  requests    %" PRIu64 " recorded", t->recorded);
+    const struct {
+        const char *name;
+        uint64_t v;
+    } some[] = {{"inferred", t->inferred},
+                {"cut", t->cut},
+                {"unanswered", t->unanswered},
+                {"passed over", t->passed},
+                {"moved", p->order ? p->order->moved : 0}};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        if (some[i].v)
+            buf_fmt(out, ", %s %" PRIu64, some[i].name, some[i].v);
+    uint64_t lost[CAP_LOST_COUNT];
+    cap_account_lost(p, lost);
+    for (int i = 0; i < CAP_LOST_COUNT; i++)
+        if (lost[i])
+            buf_fmt(out, ", lost (%s) %" PRIu64, cap_lost_names[i], lost[i]);
+    buf_u8(out, '\n');
+    direction_text(p, 0, out);
+    direction_text(p, 1, out);
+    if (p->flows)
+        buf_fmt(out, "  connections %" PRIu64 ", joined midway %" PRIu64 "\n",
+                p->flows->flows, p->flows->flows_midway);
+}
+
+static void direction_json(const struct cap_parts *p, int dir, struct jsonw *w)
+{
+    struct cap_direction d;
+    cap_account_direction(p, dir, &d);
+    jsonw_key(w, direction_names[dir]);
+    jsonw_object(w);
+    jsonw_key_u64(w, "seen", d.seen);
+    jsonw_key_u64(w, "records", d.records);
+    jsonw_key_u64(w, "passed", d.passed);
+    jsonw_key_u64(w, "lost", d.lost);
+    jsonw_key_u64(w, "framing", d.framing);
+    jsonw_key_u64(w, "gaps", d.gaps);
+    jsonw_key_u64(w, "opaque", d.opaque);
+    jsonw_key_u64(w, "shed", d.shed);
+    jsonw_key_u64(w, "unread", d.unread);
+    jsonw_key_u64(w, "duplicates", d.duplicates);
+    jsonw_key_u64(w, "stray", d.stray);
+    jsonw_key_u64(w, "pending", d.pending);
+    jsonw_key_i64(w, "unexplained", d.unexplained);
+    jsonw_end(w);
+}
+
+void cap_account_json(const struct cap_parts *p, struct jsonw *w)
+{
+    const struct cap_tallies *t = tallies_of(p);
+    double share;
+    jsonw_key(w, "coverage");
+    if (cap_account_share(p, &share))
+        jsonw_f64(w, share);
+    else
+        jsonw_null(w);
+    jsonw_key(w, "requests");
+    jsonw_object(w);
+    jsonw_key_u64(w, "recorded", t->recorded);
+    jsonw_key_u64(w, "inferred", t->inferred);
+    jsonw_key_u64(w, "cut", t->cut);
+    jsonw_key_u64(w, "unanswered", t->unanswered);
+    jsonw_key_u64(w, "passed", t->passed);
+    jsonw_key_u64(w, "moved", p->order ? p->order->moved : 0);
+    jsonw_key(w, "lost");
+    jsonw_object(w);
+    uint64_t lost[CAP_LOST_COUNT];
+    cap_account_lost(p, lost);
+    for (int i = 0; i < CAP_LOST_COUNT; i++)
+        jsonw_key_u64(w, cap_lost_names[i], lost[i]);
+    jsonw_end(w);
+    jsonw_end(w);
+    jsonw_key(w, "bytes");
+    jsonw_object(w);
+    direction_json(p, 0, w);
+    direction_json(p, 1, w);
+    jsonw_end(w);
+    jsonw_key(w, "packets");
+    jsonw_object(w);
+    jsonw_key_u64(w, "seen", p->source ? p->source->packets : 0);
+    jsonw_key(w, "dropped");
+    if (p->source && p->source->drops_known)
+        jsonw_u64(w, cap_account_drops(p));
+    else
+        jsonw_null(w);
+    jsonw_end(w);
+}
