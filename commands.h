@@ -24,6 +24,7 @@ cmd_fn trc_cmd_synth, trc_cmd_import, trc_cmd_trace;
 cmd_fn rep_cmd_replay, rep_cmd_campaign;
 cmd_fn ana_cmd_report, ana_cmd_compare;
 cmd_fn dep_cmd_standin;
+cmd_fn cap_cmd_capture;
 
 extern const struct opt_cmd *const trc_synth_docs[];
 extern const struct opt_cmd *const trc_import_docs[];
@@ -33,5 +34,6 @@ extern const struct opt_cmd *const rep_campaign_docs[];
 extern const struct opt_cmd *const ana_report_docs[];
 extern const struct opt_cmd *const ana_compare_docs[];
 extern const struct opt_cmd *const dep_standin_docs[];
+extern const struct opt_cmd *const cap_capture_docs[];
 
 #endif

@@ -17,6 +17,7 @@ static const struct opt_cmd *const help_docs[] = {&help_page, NULL};
 
 static const struct cmd cmds[] = {
     {"synth", trc_cmd_synth, trc_synth_docs},
+    {"capture", cap_cmd_capture, cap_capture_docs},
     {"import", trc_cmd_import, trc_import_docs},
     {"trace", trc_cmd_trace, trc_trace_docs},
     {"replay", rep_cmd_replay, rep_replay_docs},

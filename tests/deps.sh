@@ -4,7 +4,7 @@
 set -euo pipefail
 
 build="gcc make pkg-config libzstd-dev libxxhash-dev libjansson-dev libnghttp2-dev libprotobuf-c-dev libpcap-dev"
-check="$build libcmocka-dev python3 python3-xxhash python3-zstandard zstd curl jq"
+check="$build libcmocka-dev python3 python3-xxhash python3-zstandard zstd curl jq iproute2"
 fuzz="$build clang libclang-rt-14-dev"
 bench="$build python3 wrk nghttp2-client hey nginx-light"
 ci="$check $fuzz clang-format protobuf-c-compiler protobuf-compiler python3-venv libpython3.11 shellcheck"

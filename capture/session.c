@@ -1,0 +1,429 @@
+/*
+ * session.c - see session.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "capture/session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture/recorder.h"
+#include "capture/stream.h"
+#include "traces/capture_notes.h"
+
+#define ADVANCE_NS      (2 * CLK_MS) /* of packet time between looks at what is held */
+#define ADVANCE_PACKETS 512u
+#define LOOK_PACKETS    256u /* between looks at the real clock */
+#define SLACK_LIVE_NS   (20 * CLK_MS)
+#define SLACK_FILE_NS   (200 * CLK_MS)
+
+struct session {
+    const struct cap_session_config *c;
+    struct cap_session_result *result;
+    struct cap_source *source;
+    struct cap_link *link;
+    struct cap_flows *flows;
+    struct cap_parse *parse;
+    struct cap_budget budget;
+    struct cap_redact *redact;
+    struct cap_order *order;
+    struct cap_recorder *recorder;
+    struct trc_writer *w;
+    bool begun;
+    struct clk_wall epoch, now; /* packet time; now never goes back */
+    struct clk_mono now_read;   /* when `now` was last moved by a packet */
+    struct clk_wall advanced;
+    uint32_t since_advance, since_look;
+    struct clk_mono progress_due;
+    int64_t second; /* the account's, since the epoch */
+    struct err *e;  /* of the run */
+};
+
+static char unread; /* stands for a connection that is counted and not read */
+
+/* --- connections ------------------------------------------------------------------ */
+
+static void *on_open(void *arg, const struct cap_flow_info *info, struct clk_wall at)
+{
+    struct session *s = arg;
+    if (cap_tiers_find(&s->c->tiers, &info->client, &info->server) == OP_TIER_KAFKA)
+        return &unread;
+    (void)at;
+    return cap_stream_new(s->parse, info);
+}
+
+static void on_data(void *arg, void *conn, int dir, struct clk_wall at,
+                    struct span bytes)
+{
+    struct session *s = arg;
+    if (conn == &unread)
+        cap_recorder_unread(s->recorder, dir, bytes.n);
+    else
+        cap_stream_data(conn, dir, at, bytes);
+}
+
+static void on_gap(void *arg, void *conn, int dir, struct clk_wall at, uint64_t bytes,
+                   enum cap_gap why)
+{
+    (void)arg;
+    (void)why;
+    if (conn != &unread)
+        cap_stream_gap(conn, dir, at, bytes);
+}
+
+static void on_finish(void *arg, void *conn, int dir, struct clk_wall at)
+{
+    (void)arg;
+    if (conn != &unread)
+        cap_stream_finish(conn, dir, at);
+}
+
+static void on_close(void *arg, void *conn, struct clk_wall at, enum cap_end how)
+{
+    (void)arg;
+    if (conn != &unread)
+        cap_stream_close(conn, at, how);
+}
+
+/* --- the trace -------------------------------------------------------------------- */
+
+static int note(struct session *s, const char *key, struct buf *text)
+{
+    int rc = buf_check(text, s->e);
+    if (rc == 0)
+        rc = trc_writer_note(s->w, key, buf_text(text), s->e);
+    buf_reset(text);
+    return rc;
+}
+
+static int note_start(struct session *s)
+{
+    struct buf text = {0};
+    uint64_t h[2];
+    char key[17];
+    const char *file = s->c->file, *slash = file ? strrchr(file, '/') : NULL;
+    buf_str(&text, REPRISE_VERSION);
+    int rc = note(s, "tool.version", &text);
+    buf_str(&text, "capture");
+    if (rc == 0)
+        rc = note(s, "tool.command", &text);
+    if (s->c->interface)
+        buf_fmt(&text, "interface %s", s->c->interface);
+    else if (strcmp(file, "-") == 0)
+        buf_str(&text, "standard input");
+    else
+        buf_fmt(&text, "file %s", slash ? slash + 1 : file);
+    if (rc == 0)
+        rc = note(s, NOTE_CAPTURE_SOURCE, &text);
+    buf_str(&text, s->c->map);
+    if (rc == 0)
+        rc = note(s, NOTE_CAPTURE_MAP, &text);
+    buf_fmt(&text, "%" PRId64, s->epoch.ns);
+    if (rc == 0)
+        rc = note(s, NOTE_CAPTURE_EPOCH, &text);
+    cap_redact_describe(s->redact, &text);
+    op_body_hash(buf_view(&text), h);
+    if (rc == 0)
+        rc = note(s, NOTE_REDACTION, &text);
+    buf_fmt(&text, "%016" PRIx64 "%016" PRIx64, h[1], h[0]);
+    if (rc == 0)
+        rc = note(s, NOTE_REDACTION_HASH, &text);
+    cap_redact_key_text(s->redact, key);
+    buf_str(&text, key);
+    if (rc == 0 && *key)
+        rc = note(s, NOTE_REDACTION_KEY, &text);
+    buf_done(&text);
+    return rc;
+}
+
+/* Opens the trace whose arrival 0 is `epoch`. */
+static int begin(struct session *s, struct clk_wall epoch)
+{
+    struct trc_options options = {.kind = TRC_TRACE, .epoch_wall_ns = epoch.ns};
+    struct cap_order_options order = {.epoch = epoch,
+                                      .hold_ns = s->c->hold_ns,
+                                      .memory_bytes = s->c->memory_bytes / 4};
+    if (s->c->interface || strcmp(s->c->out, "-") == 0)
+        options.flush_ns = s->c->flush_ns;
+    s->begun = true;
+    s->epoch = s->now = s->advanced = epoch;
+    int rc = trc_writer_open(&s->w, s->c->out, &options, s->e);
+    if (rc == 0)
+        rc = note_start(s);
+    if (rc == 0)
+        rc = cap_order_new(&s->order, s->w, &order, s->e);
+    if (rc == 0)
+        rc = cap_recorder_new(&s->recorder, &s->c->tiers, s->redact, s->order, s->e);
+    if (rc < 0)
+        return rc;
+    struct cap_parse_config parse = {.exchange = cap_recorder_take,
+                                     .arg = s->recorder,
+                                     .budget = &s->budget,
+                                     .unanswered_ns = s->c->answer_wait_ns};
+    s->budget.limit_bytes = s->c->memory_bytes / 4;
+    s->parse = cap_parse_new(&parse, s->e);
+    if (!s->parse)
+        return s->e->code;
+    struct cap_flow_sink sink = {on_open, on_data, on_gap, on_finish, on_close, s};
+    uint16_t ports[CAP_TIERS_MAX];
+    size_t n = cap_tiers_ports(&s->c->tiers, ports);
+    s->flows = cap_flows_new(&sink, ports, n, s->e);
+    return s->flows ? 0 : s->e->code;
+}
+
+/* --- time ------------------------------------------------------------------------- */
+
+static struct cap_parts parts_now(struct session *s)
+{
+    return (struct cap_parts){
+        .tallies = s->recorder ? cap_recorder_tallies(s->recorder) : NULL,
+        .flows = s->flows ? cap_flows_totals(s->flows) : NULL,
+        .parse = s->parse ? cap_parse_totals(s->parse) : NULL,
+        .order = s->order ? cap_order_counts(s->order) : NULL,
+        .link = s->link ? cap_link_counts(s->link) : NULL,
+        .source = s->source ? cap_source_counts(s->source) : NULL,
+    };
+}
+
+/* Up to when every arrival is known: not beyond the oldest request that is being read,
+ * nor into the time that a head may take to be whole, and that a hole in some
+ * connection may hold its bytes back. As memory fills, order must do without. */
+static struct clk_wall certain_until(const struct session *s)
+{
+    const struct cap_flow_totals *t = cap_flows_totals(s->flows);
+    struct clk_wall until = cap_parse_oldest(s->parse, s->now);
+    int64_t slack = s->c->interface ? SLACK_LIVE_NS : SLACK_FILE_NS;
+    if (t->dir[0].held_bytes > 0)
+        slack = CAP_FLOW_GAP_NS;
+    if (cap_order_counts(s->order)->held_bytes > s->c->memory_bytes / 16)
+        slack = 0;
+    if (until.ns > s->now.ns - slack)
+        until.ns = s->now.ns - slack;
+    return until;
+}
+
+static int advance(struct session *s)
+{
+    s->advanced = s->now;
+    s->since_advance = 0;
+    int64_t second = (s->now.ns - s->epoch.ns) / CLK_SEC;
+    if (second != s->second) {
+        struct cap_parts parts = parts_now(s);
+        cap_series_add(&s->result->series, &parts, s->second * CLK_SEC);
+        s->second = second;
+    }
+    cap_parse_time(s->parse, s->now);
+    int rc = cap_recorder_check(s->recorder, s->e);
+    if (rc == 0)
+        rc = cap_order_advance(s->order, s->now, certain_until(s), s->e);
+    if (rc == 0)
+        rc = trc_writer_tick(s->w, s->e);
+    return rc;
+}
+
+static void look(struct session *s)
+{
+    struct clk_mono now = clk_mono_now(clk_system());
+    s->since_look = 0;
+    if (!s->c->progress || now.ns < s->progress_due.ns)
+        return;
+    struct cap_parts parts = parts_now(s);
+    s->c->progress(s->c->progress_arg, &parts, s->now.ns - s->epoch.ns);
+    s->progress_due = clk_mono_add(now, CLK_SEC);
+}
+
+static int on_packet(struct session *s, const struct cap_packet *p)
+{
+    struct cap_segment seg;
+    int rc = s->begun ? 0 : begin(s, p->at);
+    if (rc < 0)
+        return rc;
+    if (p->at.ns > s->now.ns)
+        s->now = p->at;
+    if (s->c->interface)
+        s->now_read = clk_mono_now(clk_system());
+    if (cap_link_decode(s->link, p, &seg) == CAP_SEEN_SEGMENT)
+        cap_flows_segment(s->flows, &seg);
+    if (++s->since_look >= LOOK_PACKETS)
+        look(s);
+    if (++s->since_advance >= ADVANCE_PACKETS ||
+        s->now.ns - s->advanced.ns >= ADVANCE_NS)
+        rc = advance(s);
+    return rc;
+}
+
+/* A live source had nothing: packet time passes as the real one does. */
+static int on_quiet(struct session *s)
+{
+    look(s);
+    if (!s->begun)
+        return 0;
+    struct clk_mono now = clk_mono_now(clk_system());
+    s->now.ns += clk_mono_diff(now, s->now_read);
+    s->now_read = now;
+    cap_flows_time(s->flows, s->now);
+    return advance(s);
+}
+
+/* --- the run ---------------------------------------------------------------------- */
+
+static int open_source(struct session *s)
+{
+    const struct cap_session_config *c = s->c;
+    uint16_t ports[CAP_TIERS_MAX];
+    struct cap_live live = {.interface = c->interface,
+                            .ports = ports,
+                            .port_count = cap_tiers_ports(&c->tiers, ports),
+                            .ring_bytes = c->ring_bytes,
+                            .user = c->user};
+    if (c->interface)
+        return cap_source_open_live(&s->source, &live, s->e);
+    return cap_source_open_file(&s->source, c->file, s->e);
+}
+
+static bool over(struct session *s)
+{
+    if (s->c->interrupts && *s->c->interrupts > 0) {
+        s->result->interrupted = true;
+        return true;
+    }
+    return s->begun && s->c->duration_ns > 0 &&
+           s->now.ns - s->epoch.ns >= s->c->duration_ns;
+}
+
+/* 0: the end was reached, or asked for. */
+static int read_packets(struct session *s)
+{
+    int rc = 0;
+    while (rc == 0 && !over(s)) {
+        struct cap_packet p;
+        int event = cap_source_next(s->source, &p, s->e);
+        if (event <= CAP_SOURCE_END)
+            return event;
+        rc = event == CAP_SOURCE_PACKET ? on_packet(s, &p) : on_quiet(s);
+    }
+    return rc;
+}
+
+static bool input_damaged(int rc)
+{
+    return rc == ERR_TRUNCATED || rc == ERR_FORMAT || rc == ERR_LIMIT;
+}
+
+static const char *why_stopped(const struct session *s, int rc)
+{
+    if (s->result->interrupted)
+        return "by a signal";
+    return input_damaged(rc) ? "the input is damaged or cut off" : NULL;
+}
+
+/* Ends every part in the order of the path, and closes the trace. */
+static int finish(struct session *s, int read_rc)
+{
+    struct cap_session_result *r = s->result;
+    cap_flows_end(s->flows);
+    int rc = cap_recorder_check(s->recorder, s->e);
+    if (rc == 0)
+        rc = cap_order_flush(s->order, s->e);
+    struct cap_parts parts = parts_now(s);
+    cap_series_add(&r->series, &parts, s->second * CLK_SEC);
+    if (rc == 0)
+        rc = cap_account_note(&parts, &r->series, s->w, s->e);
+    if (rc == 0)
+        rc = cap_recorder_note(s->recorder, s->w, s->e);
+    const char *why = why_stopped(s, read_rc);
+    if (rc == 0 && why)
+        rc = trc_writer_note(s->w, NOTE_CAPTURE_STOPPED, why, s->e);
+    if (rc == 0) {
+        rc = trc_writer_close(s->w, s->e);
+        s->w = NULL;
+    }
+    r->closed = rc == 0;
+    return rc;
+}
+
+static void take_results(struct session *s)
+{
+    struct cap_session_result *r = s->result;
+    struct cap_parts p = parts_now(s);
+    if (p.tallies)
+        r->tallies = *p.tallies;
+    if (p.flows)
+        r->flows = *p.flows;
+    if (p.parse)
+        r->parse = *p.parse;
+    if (p.order)
+        r->order = *p.order;
+    if (p.link)
+        r->link = *p.link;
+    if (p.source)
+        r->source = *p.source;
+    if (s->redact)
+        r->redact = *cap_redact_counts(s->redact);
+    r->parts = (struct cap_parts){&r->tallies, &r->flows, &r->parse,
+                                  &r->order,   &r->link,  &r->source};
+    r->span_ns = s->begun ? s->now.ns - s->epoch.ns : 0;
+}
+
+static void release(struct session *s)
+{
+    cap_flows_free(s->flows);
+    cap_parse_free(s->parse);
+    cap_recorder_free(s->recorder);
+    cap_order_free(s->order);
+    trc_writer_abandon(s->w);
+    cap_redact_free(s->redact);
+    cap_link_free(s->link);
+    cap_source_close(s->source);
+}
+
+/* What failed while packets were read is the cause of what failed after it, but for a
+ * damaged input, which does not keep the trace from being closed. */
+static int outcome(struct session *s, int read_rc, const struct err *read_err, int rc)
+{
+    if (rc < 0 && (read_rc == 0 || input_damaged(read_rc)))
+        return rc;
+    if (read_rc < 0) {
+        *s->e = *read_err;
+        return read_rc;
+    }
+    if (s->result->interrupted)
+        return err_set(s->e, ERR_STOPPED,
+                       "stopped by a signal; the trace is whole up to there");
+    return 0;
+}
+
+int cap_session_run(const struct cap_session_config *config,
+                    struct cap_session_result *result, struct err *e)
+{
+    struct err own = {0}, read_err = {0};
+    struct session s = {.c = config, .result = result, .e = &own};
+    *result = (struct cap_session_result){0};
+    int rc = cap_redact_new(&s.redact, &config->redact, &own), read_rc = 0;
+    if (rc == 0)
+        rc = open_source(&s);
+    if (rc == 0) {
+        s.link = cap_link_new(&own);
+        rc = s.link ? 0 : own.code;
+    }
+    if (rc == 0) {
+        read_rc = read_packets(&s);
+        read_err = own;
+        own = (struct err){0};
+        /* An input without a packet still makes a trace, of nothing. */
+        if (!s.begun && (read_rc == 0 || read_rc == ERR_TRUNCATED))
+            rc = begin(&s, config->file ? (struct clk_wall){0}
+                                        : clk_wall_now(clk_system()));
+        if (rc == 0 && s.flows)
+            rc = finish(&s, read_rc);
+    }
+    take_results(&s);
+    rc = outcome(&s, read_rc, &read_err, rc);
+    release(&s);
+    if (rc < 0 && e && e->code == ERR_OK)
+        *e = own;
+    return rc;
+}

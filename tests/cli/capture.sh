@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# reprise capture on the command line: real packets of SCv2 2.10.2, redaction, coverage,
+# statuses and messages.
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+cd "$tmp" || exit 1
+data=$root/tests/data/scv2-captures
+map=9000=envoy,9999=rproxy,9998=rproxy,8080=server,8081=server
+map+=,9010=pipelinegateway,9011=pipelinegateway,9092=kafka
+
+expect 0 "$REPRISE" capture --help
+out_has "reprise capture"
+for command in "capture -r x" "capture -o x" "capture -i lo -r x -o y" "capture --kafka b -o x" \
+    "capture -r x -o y --map 9000=nowhere" "capture -r x -o y --bodies some" \
+    "capture -r x -o y --keep-header Authorization" "capture -r x -o y --memory 1MiB" \
+    "capture -r x -o - --json" "capture -r x -o y --min-coverage 2"; do
+    # shellcheck disable=SC2086  # words on purpose
+    expect 64 "$REPRISE" $command
+done
+expect 64 "$REPRISE" capture --kafka localhost:9092 -o x
+err_has "recording of topics is not built yet"
+expect 74 "$REPRISE" capture -r nosuch.pcap -o x
+expect 65 "$REPRISE" capture -r "$data/README.md" -o x
+[ -e x ] && fail "a refused capture left a file"
+
+# Every call on each leg, with tier, status, model, body, answer and latency.
+legs() { # TRACE: "tier protocol resource name type status grpc_status" with counts
+    "$REPRISE" trace cat --jsonl "$1" | jq -r '
+        select(.body.bytes > 0 and .answer.bytes > 0 and .first_ns > 0 and .last_ns >= .first_ns
+            and (.body | has("text") or has("base64"))) |
+        [.tier, .protocol, .resource, .name, .model_type // "-", .status, .grpc_status // "-"] |
+        join(" ")' | sort | uniq -c | sed 's/^ *//'
+}
+expect 0 "$REPRISE" capture -r "$data/rest-200.pcap.zst" --map "$map" -o rest.trace --json
+same "$(jq -c '[.operations, .coverage, .requests.inferred, .complete]' out)" '[600,1,0,true]' rest
+same "$(legs rest.trace)" "200 envoy rest model iris iris 200 -
+200 rproxy rest model iris iris 200 -
+200 server rest model iris iris 200 -" "legs of REST"
+expect 0 "$REPRISE" capture -r "$data/grpc-200.pcap.zst" --map "$map" -o grpc.trace --json
+same "$(jq -c '[.operations, .coverage, .requests.passed, .complete]' out)" '[600,1,1,true]' grpc
+same "$(legs grpc.trace)" "200 envoy grpc model iris iris 200 0
+200 rproxy grpc model iris iris 200 0
+200 server grpc model iris iris 200 0" "legs of gRPC, of which most connections were joined midway"
+
+# The bytes add up, in each direction and file.
+for name in rest-200 grpc-200 pipeline-start; do
+    expect 0 "$REPRISE" capture -r "$data/$name.pcap.zst" --map "$map" -o y.trace -f --json
+    same "$(jq -c '[.bytes[] | .unexplained, .pending,
+        .seen - .records - .passed - .lost - .framing - .gaps - .opaque - .shed - .unread
+        - .duplicates - .stray - .pending]' out)" '[0,0,0,0,0,0]' "$name adds up"
+    expect 0 "$REPRISE" trace verify y.trace
+done
+
+# The same input gives the same bytes, also through pipes.
+"$REPRISE" capture -r - --map "$map" -q -o - <"$data/rest-200.pcap.zst" >piped.trace || fail "pipes"
+expect 0 "$REPRISE" trace cat --jsonl rest.trace; mv out a
+expect 0 "$REPRISE" trace cat --jsonl piped.trace
+cmp -s a out || fail "through pipes it is another trace"
+
+# Legs of one call are put together by its id, though most connections hide its name.
+expect 0 "$REPRISE" trace legs grpc.trace --json
+same "$(jq -c '[.calls, .single, .without_id, ([.legs[] | .tier, .count])]' out)" \
+    '[200,0,0,["envoy",200,"rproxy",200,"server",200]]' legs
+expect 0 "$REPRISE" trace legs grpc.trace --id pcap-0007
+same "$(tail -n +2 out | awk '{print $1}' | tr '\n' ' ')" "envoy rproxy server " "legs of one id"
+
+# What is not asked for does not reach the disk.
+expect 0 "$REPRISE" capture -r "$data/rest-200.pcap.zst" --map 9000=envoy -o - -q
+zstd -q -dc <out >plain 2>/dev/null
+for word in user-agent h3-drive Host 127.0.0.1 x-seldon-route:; do
+    grep -qai -- "$word" plain && fail "the trace holds $word"
+done
+expect 0 "$REPRISE" capture -r "$data/rest-200.pcap.zst" --map 9000=envoy -o z.trace -f \
+    --keep-header user-agent --bodies shape -q
+expect 0 "$REPRISE" trace cat --jsonl z.trace
+same "$(head -n 1 out | jq -c '[.headers[] | select(.[0] == "user-agent") | .[1]]')" '["h3-drive/1"]'
+same "$(jq -c .flags out | sort -u)" '["redacted"]' shape
+same "$(jq -r '.body.text | fromjson | .inputs[0].data | flatten | add' out | sort -u)" 0 "zeros"
+same "$(jq -r '.body.bytes' out | sort -u)" 117 "sizes stay"
+expect 0 "$REPRISE" capture -r "$data/rest-200.pcap.zst" --map 9000=envoy -o z.trace -f --bodies hash -q
+expect 0 "$REPRISE" trace cat --jsonl z.trace
+same "$(jq -c '.body | has("text") or has("base64")' out | sort -u)" false "hashed"
+
+# A file that was cut off: what came before is in the trace, and it is said.
+zstd -q -dc "$data/rest-200.pcap.zst" | head -c 300000 >cut.pcap
+expect 65 "$REPRISE" capture -r cut.pcap --map "$map" -o cut.trace
+err_has "cut.trace: "
+expect 0 "$REPRISE" trace info cut.trace
+out_has "the input is damaged or cut off"
+# Packets that are missing: the coverage says so, and so does who replays it.
+python3 - cut.pcap gaps.pcap <<'PY'
+import struct, sys
+data = open(sys.argv[1], "rb").read()
+out, at, n = data[:24], 24, 0
+while at + 16 <= len(data):
+    size = struct.unpack("<I", data[at + 8:at + 12])[0]
+    if at + 16 + size > len(data):
+        break
+    n += 1
+    if n < 100 or n % 7:
+        out += data[at:at + 16 + size]
+    at += 16 + size
+open(sys.argv[2], "wb").write(out)
+PY
+expect 3 "$REPRISE" capture -r gaps.pcap --map "$map" -o gaps.trace --min-coverage 0.999 --json
+same "$(jq -c '.coverage < 0.95 and .coverage > 0.5 and .bytes.to_server.gaps > 0 and
+    .bytes.to_server.unexplained == 0 and .bytes.to_client.unexplained == 0' out)" true gaps
+err_has "is below --min-coverage 0.999"
+expect 69 "$REPRISE" replay gaps.trace --tier envoy --http 127.0.0.1:1 -o gaps.run
+err_has "the trace does not hold all that happened: coverage"
+
+# An input without a packet makes a trace of nothing, without a coverage.
+head -c 24 cut.pcap >empty.pcap
+expect 0 "$REPRISE" capture -r empty.pcap -o empty.trace
+expect 0 "$REPRISE" trace info --json empty.trace
+same "$(jq -c '[.operations, .complete, .notes["coverage.share"]]' out)" '[0,true,null]' empty
+finish
