@@ -49,6 +49,9 @@ struct cap_parse;
 /* NULL with ERR_NOMEM in *e. */
 struct cap_parse *cap_parse_new(const struct cap_parse_config *config, struct err *e);
 void cap_parse_free(struct cap_parse *w); /* after its last connection; NULL is fine */
+/* Packet time passes: tells requests whose answers are slow, ages out what got none.
+ * Every call with bytes does this; a live capture also does when it is quiet. */
+void cap_parse_time(struct cap_parse *w, struct clk_wall now);
 const struct cap_parse_totals *cap_parse_totals(const struct cap_parse *w);
 
 /* Packet time passes: tells requests whose answers are slow, ages out what got none. */
