@@ -21,7 +21,7 @@
 #define DEFAULT_STREAMS "100"
 
 struct config {
-    const char *out, *http, *grpc, *speed, *debug;
+    const char *out, *http, *grpc, *speed, *debug, *start_at, *shard;
     int tier, protocol, ids;
     uint64_t connections, grpc_connections, streams, workers, users, seed, version;
     int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns;
@@ -92,6 +92,22 @@ static const struct opt options[] = {
      .at = FIELD(duration_ns),
      .arg = "D",
      .help = "stop after this time: what is due later is not sent"},
+    {.name = "start-at",
+     .type = OPT_STR,
+     .at = FIELD(start_at),
+     .arg = "TIME",
+     .help = "what is due first is due at this instant, on several machines the same: "
+             "2031-05-04T12:00:00Z, or from the call of the command on, as +5s; "
+             "a start that cannot be kept is an error"},
+    {.name = "shard",
+     .type = OPT_STR,
+     .at = FIELD(shard),
+     .arg = "I/N",
+     .help =
+         "send only part I of N, each a different one: every N-th operation, at its "
+         "time in the whole schedule. auto/N takes I from JOB_COMPLETION_INDEX, "
+         "which pods of a Kubernetes Indexed Job have. report and compare take the "
+         "runs of all shards as one"},
     {.name = "closed-loop",
      .type = OPT_U64,
      .at = FIELD(users),
@@ -264,7 +280,10 @@ static const struct opt_cmd doc = {
         "# as k6 does it: twenty users, each waiting for its answer\n"
         "reprise replay day.trace --http 127.0.0.1:9000 --closed-loop 20 --duration 1m "
         "-o "
-        "c.run\n",
+        "c.run\n"
+        "# a third of the load from this machine, with two others, at noon\n"
+        "reprise replay day.trace --http 10.0.0.7:9000 --shard 1/3 --start-at "
+        "2031-05-04T12:00:00Z -o c1.run\n",
     .min_args = 1,
     .max_args = 1,
 };
@@ -373,6 +392,8 @@ static int check(const struct config *c, struct err *e)
         rc = err_set(e, ERR_USAGE, "a duration must not be negative");
     if (rc == 0 && c->users > 0 && opt_given(&doc, "speed"))
         rc = err_set(e, ERR_USAGE, "--speed has no meaning with --closed-loop");
+    if (rc == 0 && c->users > 0 && c->shard)
+        rc = err_set(e, ERR_USAGE, "--shard has no meaning with --closed-loop");
     if (rc == 0 && !c->http && !c->grpc)
         rc = err_set(e, ERR_USAGE, "no target: give --http, --grpc or both");
     for (size_t i = 0; rc == 0 && i < c->labels.n; i++)
@@ -572,6 +593,12 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
     default_output(trace, out, sizeof out);
     int rc = parse_versions(&c->versions, &listed, e);
     describe_options(c, &text);
+    struct rep_shard shard = {0};
+    struct clk_wall start_at = {0};
+    if (rc == 0 && c->shard)
+        rc = rep_shard_parse(c->shard, getenv("JOB_COMPLETION_INDEX"), &shard, e);
+    if (rc == 0 && c->start_at)
+        rc = rep_start_parse(c->start_at, clk_wall_now(clk_system()), &start_at, e);
     struct rep_run_config config = {
         .trace = trace,
         .out = c->out ? c->out : out,
@@ -593,6 +620,8 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
         .deadline_ns = c->deadline_ns,
         .connect_limit_ns = c->connect_ns,
         .duration_ns = c->duration_ns,
+        .shard = shard,
+        .start_at = start_at,
         .drop_late_ns = c->drop_late_ns,
         .answer_max = c->answer_max,
         .check_answers = c->check,

@@ -231,6 +231,8 @@ static int plan_slice(struct rep_plan *p, struct shared_block *block, uint32_t f
             over = true;
             break;
         }
+        if (!rep_shard_has(p->config.shard, op->index))
+            continue;
         if (!wanted(p, op)) {
             p->counts.filtered++;
             continue;

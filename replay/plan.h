@@ -16,6 +16,7 @@
 #include "replay/handoff.h"
 #include "replay/request.h"
 #include "replay/schedule.h"
+#include "replay/shard.h"
 #include "replay/tier.h"
 #include "traces/container/trc_reader.h"
 
@@ -32,6 +33,7 @@ struct rep_plan_config {
     const char *http, *grpc; /* authorities ("host:port"), or NULL: not given */
     bool rest_wanted, grpc_wanted;
     struct rep_speed speed;
+    struct rep_shard shard; /* plan its operations alone */
     struct rep_versions versions;
     enum rep_ids ids;
     uint64_t id_nonce;   /* sets the ids of this run apart from all others */
@@ -70,7 +72,7 @@ int rep_plan_join(struct rep_plan *p, struct err *e) MUST_USE;
 
 struct rep_plan_counts {
     uint64_t planned;    /* requests handed out, those to be refused included */
-    uint64_t filtered;   /* left out because their protocol was not wanted */
+    uint64_t filtered;   /* of the shard: their protocol was not wanted */
     int64_t epoch_ns;    /* arrival of the trace's first operation */
     int64_t last_due_ns; /* of the last one planned */
 };

@@ -31,7 +31,11 @@
 #define FLUSH_NS                 CLK_SEC /* a killed replay loses no more than this */
 #define NAP_NS                   (5 * CLK_MS) /* between two looks at the workers */
 #define LEAD_NS                  CLK_MS /* from "all ready" to the first due time */
-#define WRONG_SHOWN              10     /* wrong answers that get a line in the log */
+/* Before the time of --start-at: connections are made, besides the time that they may
+ * take, and the measuring begins. */
+#define CONNECT_EARLY_NS (500 * CLK_MS)
+#define START_EARLY_NS   (20 * CLK_MS)
+#define WRONG_SHOWN      10 /* wrong answers that get a line in the log */
 
 /* Everything of one run; owned by rep_run. */
 struct run {
@@ -111,6 +115,7 @@ static int open_plan(struct run *x, struct err *e)
         .rest_wanted = c->rest_wanted,
         .grpc_wanted = c->grpc_wanted,
         .speed = x->speed,
+        .shard = c->shard,
         .versions = c->versions,
         .ids = c->ids,
         .id_nonce = id_nonce(c->seed),
@@ -234,6 +239,9 @@ static void note_start(struct run *x)
     note(x, NOTE_SCHEDULE_SPEED, c->speed);
     if (c->users > 0)
         note_i64(x, NOTE_SCHEDULE_USERS, c->users);
+    if (c->shard.count > 0)
+        note_fmt(x, NOTE_SCHEDULE_SHARD, "%" PRIu32 "/%" PRIu32, c->shard.index + 1,
+                 c->shard.count);
     note(x, NOTE_OPTIONS, c->options);
     note(x, NOTE_MACHINE_NAME, x->machine.name);
     note(x, NOTE_MACHINE_KERNEL, x->machine.kernel);
@@ -500,7 +508,7 @@ static void watch(struct run *x)
             told = true;
             stop(x);
         }
-        if (x->start_ns > 0)
+        if (x->start_ns > 0 && clk_mono_now(x->clk).ns >= x->start_ns)
             show_progress(x);
         if (!any)
             nap();
@@ -539,8 +547,9 @@ static void count_never_due(struct run *x)
     r->plan = rep_plan_counts(x->plan);
     r->never_due_known = r->trace.complete;
     uint64_t accounted = r->tally.due + r->plan.filtered;
-    if (r->trace.records > accounted)
-        r->never_due = r->trace.records - accounted;
+    uint64_t mine = rep_shard_size(x->config->shard, r->trace.records);
+    if (mine > accounted)
+        r->never_due = mine - accounted;
 }
 
 static void judge(struct run *x, struct rep_health_facts *f)
@@ -622,6 +631,30 @@ static int finish(struct run *x, struct err *e)
     return verdict(x, e);
 }
 
+/* Until `early` before the moment that was asked for. A start that was missed is an
+ * error: other machines have begun without us. */
+static int await_start(struct run *x, int64_t early, struct err *e)
+{
+    struct clk_wall at = x->config->start_at;
+    char text[CLK_TEXT_MAX];
+
+    if (at.ns == 0)
+        return 0;
+    for (;;) {
+        int64_t left = at.ns - clk_wall_now(x->clk).ns;
+        if (left <= 0)
+            return err_set(e, ERR_USAGE,
+                           "the start at %s is past: everything was ready %.3f s later",
+                           (clk_wall_text(at, text), text),
+                           (double)-left / (double)CLK_SEC);
+        if (left <= early)
+            return 0;
+        if (interrupted(x))
+            return err_set(e, ERR_STOPPED, "interrupted before the start");
+        nap();
+    }
+}
+
 static int prepare(struct run *x, struct err *e)
 {
     const struct rep_run_config *c = x->config;
@@ -643,11 +676,15 @@ static int prepare(struct run *x, struct err *e)
         rc = await_plan(x, e);
     if (rc == 0)
         rc = reach_targets(x, e);
+    if (rc == 0) /* connections would be closed by then */
+        rc = await_start(x, c->connect_limit_ns + CONNECT_EARLY_NS, e);
     if (rc == 0)
         rc = start_workers(x, e);
     if (rc == 0)
         rc = await_workers(x, e);
-    return rc == 0 ? open_writer(x, e) : rc;
+    if (rc == 0)
+        rc = open_writer(x, e);
+    return rc == 0 ? await_start(x, START_EARLY_NS, e) : rc;
 }
 
 static void begin(struct run *x)
@@ -659,14 +696,16 @@ static void begin(struct run *x)
     rep_clock_look(&x->clock, x->clk);
     x->progress.closed = x->config->users > 0;
     if (info->complete) {
-        x->progress.total = info->records;
+        x->progress.total = rep_shard_size(x->config->shard, info->records);
         x->progress.span_ns =
             rep_schedule_due(x->speed, info->last_ns - info->first_ns);
         if (x->config->duration_ns > 0 && x->config->duration_ns < x->progress.span_ns)
             x->progress.span_ns = x->config->duration_ns;
     }
     note_start(x);
-    x->start_ns = clk_mono_now(x->clk).ns + LEAD_NS;
+    x->start_ns = x->config->start_at.ns > 0
+                      ? rep_start_mono(x->clk, x->config->start_at)
+                      : clk_mono_now(x->clk).ns + LEAD_NS;
     note_moment(x);
     atomic_store(&x->control.start_ns, x->start_ns);
     for (uint32_t i = 0; i < x->worker_count; i++)

@@ -36,8 +36,10 @@ struct rep_run_config {
     uint32_t streams;
     uint32_t users; /* closed loop; 0: open */
     int64_t deadline_ns, connect_limit_ns;
-    int64_t duration_ns;  /* 0: the whole trace */
-    int64_t drop_late_ns; /* 0: never */
+    int64_t duration_ns; /* 0: the whole trace */
+    struct rep_shard shard;
+    struct clk_wall start_at; /* 0: as soon as all is ready */
+    int64_t drop_late_ns;     /* 0: never */
     uint64_t answer_max;
     bool check_answers;
     bool spin, pin;

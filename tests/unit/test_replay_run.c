@@ -423,6 +423,67 @@ static void on_alarm(int sig)
     interrupts = 1;
 }
 
+static void shards_share_one_schedule_and_leave_nothing_out(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    char target[64], text[32];
+    bool seen[50] = {false};
+    (void)state;
+    write_trace(&(struct spec){.count = 50, .gap_ns = CLK_MS, .first_ns = 7 * CLK_SEC});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.workers = 2;
+    for (uint32_t i = 0; i < 3; i++) {
+        struct rep_run_result r;
+        c.shard = (struct rep_shard){i, 3};
+        check_ok(replay(&c, &r), &last_error);
+        check_int(r.tally.due, ==, i == 2 ? 16 : 17);
+        check_int(r.never_due, ==, 0);
+        rep_run_result_done(&r);
+        read_run(true);
+        for (uint64_t k = 0; k < 50; k++) {
+            if (outcomes[k].op_index == UINT64_MAX)
+                continue;
+            check_int(k % 3, ==, i);
+            check_int(outcomes[k].due_ns, ==, k * CLK_MS); /* of the whole trace */
+            seen[k] = true;
+        }
+        snprintf(text, sizeof text, "%u/3", i + 1);
+        char noted[32];
+        check_str(note_of(NOTE_SCHEDULE_SHARD, noted, sizeof noted), text);
+    }
+    for (int k = 0; k < 50; k++)
+        check_true(seen[k]);
+    c.duration_ns = 10 * CLK_MS;
+    struct rep_run_result r;
+    c.shard = (struct rep_shard){1, 3};
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.due, ==, 3);      /* 1, 4, 7 */
+    check_int(r.never_due, ==, 17 - 3); /* of its own */
+    rep_run_result_done(&r);
+    peer_stop(p);
+}
+
+static void the_start_is_at_the_instant_that_was_asked_for(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64], text[32];
+    (void)state;
+    write_trace(&(struct spec){.count = 5, .gap_ns = CLK_MS});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.start_at.ns = clk_wall_now(clk_system()).ns + 300 * CLK_MS;
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.ok, ==, 5);
+    rep_run_result_done(&r);
+    int64_t start = strtoll(note_of(NOTE_START_WALL, text, sizeof text), NULL, 10);
+    check_int(llabs(start - c.start_at.ns), <, CLK_MS);
+    c.start_at.ns = clk_wall_now(clk_system()).ns - CLK_SEC;
+    check_int(replay(&c, &r), ==, ERR_USAGE);
+    check_str_has(last_error.text, "is past");
+    rep_run_result_done(&r);
+    peer_stop(p);
+}
+
 static void an_interrupted_run_is_closed_and_tells_what_was_left(void **state)
 {
     struct peer *p = peer_start(swallow, NULL);
@@ -529,6 +590,8 @@ int main(void)
         cmocka_unit_test(operations_that_wait_too_long_are_dropped_on_demand),
         cmocka_unit_test(a_closed_loop_sends_the_next_when_the_answer_came),
         cmocka_unit_test(a_duration_cuts_the_trace_by_due_time),
+        cmocka_unit_test(shards_share_one_schedule_and_leave_nothing_out),
+        cmocka_unit_test(the_start_is_at_the_instant_that_was_asked_for),
         cmocka_unit_test(an_interrupted_run_is_closed_and_tells_what_was_left),
         cmocka_unit_test(a_trace_that_breaks_off_is_replayed_up_to_there),
         cmocka_unit_test(an_existing_run_is_not_replaced_unasked),
