@@ -42,7 +42,7 @@ static const struct opt options[] = {
 static const struct opt_cmd report_page = {
     .name = "report",
     .summary = "tell what happened in one run",
-    .synopsis = "RUN [OPTION]...",
+    .synopsis = "RUN [SHARD...] [OPTION]...",
     .about =
         "Reads a run and prints what was due and what became of it, exact quantiles of "
         "response time (from due), service time (from sent), first byte, and of "
@@ -56,6 +56,10 @@ static const struct opt_cmd report_page = {
         "refused counts as infinitely slow. A quantile is an observed value, of rank "
         "ceil(p * n), and is shown only with 10 observations beyond it.\n"
         "\n"
+        "Several files are taken as one run if they are its shards (replay --shard "
+        "I/N): outcomes are put together, totals added, and the run is as healthy as "
+        "the worst of them; INVALID, if a shard is missing.\n"
+        "\n"
         "The exit status is 0, or 3 when the run is INVALID: it was interrupted, its "
         "file "
         "ends early or is damaged, or the generator disturbed it. What is there is "
@@ -67,19 +71,21 @@ static const struct opt_cmd report_page = {
                 "# for scripts: p99 in nanoseconds\n"
                 "reprise report a.run --json | jq '.latency_ns.response.p99'\n"
                 "# as a page, without the first ten seconds\n"
-                "reprise report a.run --warmup 10s --html a.html\n",
+                "reprise report a.run --warmup 10s --html a.html\n"
+                "# what three machines measured together\n"
+                "reprise report a-1.run a-2.run a-3.run\n",
     .min_args = 1,
-    .max_args = 1,
+    .max_args = -1,
 };
 
 const struct opt_cmd *const ana_report_docs[] = {&report_page, NULL};
 
-static int report(const struct config *config, const char *path, struct ana_run *run,
-                  struct err *e)
+static int report(const struct config *config, const char *const *paths, size_t n,
+                  struct ana_run *run, struct err *e)
 {
     struct ana_scan_config scan = {.warmup_ns = config->warmup_ns};
     struct buf out = {0};
-    int rc = ana_scan(run, path, &scan, e);
+    int rc = ana_scan_shards(run, paths, n, &scan, e);
 
     if (rc == 0)
         rc = ana_health_judge(run, e);
@@ -110,7 +116,8 @@ int ana_cmd_report(int argc, char **argv)
     if (rc == 1)
         return EXIT_DONE;
     if (rc == 0)
-        rc = report(&config, argv[1], &run, &e);
+        rc = report(&config, (const char *const *)(argv + 1), (size_t)operands, &run,
+                    &e);
     if (rc < 0)
         status = opt_fail(&report_page, &e);
     else if (run.health == ANA_UNFIT)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "analysis/run_health.h"
+#include "analysis/shards.h"
 #include "traces/run_notes.h"
 
 const char *const ana_why_names[] = {"", "not-estimable", "errors-dominate",
@@ -45,20 +46,28 @@ static int read_runs(struct ana_comparison *c, struct err *e)
     for (size_t i = 0; i < config->gate_count; i++)
         if (!config->gates[i].errors)
             p[scan.p_count++] = config->gates[i].p;
-    c->run_count = config->a_count + config->b_count;
-    c->a_count = config->a_count;
+    struct ana_group *groups[2];
+    size_t counts[2];
+    int rc = ana_shards_group(&c->arena, config->a, config->a_count, &groups[0],
+                              &counts[0], e);
+    if (rc == 0)
+        rc = ana_shards_group(&c->arena, config->b, config->b_count, &groups[1],
+                              &counts[1], e);
+    if (rc < 0)
+        return rc;
+    c->run_count = counts[0] + counts[1];
+    c->a_count = counts[0];
     c->runs = calloc(c->run_count + 1, sizeof *c->runs);
     if (!c->runs)
         return err_set(e, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < c->run_count; i++) {
-        const char *path = i < c->a_count ? config->a[i] : config->b[i - c->a_count];
-        int rc = ana_scan(&c->runs[i], path, &scan, e);
+    for (size_t i = 0; i < c->run_count && rc == 0; i++) {
+        const struct ana_group *g =
+            i < c->a_count ? &groups[0][i] : &groups[1][i - c->a_count];
+        rc = ana_scan_shards(&c->runs[i], g->paths, g->count, &scan, e);
         if (rc == 0)
             rc = ana_health_judge(&c->runs[i], e);
-        if (rc < 0)
-            return rc;
     }
-    return 0;
+    return rc;
 }
 
 static int order_runs(struct ana_comparison *c, struct err *e)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/shards.h"
 #include "traces/base/clk.h"
 #include "traces/base/units.h"
 #include "traces/run_notes.h"
@@ -60,10 +61,17 @@ static int add_cause(struct ana_run *run, enum ana_health severity, const char *
  */
 
 /* "code: text" lines. */
-static int take_causes(struct ana_run *run, enum ana_health severity)
+static int take_causes(struct ana_run *run, const struct ana_shard *shard,
+                       enum ana_health severity)
 {
-    const char *line = ana_run_note(run, NOTE_HEALTH_CAUSES);
+    const char *line = ana_shard_note(shard, NOTE_HEALTH_CAUSES);
+    char where[40] = "";
     int rc = 0;
+
+    if (run->shard_count > 1)
+        snprintf(where, sizeof where, "shard %u/%u: ", shard->index + 1, shard->count);
+    if (severity > ANA_VALID && (!line || !*line))
+        return add_cause(run, severity, "noted", "%sreplay gave no cause", where);
 
     while (line && *line && rc == 0) {
         struct span whole = span_of(line, strcspn(line, "\n"));
@@ -76,7 +84,7 @@ static int take_causes(struct ana_run *run, enum ana_health severity)
         }
         snprintf(code, sizeof code, "%.*s", (int)(colon < 63 ? colon : 63), line);
         if (whole.n > 0)
-            rc = add_cause(run, severity, *code ? code : "noted", "%.*s",
+            rc = add_cause(run, severity, *code ? code : "noted", "%s%.*s", where,
                            SPAN_ARG(text));
         line += whole.n + (line[whole.n] == '\n');
     }
@@ -84,19 +92,38 @@ static int take_causes(struct ana_run *run, enum ana_health severity)
 }
 
 /* 1: it has a verdict of its own. */
-static int take_note(struct ana_run *run)
+static int take_verdict(struct ana_run *run, const struct ana_shard *shard)
 {
-    const char *verdict = ana_run_note(run, NOTE_HEALTH_VERDICT);
+    const char *verdict = ana_shard_note(shard, NOTE_HEALTH_VERDICT);
 
     for (int h = 0; verdict && h < ANA_HEALTH_COUNT; h++) {
         if (strcmp(verdict, ana_health_names[h]) != 0)
             continue;
-        int rc = take_causes(run, (enum ana_health)h);
-        if (rc == 0 && h > ANA_VALID && run->cause_count == 0)
-            rc = add_cause(run, (enum ana_health)h, "noted", "replay gave no cause");
+        int rc = take_causes(run, shard, (enum ana_health)h);
         return rc < 0 ? rc : 1;
     }
     return 0;
+}
+
+/* 1: all files have. */
+static int take_note(struct ana_run *run)
+{
+    int all = 1;
+    for (size_t i = 0; i < run->shard_count && all >= 0; i++) {
+        int rc = take_verdict(run, &run->shards[i]);
+        all = rc < all ? rc : all;
+    }
+    return all;
+}
+
+static int judge_shards(struct ana_run *run)
+{
+    char text[ANA_SHARDS_TEXT_MAX];
+    enum ana_health severity;
+
+    if (!ana_shards_lack(run, &severity, text))
+        return 0;
+    return add_cause(run, severity, "shards", "%s", text);
 }
 
 /* --- what the file shows ------------------------------------------------------------
@@ -260,6 +287,8 @@ int ana_health_judge(struct ana_run *run, struct err *e)
     run->health = ANA_VALID;
     run->cause_count = 0;
     rc = judge_file(run);
+    if (rc == 0)
+        rc = judge_shards(run);
     if (rc == 0)
         rc = judge_completeness(run);
     noted = rc < 0 ? rc : take_note(run);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "analysis/scan_columns.h"
+#include "analysis/shards.h"
 #include "traces/base/units.h"
 #include "traces/container/trc_reader.h"
 #include "traces/run_notes.h"
@@ -295,24 +296,33 @@ static int take_block(struct ana_scan *s, const struct trc_block *b, struct err 
 
 /* --- notes ------------------------------------------------------------------------ */
 
-static int take_notes(struct ana_run *run, const struct trc_reader *r, struct err *e)
+static int take_notes(struct ana_run *run, const struct trc_reader *r,
+                      struct ana_shard *shard, struct err *e)
 {
     const char *key, *value;
     size_t n = 0;
 
     while (trc_reader_note_at(r, n, &key, &value))
         n++;
-    run->notes = arena_alloc(&run->arena, (n + 1) * sizeof *run->notes);
-    if (!run->notes)
+    shard->notes = arena_alloc(&run->arena, (n + 1) * sizeof *shard->notes);
+    if (!shard->notes)
         return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < n && trc_reader_note_at(r, i, &key, &value); i++) {
-        struct ana_note *note = &run->notes[run->note_count++];
+        struct ana_note *note = &shard->notes[shard->note_count++];
         note->key = arena_str(&run->arena, key);
         note->value = arena_str(&run->arena, value);
         if (!note->key || !note->value)
             return err_set(e, ERR_NOMEM, "out of memory");
     }
     return 0;
+}
+
+const char *ana_shard_note(const struct ana_shard *shard, const char *key)
+{
+    for (size_t i = 0; i < shard->note_count; i++)
+        if (strcmp(shard->notes[i].key, key) == 0)
+            return shard->notes[i].value;
+    return NULL;
 }
 
 const char *ana_run_note(const struct ana_run *run, const char *key)
@@ -329,17 +339,19 @@ bool ana_run_note_u64(const struct ana_run *run, const char *key, uint64_t *v)
     return text && span_u64(span_str(text), v);
 }
 
-static void take_info(struct ana_run *run, const struct trc_reader *r)
+static void take_info(struct ana_run *run, const struct trc_reader *r,
+                      struct ana_shard *shard)
 {
     const struct trc_info *info = trc_reader_info(r);
-    uint64_t start;
+    const char *start = trc_reader_note(r, NOTE_START_WALL);
+    uint64_t ns;
 
-    run->complete = info->complete;
-    run->file_bytes = info->file_bytes;
-    run->lost_blocks = trc_reader_lost_blocks(r);
-    run->start_wall_ns = info->epoch_wall_ns;
-    if (ana_run_note_u64(run, NOTE_START_WALL, &start) && start <= INT64_MAX)
-        run->start_wall_ns = (int64_t)start;
+    run->complete = run->complete && info->complete;
+    run->file_bytes += info->file_bytes;
+    run->lost_blocks += trc_reader_lost_blocks(r);
+    shard->start_wall_ns = info->epoch_wall_ns;
+    if (start && span_u64(span_str(start), &ns) && ns <= INT64_MAX)
+        shard->start_wall_ns = (int64_t)ns;
 }
 
 /* --- the file --------------------------------------------------------------------- */
@@ -384,23 +396,65 @@ static void scan_done(struct ana_scan *s)
     buf_done(&s->name);
 }
 
-static int scan_reader(struct ana_run *run, struct trc_reader *r,
-                       const struct ana_scan_config *config, struct err *e)
+static int scan_file(struct ana_scan *s, struct ana_shard *shard, struct err *e)
+{
+    struct trc_reader *r = NULL;
+    int rc = trc_reader_open(&r, shard->path, e);
+
+    if (rc == 0 && trc_reader_info(r)->kind != TRC_RUN)
+        rc = err_set(e, ERR_FORMAT, "'%s' is a trace, not a run", shard->path);
+    if (rc == 0)
+        rc = read_blocks(s, r, e);
+    if (rc == 0)
+        rc = take_notes(s->run, r, shard, e);
+    if (rc == 0)
+        take_info(s->run, r, shard);
+    trc_reader_close(r);
+    return rc;
+}
+
+static int name_run(struct ana_run *run, const char *const *paths, size_t n,
+                    struct err *e)
+{
+    struct buf name = {0};
+
+    buf_str(&name, paths[0]);
+    if (n > 1)
+        buf_fmt(&name, " and %zu more shard%s", n - 1, n > 2 ? "s" : "");
+    int rc = buf_check(&name, e);
+    if (rc == 0) {
+        run->path = arena_str(&run->arena, buf_text(&name));
+        run->shards = arena_zalloc(&run->arena, n * sizeof *run->shards);
+    }
+    buf_done(&name);
+    if (rc == 0 && (!run->path || !run->shards))
+        rc = err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        run->shards[i].path = arena_str(&run->arena, paths[i]);
+        if (!run->shards[i].path)
+            rc = err_set(e, ERR_NOMEM, "out of memory");
+    }
+    return rc;
+}
+
+int ana_scan_shards(struct ana_run *run, const char *const *paths, size_t n,
+                    const struct ana_scan_config *config, struct err *e)
 {
     struct ana_scan s = {.run = run, .config = config};
-    int rc;
 
-    if (trc_reader_info(r)->kind != TRC_RUN)
-        return err_set(e, ERR_FORMAT, "'%s' is a trace, not a run", run->path);
+    *run = (struct ana_run){.shard_count = n, .complete = true};
     run->first_due_ns = run->last_due_ns = run->last_done_ns = OP_TIME_NONE;
     run->first_sent_ns = run->last_sent_ns = OP_TIME_NONE;
-    rc = read_blocks(&s, r, e);
+    int rc = name_run(run, paths, n, e);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = scan_file(&s, &run->shards[i], e);
     if (rc == 0)
-        rc = take_notes(run, r, e);
-    if (rc == 0) {
-        take_info(run, r);
+        rc = ana_shards_merge(run, e);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        if (i == 0 || run->shards[i].start_wall_ns < run->start_wall_ns)
+            run->start_wall_ns = run->shards[i].start_wall_ns;
+    if (rc == 0)
         rc = ana_summarize(&s, e);
-    }
     scan_done(&s);
     return rc;
 }
@@ -408,18 +462,7 @@ static int scan_reader(struct ana_run *run, struct trc_reader *r,
 int ana_scan(struct ana_run *run, const char *path,
              const struct ana_scan_config *config, struct err *e)
 {
-    struct trc_reader *r = NULL;
-    int rc;
-
-    *run = (struct ana_run){0};
-    run->path = arena_str(&run->arena, path);
-    if (!run->path)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    rc = trc_reader_open(&r, path, e);
-    if (rc == 0)
-        rc = scan_reader(run, r, config, e);
-    trc_reader_close(r);
-    return rc;
+    return ana_scan_shards(run, &path, 1, config, e);
 }
 
 void ana_run_done(struct ana_run *run)

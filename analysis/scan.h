@@ -91,11 +91,22 @@ struct ana_note {
     const char *key, *value;
 };
 
+/* A file of a run: the only one, or one of its shards (shards.h). */
+struct ana_shard {
+    const char *path;
+    uint32_t index, count; /* index from 0; count 0: it is no shard */
+    int64_t start_wall_ns; /* of due = 0; 0: not known */
+    struct ana_note *notes;
+    size_t note_count;
+};
+
 struct ana_run {
     struct arena arena; /* everything below that is a pointer */
-    const char *path;
+    const char *path;   /* of several shards: the first, and how many more */
+    struct ana_shard *shards;
+    size_t shard_count; /* at least 1 */
 
-    /* the file */
+    /* the file; of shards, all together */
     uint64_t file_bytes, lost_blocks;
     bool complete;
     struct err fault; /* the first place that could not be read; empty: none */
@@ -147,8 +158,13 @@ struct ana_scan_config {
  * all, ERR_IO, ERR_NOMEM, ERR_LIMIT. run is to be given to ana_run_done in any case. */
 int ana_scan(struct ana_run *run, const char *path,
              const struct ana_scan_config *config, struct err *e) MUST_USE;
+/* The same of n files that are shards of one run, outcomes put together. ERR_USAGE:
+ * that is not what they are. */
+int ana_scan_shards(struct ana_run *run, const char *const *paths, size_t n,
+                    const struct ana_scan_config *config, struct err *e) MUST_USE;
 void ana_run_done(struct ana_run *run);
 
+const char *ana_shard_note(const struct ana_shard *shard, const char *key);
 const char *ana_run_note(const struct ana_run *run, const char *key); /* NULL: none */
 bool ana_run_note_u64(const struct ana_run *run, const char *key, uint64_t *v);
 /* Index of p in run->p; p must be one of them. */

@@ -256,6 +256,8 @@ static void note_moment(struct run *x)
     char text[CLK_TEXT_MAX];
     struct clk_wall wall = clk_wall_now(x->clk);
     wall.ns += x->start_ns - clk_mono_now(x->clk).ns;
+    if (x->config->start_at.ns > 0) /* that is what start_ns was made of */
+        wall = x->config->start_at;
     clk_wall_text(wall, text);
     note(x, NOTE_START, text);
     note_i64(x, NOTE_START_WALL, wall.ns);

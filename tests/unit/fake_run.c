@@ -64,6 +64,10 @@ static void put_all_notes(struct trc_writer *w, const struct fake_run *f)
         clk_wall_text((struct clk_wall){f->start_wall_ns}, start);
         put_note(w, NOTE_START, start);
     }
+    if (f->shards > 0) {
+        snprintf(number, sizeof number, "%" PRIu32 "/%" PRIu32, f->shard, f->shards);
+        put_note(w, NOTE_SCHEDULE_SHARD, number);
+    }
     put_note(w, NOTE_LABEL_ARM, f->arm);
     put_note(w, NOTE_LABEL_PAIR, f->pair);
     put_note(w, NOTE_LABEL_VERSION, f->version);
@@ -126,7 +130,8 @@ static void put_outcomes(struct trc_writer *w, const struct fake_run *f)
         }
         o.due_ns = (int64_t)i * CLK_MS;
         decide_fate(f, &r, i, &o);
-        check_ok(trc_writer_outcome(w, &o, &e), &e);
+        if (f->shards == 0 || i % f->shards == f->shard - 1)
+            check_ok(trc_writer_outcome(w, &o, &e), &e);
     }
 }
 
@@ -144,7 +149,10 @@ void fake_run_write(const char *path, const struct fake_run *f)
         trc_writer_abandon(w);
         return;
     }
-    snprintf(number, sizeof number, "%" PRIu32, f->operations);
+    uint32_t due = f->operations;
+    if (f->shards > 0)
+        due = due / f->shards + (due % f->shards > f->shard - 1);
+    snprintf(number, sizeof number, "%" PRIu32, due);
     put_note(w, NOTE_DUE, number);
     put_note(w, NOTE_HEALTH_VERDICT, f->health);
     put_note(w, NOTE_HEALTH_CAUSES, f->health_causes);
