@@ -83,7 +83,7 @@ same "$(jq -r '.errors[0].class' out)" "http 503"
 same "$(jq -r '.operations | .due == .done + .dropped + .refused + .stopped' out)" true
 expect 0 "$REPRISE" report - <slow/01-A.run; out_has "3000 due"
 expect 0 "$REPRISE" report slow/01-A.run --warmup 1s; out_has "1000 operations due before"
-expect 64 "$REPRISE" report; expect 64 "$REPRISE" report a b
+expect 64 "$REPRISE" report; expect 64 "$REPRISE" report slow/01-A.run slow/02-A.run
 expect 64 "$REPRISE" report slow/01-A.run --warmup 5; err_has "--warmup"
 expect 65 "$REPRISE" report foreign.run; err_has "foreign.run"
 expect 74 "$REPRISE" report nowhere.run; err_has "nowhere.run"
