@@ -1,0 +1,93 @@
+/*
+ * kafka_topic.c - see kafka_topic.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "capture/kafka_topic.h"
+
+#include <string.h>
+
+/* Takes `head` and a dot from the front. */
+static bool take_part(struct span *s, const char *head)
+{
+    size_t n = strlen(head);
+    if (!span_starts(*s, head) || s->n <= n || s->p[n] != '.')
+        return false;
+    *s = span_sub(*s, n + 1, s->n);
+    return true;
+}
+
+struct cap_topic cap_topic_of(struct span topic, const char *prefix,
+                              const char *name_space)
+{
+    struct cap_topic t = {.kind = CAP_TOPIC_OTHER, .resource = OP_MODEL};
+    if (!take_part(&topic, prefix) || !take_part(&topic, name_space))
+        return t;
+    if (span_eq_str(topic, "errors.errors")) {
+        t.kind = CAP_TOPIC_ERRORS;
+        return t;
+    }
+    if (take_part(&topic, "pipeline"))
+        t.resource = OP_PIPELINE;
+    else if (!take_part(&topic, "model"))
+        return t;
+    bool inputs = span_ends(topic, ".inputs");
+    size_t tail = inputs ? strlen(".inputs") : strlen(".outputs");
+    if ((!inputs && !span_ends(topic, ".outputs")) || topic.n == tail)
+        return t;
+    t.kind = inputs ? CAP_TOPIC_INPUTS : CAP_TOPIC_OUTPUTS;
+    t.name = span_sub(topic, 0, topic.n - tail);
+    return t;
+}
+
+/* What follows `owner` and a dot; false where the key has it not. */
+static bool after_owner(struct span key, struct span owner, struct span *id)
+{
+    if (owner.n == 0 || key.n <= owner.n + 1 || key.p[owner.n] != '.' ||
+        memcmp(key.p, owner.p, owner.n) != 0)
+        return false;
+    *id = span_sub(key, owner.n + 1, key.n);
+    return true;
+}
+
+struct cap_kafka_key cap_kafka_key_of(struct span key, struct span owner)
+{
+    struct cap_kafka_key k = {.style = CAP_KEY_ID, .partition = -1, .id = key};
+    uint64_t partition;
+    size_t dot = span_find(key, '.', 0);
+    if (span_u64(span_sub(key, 0, dot), &partition) && partition <= INT32_MAX &&
+        dot < key.n && after_owner(span_sub(key, dot + 1, key.n), owner, &k.id)) {
+        k.style = CAP_KEY_PARTITION_NAME_ID;
+        k.partition = (int32_t)partition;
+    } else if (after_owner(key, owner, &k.id)) {
+        k.style = CAP_KEY_NAME_ID;
+    }
+    return k;
+}
+
+struct cap_kafka_value cap_kafka_value_of(struct span value)
+{
+    struct cap_kafka_value v = {.framing = CAP_FRAMING_NONE, .body = value};
+    if (value.n == 0 || value.p[0] != 0)
+        return v;
+    struct cursor c = cursor_of(value);
+    cursor_u8(&c);
+    uint32_t schema = cursor_u32_be(&c);
+    int64_t count = cursor_zigzag(&c), first = 0;
+    v.framing = CAP_FRAMING_BROKEN;
+    if (c.bad || count < 0 || count > CAP_SCHEMA_INDEX_MAX)
+        return v;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t place = cursor_zigzag(&c);
+        if (place < 0)
+            return v;
+        first |= place;
+    }
+    if (c.bad)
+        return v;
+    v.framing = CAP_FRAMING_SCHEMA;
+    v.schema = schema;
+    v.first_message = count <= 1 && first == 0;
+    v.body = span_sub(value, cursor_offset(&c), value.n);
+    return v;
+}

@@ -1,0 +1,73 @@
+/*
+ * kafka_topic.h - what the names, keys and values of Seldon Core v2's topics say.
+ *
+ *   PREFIX.NAMESPACE.model.NAME.inputs      PREFIX.NAMESPACE.model.NAME.outputs
+ *   PREFIX.NAMESPACE.pipeline.NAME.inputs   PREFIX.NAMESPACE.pipeline.NAME.outputs
+ *   PREFIX.NAMESPACE.errors.errors          one for everything in the namespace
+ *
+ * Keys, by release:
+ *   up to 2.7     ID
+ *   2.8 to 2.9.1  NAME.ID                NAME: of the pipeline, or of the model that is
+ *   from 2.10     PARTITION.NAME.ID      called through the pipeline gateway
+ *
+ * With a schema registry (from 2.10) a value stands behind Confluent's framing: a zero
+ * byte, the schema's number in four bytes (big-endian), and the place of the message in
+ * its schema: a count and so many numbers, zigzag varints, where a lone zero stands for
+ * the first message. A message of the Open Inference Protocol never begins with a zero
+ * byte, nor does JSON.
+ *
+ * Pure functions that borrow from their arguments; thread-safe.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef CAPTURE_KAFKA_TOPIC_H
+#define CAPTURE_KAFKA_TOPIC_H
+
+#include "traces/op.h"
+
+enum cap_topic_kind {
+    CAP_TOPIC_OTHER,
+    CAP_TOPIC_INPUTS,
+    CAP_TOPIC_OUTPUTS,
+    CAP_TOPIC_ERRORS
+};
+
+struct cap_topic {
+    enum cap_topic_kind kind;
+    enum op_resource resource; /* OP_MODEL or OP_PIPELINE */
+    struct span name;          /* empty for errors */
+};
+
+/* What a topic is for, to an installation with that prefix and namespace. A prefix may
+ * have dots in it; so may a name. */
+struct cap_topic cap_topic_of(struct span topic, const char *prefix,
+                              const char *name_space);
+
+enum cap_key_style { CAP_KEY_ID, CAP_KEY_NAME_ID, CAP_KEY_PARTITION_NAME_ID };
+
+struct cap_kafka_key {
+    enum cap_key_style style;
+    int32_t partition; /* -1 where the key does not say */
+    struct span id;
+};
+/* `owner` is the name that the key may hold: of the pipeline (header "pipeline"), else
+ * of the topic. An id may look like anything, so only that name tells the styles apart.
+ */
+struct cap_kafka_key cap_kafka_key_of(struct span key, struct span owner);
+
+#define CAP_SCHEMA_INDEX_MAX 64u /* numbers that say where a message stands */
+
+enum cap_framing {
+    CAP_FRAMING_NONE,
+    CAP_FRAMING_SCHEMA,
+    CAP_FRAMING_BROKEN /* begins with a zero byte, but no framing can be read */
+};
+struct cap_kafka_value {
+    enum cap_framing framing;
+    uint32_t schema;    /* SCHEMA only */
+    struct span body;   /* without framing; all of it when it is BROKEN */
+    bool first_message; /* SCHEMA: the message is the first of its schema */
+};
+struct cap_kafka_value cap_kafka_value_of(struct span value);
+
+#endif
