@@ -434,6 +434,7 @@ void cap_pending_emit(struct cap_conn *c, struct cap_pending *p)
 {
     struct cap_parse *w = c->parse;
     if (!hand_on(c, p, p->told ? CAP_PART_ANSWER : CAP_PART_WHOLE)) {
+        w->totals.lost_shed += !p->told;
         cap_pending_drop(c, p, CAP_FATE_SHED);
         return;
     }

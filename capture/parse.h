@@ -54,8 +54,6 @@ void cap_parse_free(struct cap_parse *w); /* after its last connection; NULL is 
 void cap_parse_time(struct cap_parse *w, struct clk_wall now);
 const struct cap_parse_totals *cap_parse_totals(const struct cap_parse *w);
 
-/* Packet time passes: tells requests whose answers are slow, ages out what got none. */
-void cap_parse_time(struct cap_parse *w, struct clk_wall now);
 /* First byte of the request that has waited longest of those that are read and not told
  * yet; `now` when there is none. A head that is still incomplete is not among them. */
 struct clk_wall cap_parse_oldest(const struct cap_parse *w, struct clk_wall now);
