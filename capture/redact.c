@@ -297,13 +297,17 @@ int cap_redact_answer(struct cap_redact *r, const struct cap_exchange *x, struct
 
 /* --- headers ---------------------------------------------------------------------- */
 
-static bool allowed(const struct cap_redact *r, struct span name)
+static bool standard(struct span name)
 {
-    if (span_eq_str(name, "accept-encoding") || span_eq_str(name, "seldon-model"))
-        return true;
+    return span_eq_str(name, "accept-encoding") || span_eq_str(name, "seldon-model");
+}
+
+/* Asked for by the user, and none that is never kept. */
+static bool asked(const struct cap_redact *r, struct span name)
+{
     for (size_t i = 0; i < r->o.header_count; i++)
         if (span_eq_nocase(name, r->o.headers[i]))
-            return true;
+            return !cap_redact_never(name);
     return false;
 }
 
@@ -317,14 +321,12 @@ static void redact_headers(struct cap_redact *r, struct cap_record *rec)
         if (span_eq_str(h.name, "content-type") ||
             span_eq_str(h.name, "content-encoding"))
             continue; /* fields of the stream */
-        bool there =
-            span_eq_str(h.name, "traceparent") || span_eq_str(h.name, "x-seldon-route");
-        if (there && !allowed(r, h.name))
+        bool there = standard(h.name) || asked(r, h.name);
+        if (!there && (span_eq_str(h.name, "traceparent") ||
+                       span_eq_str(h.name, "x-seldon-route"))) {
             h.value = (struct span){0};
-        else if (cap_redact_never(h.name) || !allowed(r, h.name))
-            there = false;
-        else
             there = true;
+        }
         bytes += there ? h.name.n + h.value.n : 0;
         if (there && n < CAP_HEADERS_MAX && bytes <= CAP_HEADERS_BYTES)
             r->kept[n++] = h;

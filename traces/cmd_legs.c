@@ -43,31 +43,47 @@ const struct opt_cmd trc_legs_page = {
     .max_args = 1,
 };
 
-static int legs(const char *path, const struct legs_config *c, struct err *e)
+static int read_file(const char *path, struct trc_legs *l, struct err *e)
 {
     struct trc_reader *r;
-    struct trc_legs l;
-    struct buf out = {0};
+    *l = (struct trc_legs){0};
     int rc = trc_reader_open(&r, path, e);
     if (rc < 0)
         return rc;
-    rc = trc_legs_read(&l, r, e);
-    if (rc < 0)
-        err_note(e, "'%s'", path);
-    else if (c->json)
-        trc_legs_json(&l, &out);
-    else if (!c->id)
-        trc_legs_text(&l, &out);
-    else if (trc_legs_of(&l, span_str(c->id), &out) == 0)
-        rc = err_set(e, ERR_USAGE, "'%s' has no call '%s' at more than one tier", path,
-                     c->id);
+    rc = trc_legs_read(l, r, e);
+    trc_reader_close(r);
+    return rc < 0 ? err_note(e, "'%s'", path) : 0;
+}
+
+int trc_legs_of_file(const char *path, struct span id, struct buf *out, struct err *e)
+{
+    struct trc_legs l;
+    int rc = read_file(path, &l, e);
+    if (rc == 0 && trc_legs_of(&l, id, out) == 0)
+        rc = err_set(e, ERR_USAGE, "'%s' has no call '%.*s' at more than one tier",
+                     path, SPAN_ARG(id));
+    trc_legs_done(&l);
+    return rc;
+}
+
+static int legs(const char *path, const struct legs_config *c, struct err *e)
+{
+    struct trc_legs l = {0};
+    struct buf out = {0};
+    int rc;
+    if (c->id) {
+        rc = trc_legs_of_file(path, span_str(c->id), &out, e);
+    } else {
+        rc = read_file(path, &l, e);
+        if (rc == 0)
+            (c->json ? trc_legs_json : trc_legs_text)(&l, &out);
+    }
     if (rc == 0)
         rc = buf_check(&out, e);
     if (rc == 0 && fwrite(out.p, 1, out.n, stdout) != out.n)
         rc = err_sys(e, errno, "cannot write to standard output");
     buf_done(&out);
     trc_legs_done(&l);
-    trc_reader_close(r);
     return rc;
 }
 

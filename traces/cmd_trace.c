@@ -53,9 +53,16 @@ static void warn(const struct opt_cmd *cmd, const struct err *e)
 /* --- info ----------------------------------------------------------------- */
 
 struct info_config {
+    const char *id;
     bool json;
 };
 static const struct opt info_opts[] = {
+    {.name = "id",
+     .type = OPT_STR,
+     .at = offsetof(struct info_config, id),
+     .arg = "ID",
+     .help = "instead, the legs of the call with this request id, tier by tier, as "
+             "`trace legs` puts them together; reads the whole file"},
     {.name = "json",
      .type = OPT_FLAG,
      .at = offsetof(struct info_config, json),
@@ -65,7 +72,7 @@ static const struct opt info_opts[] = {
 static const struct opt_cmd info_page = {
     .name = "trace info",
     .summary = "say what a trace or a run holds",
-    .synopsis = "FILE [--json]",
+    .synopsis = "FILE [--json | --id ID]",
     .about =
         "Reads the footer and the index, so it takes the same few milliseconds for a "
         "file of any size. A file that was not closed is gone through header by "
@@ -131,8 +138,17 @@ static int run_info(int argc, char **argv)
     int operands, rc = opt_parse(&info_page, argc, argv, &config, &operands, &e);
     if (rc > 0)
         return EXIT_DONE;
-    if (rc == 0)
+    if (rc == 0 && config.id && config.json)
+        rc = err_set(&e, ERR_USAGE, "--id and --json exclude each other");
+    struct buf legs = {0};
+    if (rc == 0 && config.id) {
+        rc = trc_legs_of_file(argv[1], span_str(config.id), &legs, &e);
+        if (rc == 0)
+            rc = flush_out(&legs, &e);
+    } else if (rc == 0) {
         rc = info(argv[1], config.json, &e);
+    }
+    buf_done(&legs);
     return rc < 0 ? opt_fail(&info_page, &e) : EXIT_DONE;
 }
 

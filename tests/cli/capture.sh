@@ -64,6 +64,14 @@ same "$(jq -c '[.calls, .single, .without_id, ([.legs[] | .tier, .count])]' out)
 expect 0 "$REPRISE" trace legs grpc.trace --id pcap-0007
 same "$(tail -n +2 out | awk '{print $1}' | tr '\n' ' ')" "envoy rproxy server " "legs of one id"
 
+expect 0 "$REPRISE" trace info grpc.trace --id pcap-0007
+same "$(tail -n +2 out | awk '{print $1}' | tr '\n' ' ')" "envoy rproxy server " "the same from info"
+expect 64 "$REPRISE" trace info grpc.trace --id nosuch
+err_has "has no call 'nosuch' at more than one tier"
+expect 0 "$REPRISE" trace info grpc.trace
+out_has "coverage = 100 %: 600 requests recorded, 0 lost"
+grep -q coverage.series out && fail "rows of seconds in a text for people"
+
 # What is not asked for does not reach the disk.
 expect 0 "$REPRISE" capture -r "$data/rest-200.pcap.zst" --map 9000=envoy -o - -q
 zstd -q -dc <out >plain 2>/dev/null

@@ -52,6 +52,10 @@ void trc_legs_json(const struct trc_legs *l, struct buf *out);
 /* The legs of one id, a line each; 0 when there are none. */
 size_t trc_legs_of(const struct trc_legs *l, struct span id, struct buf *out);
 
+/* Both in one: the legs of an id in a file. ERR_USAGE when it has none. */
+int trc_legs_of_file(const char *path, struct span id, struct buf *out,
+                     struct err *e) MUST_USE;
+
 /* `reprise trace legs`. */
 extern const struct opt_cmd trc_legs_page;
 int trc_run_legs(int argc, char **argv);

@@ -10,6 +10,7 @@
 #include "traces/base/clk.h"
 #include "traces/base/jsonw.h"
 #include "traces/base/units.h"
+#include "traces/capture_notes.h"
 #include "traces/tool/trc_print.h"
 
 #define COVERAGE_NOTE "coverage"
@@ -223,6 +224,11 @@ void trc_show_text(const struct trc_reader *r, const char *path, struct buf *out
     }
     size_text(info, out);
     const char *key, *value;
-    for (size_t i = 0; trc_reader_note_at(r, i, &key, &value); i++)
-        buf_fmt(out, "%-12s%s = %s\n", i ? "" : "notes", key, value);
+    const char *heading = "notes";
+    for (size_t i = 0; trc_reader_note_at(r, i, &key, &value); i++) {
+        if (span_starts(span_str(key), NOTE_COVERAGE_SERIES))
+            continue; /* a row a second: for programs */
+        buf_fmt(out, "%-12s%s = %s\n", heading, key, value);
+        heading = "";
+    }
 }
