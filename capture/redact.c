@@ -222,12 +222,21 @@ static void hash_body(struct cap_redact *r, struct op_body *body)
     body->data = (struct span){0};
 }
 
+/* A value in Kafka is a message as gRPC has it, or JSON, which begins as none does. */
+static enum op_protocol form_of(const struct op_stream *s, struct span body)
+{
+    if (s->protocol != OP_KAFKA)
+        return s->protocol;
+    return body.n && body.p[0] == '{' ? OP_REST : OP_GRPC;
+}
+
 static int rewrite(struct cap_redact *r, const struct op_stream *s, bool answer,
                    struct span body, struct arena *a, struct err *e)
 {
+    enum op_protocol form = form_of(s, body);
     if (r->bodies == BODIES_SHAPE)
-        return cap_mask_shape(s->protocol, answer, body, a, &r->scratch, e);
-    if (s->protocol == OP_REST)
+        return cap_mask_shape(form, answer, body, a, &r->scratch, e);
+    if (form == OP_REST)
         return cap_mask_json(r->masks, r->mask_count, body, a, &r->scratch, e);
     return cap_mask_proto(r->masks, r->mask_count, answer, body, a, &r->scratch, e);
 }
