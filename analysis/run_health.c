@@ -159,6 +159,7 @@ static int judge_file(struct ana_run *run)
 static int judge_completeness(struct ana_run *run)
 {
     const struct ana_counts *c = &run->all.counts;
+    const char *by = ana_run_note(run, NOTE_ENDED_BY);
     uint64_t noted;
     int rc = 0;
 
@@ -168,14 +169,12 @@ static int judge_completeness(struct ana_run *run)
     if (c->stopped > 0)
         rc = add_cause(run, ANA_UNFIT, "interrupted",
                        "%" PRIu64 " of %" PRIu64 " operations were stopped before they "
-                       "ended",
-                       c->stopped, c->due);
+                       "ended%s%s",
+                       c->stopped, c->due, by ? ": " : "", by ? by : "");
     else if (ana_run_note(run, NOTE_INTERRUPTED) &&
              strcmp(ana_run_note(run, NOTE_INTERRUPTED), "yes") == 0)
-        rc = add_cause(
-            run, ANA_UNFIT, "interrupted", "the run was interrupted%s%s",
-            ana_run_note(run, NOTE_ENDED_BY) ? ": " : "",
-            ana_run_note(run, NOTE_ENDED_BY) ? ana_run_note(run, NOTE_ENDED_BY) : "");
+        rc = add_cause(run, ANA_UNFIT, "interrupted", "the run was interrupted%s%s",
+                       by ? ": " : "", by ? by : "");
     if (rc == 0 && ana_run_note_u64(run, NOTE_DUE, &noted) &&
         noted != c->due + run->cut)
         rc = add_cause(run, ANA_UNFIT, "missing",

@@ -24,7 +24,9 @@ struct config {
     const char *out, *http, *grpc, *speed, *debug, *start_at, *shard;
     int tier, protocol, ids;
     uint64_t connections, grpc_connections, streams, workers, users, seed, version;
-    int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns;
+    int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns, abort_late_ns;
+    uint64_t cap;
+    double catch_up;
     uint64_t answer_max;
     struct opt_strv versions, labels;
     bool force, check, spin, pin, quiet, json;
@@ -161,6 +163,26 @@ static const struct opt options[] = {
      .help =
          "drop an operation that finds nothing free for this long, instead of sending "
          "it ever later; it is recorded as dropped"},
+    {.name = "cap",
+     .type = OPT_U64,
+     .at = FIELD(cap),
+     .arg = "N",
+     .help =
+         "refuse an operation while N others are under way or wait to be sent; it is "
+         "recorded as refused, with the reason. Over all workers, each has its part"},
+    {.name = "abort-late",
+     .type = OPT_DURATION,
+     .at = FIELD(abort_late_ns),
+     .arg = "D",
+     .help = "end the run as soon as an operation has waited this long to be sent; the "
+             "exit status is then 3"},
+    {.name = "catch-up",
+     .type = OPT_F64,
+     .at = FIELD(catch_up),
+     .arg = "X",
+     .help =
+         "send what has piled up at most X times as fast as it was due, 1 or more; by "
+         "default as fast as connections become free"},
     {.name = "model-version",
      .type = OPT_U64,
      .at = FIELD(version),
@@ -266,7 +288,8 @@ static const struct opt_cmd doc = {
         "believed is stated as the run's health: VALID, DEGRADED or INVALID.\n"
         "\n"
         "Exit status: 0 completed, also with failed operations; 3 a wrong answer "
-        "(--check-answers); 65 the trace cannot be read to its end; 69 the target "
+        "(--check-answers), or ended early by a rule (--abort-late); 65 the trace "
+        "cannot be read to its end; 69 the target "
         "cannot "
         "be reached, or nothing could be sent; 74 the run file cannot be written; 130 "
         "interrupted.",
@@ -388,10 +411,21 @@ static int check(const struct config *c, struct err *e)
                      c->grpc_connections);
     if (rc == 0 && c->deadline_ns <= 0)
         rc = err_set(e, ERR_USAGE, "--deadline must be more than 0");
-    if (rc == 0 && (c->connect_ns <= 0 || c->duration_ns < 0 || c->drop_late_ns < 0))
+    if (rc == 0 && (c->connect_ns <= 0 || c->duration_ns < 0 || c->drop_late_ns < 0 ||
+                    c->abort_late_ns < 0))
         rc = err_set(e, ERR_USAGE, "a duration must not be negative");
     if (rc == 0 && c->users > 0 && opt_given(&doc, "speed"))
         rc = err_set(e, ERR_USAGE, "--speed has no meaning with --closed-loop");
+    if (rc == 0 && opt_given(&doc, "catch-up") &&
+        !(c->catch_up >= 1 && c->catch_up <= 1e6))
+        rc = err_set(e, ERR_USAGE, "--catch-up must be 1 or more, at most 1000000");
+    if (rc == 0 && c->cap > 0)
+        rc = check_range("cap", c->cap, c->workers, UINT32_MAX, e);
+    if (rc == 0 && c->users > 0 &&
+        (c->cap > 0 || c->abort_late_ns > 0 || c->catch_up > 0))
+        rc = err_set(e, ERR_USAGE,
+                     "--cap, --abort-late and --catch-up have no meaning with "
+                     "--closed-loop, where nothing piles up");
     if (rc == 0 && c->users > 0 && c->shard)
         rc = err_set(e, ERR_USAGE, "--shard has no meaning with --closed-loop");
     if (rc == 0 && !c->http && !c->grpc)
@@ -416,11 +450,12 @@ static void describe_options(const struct config *c, struct buf *out)
             c->connections, c->grpc_connections, c->streams, c->users);
     buf_fmt(out,
             " deadline=%" PRId64 "ns duration=%" PRId64 "ns drop-late=%" PRId64
-            "ns model-version=%" PRIu64 " request-ids=%s seed=%" PRIu64
+            "ns abort-late=%" PRId64 "ns cap=%" PRIu64
+            " catch-up=%g model-version=%" PRIu64 " request-ids=%s seed=%" PRIu64
             " check-answers=%s spin=%s pin=%s",
-            c->deadline_ns, c->duration_ns, c->drop_late_ns, c->version,
-            id_choices[c->ids], c->seed, c->check ? "yes" : "no",
-            c->spin ? "yes" : "no", c->pin ? "yes" : "no");
+            c->deadline_ns, c->duration_ns, c->drop_late_ns, c->abort_late_ns, c->cap,
+            c->catch_up, c->version, id_choices[c->ids], c->seed,
+            c->check ? "yes" : "no", c->spin ? "yes" : "no", c->pin ? "yes" : "no");
 }
 
 /* --- results ---------------------------------------------------------------------- */
@@ -490,6 +525,7 @@ static void print_json(const struct rep_run_result *r)
     jsonw_key_str(&w, "schema", "reprise/replay/1");
     jsonw_key_str(&w, "run", r->out);
     jsonw_key_bool(&w, "interrupted", r->interrupted);
+    jsonw_key_str(&w, "aborted", *r->aborted ? r->aborted : NULL);
     jsonw_key_i64(&w, "duration_ns", r->duration_ns);
     json_counts(&w, r);
     jsonw_key(&w, "latency_ns");
@@ -622,7 +658,10 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
         .duration_ns = c->duration_ns,
         .shard = shard,
         .start_at = start_at,
-        .drop_late_ns = c->drop_late_ns,
+        .policy = {.drop_late_ns = c->drop_late_ns,
+                   .abort_late_ns = c->abort_late_ns,
+                   .cap = (uint32_t)c->cap,
+                   .catch_up = c->catch_up},
         .answer_max = c->answer_max,
         .check_answers = c->check,
         .spin = c->spin,
@@ -665,6 +704,10 @@ int rep_cmd_replay(int argc, char **argv)
         rc = run(&c, argv[1], &result, &e);
     }
     status = rc < 0 ? opt_fail(&doc, &e) : EXIT_DONE;
+    if (status == EXIT_DONE && *result.aborted) {
+        fprintf(stderr, "reprise replay: aborted: %s\n", result.aborted);
+        status = EXIT_INVALID;
+    }
     if (status == EXIT_DONE && result.tally.wrong > 0) {
         fprintf(stderr, "reprise replay: %" PRIu64 " wrong answers\n",
                 result.tally.wrong);

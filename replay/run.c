@@ -225,6 +225,25 @@ static void note_trace(struct run *x)
     note_i64(x, NOTE_TRACE_SPAN, info->last_ns - info->first_ns);
 }
 
+/* "queue", or what else becomes of operations that find nothing free. */
+static void note_policy(struct run *x)
+{
+    const struct rep_policy *p = &x->config->policy;
+    char text[UNITS_TEXT_MAX];
+    struct buf out = {0};
+
+    if (p->drop_late_ns > 0)
+        buf_fmt(&out, ", drop-late %s", units_duration_text(p->drop_late_ns, text));
+    if (p->cap > 0)
+        buf_fmt(&out, ", cap %" PRIu32, p->cap);
+    if (p->abort_late_ns > 0)
+        buf_fmt(&out, ", abort-late %s", units_duration_text(p->abort_late_ns, text));
+    if (p->catch_up > 0)
+        buf_fmt(&out, ", catch-up %g", p->catch_up);
+    note_fmt(x, NOTE_SCHEDULE_POLICY, "queue%s", out.n > 0 ? buf_text(&out) : "");
+    buf_done(&out);
+}
+
 static void note_start(struct run *x)
 {
     const struct rep_run_config *c = x->config;
@@ -239,6 +258,7 @@ static void note_start(struct run *x)
     note(x, NOTE_SCHEDULE_SPEED, c->speed);
     if (c->users > 0)
         note_i64(x, NOTE_SCHEDULE_USERS, c->users);
+    note_policy(x);
     if (c->shard.count > 0)
         note_fmt(x, NOTE_SCHEDULE_SHARD, "%" PRIu32 "/%" PRIu32, c->shard.index + 1,
                  c->shard.count);
@@ -371,9 +391,11 @@ static int start_workers(struct run *x, struct err *e)
             .spin = c->spin,
             .pin_cpu = c->pin ? rep_machine_cpu(i) : -1,
             .users = c->users ? part(c->users, i, c->workers) : 0,
-            .drop_late_ns = c->drop_late_ns,
+            .policy = c->policy,
             .limit_ns = c->duration_ns > 0 ? c->duration_ns : REP_NEVER,
         };
+        if (c->policy.cap > 0)
+            w.policy.cap = part(c->policy.cap, i, c->workers);
         int rc = rep_worker_start(&x->workers[i], &w, e);
         if (rc < 0)
             return rc;
@@ -485,6 +507,27 @@ static void show_progress(struct run *x)
                       clk_wall_now(x->clk), &sum);
 }
 
+PRINTF_LIKE(2, 3)
+static void abort_run(struct run *x, const char *format, ...)
+{
+    va_list args;
+    if (*x->result->aborted)
+        return;
+    va_start(args, format);
+    vsnprintf(x->result->aborted, sizeof x->result->aborted, format, args);
+    va_end(args);
+    stop(x);
+}
+
+/* Whether the run is to go on, by the rules it was given. */
+static void look_at_rules(struct run *x)
+{
+    char text[UNITS_TEXT_MAX];
+    if (atomic_load(&x->control.too_late))
+        abort_run(x, "an operation waited longer than --abort-late %s",
+                  units_duration_text(x->config->policy.abort_late_ns, text));
+}
+
 static bool workers_ended(const struct run *x)
 {
     for (uint32_t i = 0; i < x->worker_count; i++)
@@ -510,6 +553,7 @@ static void watch(struct run *x)
             told = true;
             stop(x);
         }
+        look_at_rules(x);
         if (x->start_ns > 0 && clk_mono_now(x->clk).ns >= x->start_ns)
             show_progress(x);
         if (!any)
@@ -592,7 +636,7 @@ static int verdict(struct run *x, struct err *e)
         return err_set(e, x->fault.code, "%s", x->fault.text);
     if (interrupted(x))
         return err_set(e, ERR_STOPPED, "interrupted");
-    if (r->tally.sent > 0 || r->tally.due == 0)
+    if (r->tally.sent > 0 || r->tally.due == 0 || *r->aborted)
         return 0;
     const char *why = r->tally.reason_count  ? r->tally.reasons[0].text
                       : r->tally.class_count ? r->tally.classes[0].text
@@ -607,7 +651,8 @@ static int finish(struct run *x, struct err *e)
     struct err reading = {0};
 
     join_workers(x);
-    bool whole = !interrupted(x) && x->fault.code == ERR_OK;
+    look_at_rules(x); /* the last word of a worker */
+    bool whole = !interrupted(x) && x->fault.code == ERR_OK && !*r->aborted;
     if (rep_plan_join(x->plan, &reading) < 0)
         err_set(&x->fault, reading.code, "%s", reading.text);
     r->interrupted = !whole || x->fault.code != ERR_OK;
@@ -620,7 +665,10 @@ static int finish(struct run *x, struct err *e)
         if (kept.code != ERR_IO && kept.code != ERR_NOMEM)
             err_clear(&x->fault);
         if (r->interrupted)
-            note(x, NOTE_ENDED_BY, interrupted(x) ? "a signal" : kept.text);
+            note(x, NOTE_ENDED_BY,
+                 interrupted(x) ? "a signal"
+                 : *r->aborted  ? r->aborted
+                                : kept.text);
         note_end(x, &facts);
         if (x->fault.code == ERR_OK)
             (void)!trc_writer_close(x->writer, &x->fault);

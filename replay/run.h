@@ -17,9 +17,11 @@
 #include "replay/health.h"
 #include "replay/plan.h"
 #include "replay/tally.h"
+#include "replay/worker.h"
 #include "traces/base/opt.h"
 
-#define REP_USERS_MAX 4096u /* per worker */
+#define REP_ABORTED_MAX 160
+#define REP_USERS_MAX   4096u /* per worker */
 
 struct rep_run_config {
     const char *trace, *out; /* paths, or "-" */
@@ -39,7 +41,7 @@ struct rep_run_config {
     int64_t duration_ns; /* 0: the whole trace */
     struct rep_shard shard;
     struct clk_wall start_at; /* 0: as soon as all is ready */
-    int64_t drop_late_ns;     /* 0: never */
+    struct rep_policy policy; /* cap: over all workers */
     uint64_t answer_max;
     bool check_answers;
     bool spin, pin;
@@ -57,6 +59,7 @@ struct rep_run_result {
     uint64_t never_due;
     bool never_due_known;
     bool interrupted;
+    char aborted[REP_ABORTED_MAX]; /* why a rule ended the run early; empty: none did */
     int64_t duration_ns;
     const char *out;
 };
@@ -64,8 +67,9 @@ struct rep_run_result {
 /* 0, or what ended or prevented the run: ERR_STOPPED for a signal, ERR_PEER when the
  * target cannot be reached at the start or nothing could be sent, the reader's or the
  * writer's error. The result is to be given to rep_run_result_done in any case, and is
- * filled as far as the run went (tally.due > 0). The run file, once begun, is closed
- * properly unless it is what failed. */
+ * filled as far as the run went (tally.due > 0). A run that a rule of its own ended
+ * early is no failure here: result->aborted says why. The run file, once begun, is
+ * closed properly unless it is what failed. */
 int rep_run(const struct rep_run_config *c, struct rep_run_result *r,
             struct err *e) MUST_USE;
 void rep_run_result_done(struct rep_run_result *r);

@@ -35,7 +35,12 @@ struct lane {
     struct rep_engine *engine; /* NULL: no target for it */
     struct rep_queue waiting;
     struct rep_slots slots;
+    /* Of the one sent last; with a limit to catching up. sent_at 0: none yet. */
+    int64_t sent_at, sent_due;
 };
+
+#define CAP_REACHED                                                                    \
+    "as many operations as --cap allows were under way, or waiting to be sent"
 
 struct rep_worker {
     struct rep_worker_config config;
@@ -50,7 +55,8 @@ struct rep_worker {
     struct rep_handoff out;
     struct rep_pacer pacer;
     bool pumping, past_limit;
-    int64_t next; /* what the last pump found: see there */
+    int64_t next;  /* what the last pump found: see there */
+    int64_t paced; /* when the backlog may go on; REP_NEVER: nothing holds it */
     int64_t last_now;
     struct rep_worker_stats stats;
     _Atomic bool ready, ended;
@@ -92,26 +98,55 @@ static void finish(struct rep_worker *w, struct rep_request *r)
     }
 }
 
+/* The first moment at which what is due at `due` may follow the one sent last: the
+ * backlog keeps the gaps of its schedule, divided by catch_up. */
+static int64_t may_send(const struct rep_worker *w, const struct lane *l, int64_t due)
+{
+    double x = w->config.policy.catch_up;
+    if (x <= 0 || l->sent_at == 0 || due <= l->sent_due)
+        return x > 0 && l->sent_at > due ? l->sent_at : due;
+    int64_t at = l->sent_at + (int64_t)((double)(due - l->sent_due) / x);
+    return at > due ? at : due;
+}
+
 static void send_one(struct rep_worker *w, struct lane *l, uint32_t room)
 {
     struct rep_request *r = rep_queue_pop(&l->waiting);
     int64_t since = rep_slots_take(&l->slots, room);
-    r->out.ready_ns = since > r->out.due_ns ? since : r->out.due_ns;
+    int64_t allowed = may_send(w, l, r->out.due_ns);
+    r->out.ready_ns = since > allowed ? since : allowed;
+    if (w->config.policy.catch_up > 0) {
+        l->sent_at = now_ns(w);
+        l->sent_due = r->out.due_ns;
+    }
     count(&w->waiting, (uint64_t)-1);
     count(&w->in_flight, 1);
     count(&w->sent, 1);
     l->engine->ops->send(l->engine, r);
 }
 
+/* The policy ends the run: nothing more is sent, and the run is told why. */
+static void abort_late(struct rep_worker *w)
+{
+    atomic_store(&w->config.control->too_late, true);
+    atomic_store(&w->config.control->stop, true);
+}
+
 /* Gives waiting requests to the engine while it has room; drops those that waited too
  * long, room or not. */
 static void drain(struct rep_worker *w, struct lane *l)
 {
-    int64_t drop = w->config.drop_late_ns;
+    const struct rep_policy *policy = &w->config.policy;
+    bool timed = policy->drop_late_ns > 0 || policy->abort_late_ns > 0;
     struct rep_request *r;
 
     while ((r = l->waiting.head) != NULL) {
-        if (drop > 0 && now_ns(w) - r->out.due_ns > drop) {
+        int64_t late = timed ? now_ns(w) - r->out.due_ns : 0;
+        if (policy->abort_late_ns > 0 && late > policy->abort_late_ns) {
+            abort_late(w);
+            return;
+        }
+        if (policy->drop_late_ns > 0 && late > policy->drop_late_ns) {
             rep_queue_remove(&l->waiting, r);
             count(&w->waiting, (uint64_t)-1);
             r->out.cause = OUT_DROPPED;
@@ -121,8 +156,21 @@ static void drain(struct rep_worker *w, struct lane *l)
         uint32_t room = l->engine->ops->free_slots(l->engine);
         if (room == 0)
             return;
+        int64_t allowed = policy->catch_up > 0 ? may_send(w, l, r->out.due_ns) : 0;
+        if (allowed > r->out.due_ns && allowed > now_ns(w)) {
+            w->paced = allowed < w->paced ? allowed : w->paced;
+            return;
+        }
         send_one(w, l, room);
     }
+}
+
+/* Requests that are due and have not ended: in flight, or waiting. */
+static bool at_cap(const struct rep_worker *w)
+{
+    uint64_t under_way = atomic_load_explicit(&w->in_flight, memory_order_relaxed) +
+                         atomic_load_explicit(&w->waiting, memory_order_relaxed);
+    return w->config.policy.cap > 0 && under_way >= w->config.policy.cap;
 }
 
 static void accept_due(struct rep_worker *w, struct rep_request *r, int64_t due)
@@ -130,6 +178,8 @@ static void accept_due(struct rep_worker *w, struct rep_request *r, int64_t due)
     r->out.due_ns = due;
     r->out.worker = (uint16_t)w->config.index;
     count(&w->due, 1);
+    if (!r->refusal && at_cap(w))
+        r->refusal = CAP_REACHED;
     if (r->refusal) {
         r->out.cause = OUT_REFUSED;
         finish(w, r);
@@ -182,8 +232,9 @@ static void watch_until(struct rep_worker *w, int64_t due)
 static bool can_frame(struct rep_worker *w, const struct rep_request *r)
 {
     const struct lane *l = lane_of(w, r);
-    return !r->refusal && l->engine->ops->frame && !l->waiting.head &&
-           l->engine->ops->free_slots(l->engine) > 0;
+    int64_t due = w->start_ns + r->out.due_ns;
+    return !r->refusal && l->engine->ops->frame && !l->waiting.head && !at_cap(w) &&
+           may_send(w, l, due) == due && l->engine->ops->free_slots(l->engine) > 0;
 }
 
 /* Sends everything that is due by now. Returns when the next is due: absolute,
@@ -243,7 +294,7 @@ static int64_t pump_closed(struct rep_worker *w)
 static void pump(struct rep_worker *w)
 {
     w->pumping = true;
-    w->next = REP_NEVER;
+    w->next = w->paced = REP_NEVER;
     for (int i = 0; i < LANE_COUNT; i++)
         if (w->lanes[i].engine)
             drain(w, &w->lanes[i]);
@@ -310,8 +361,9 @@ static int turn(struct rep_worker *w, int64_t deadline)
     until = deadline < until ? deadline : until;
     if ((w->next == 0 || w->finished.head) && until > now + POLL_NS)
         until = now + POLL_NS;
-    if (w->next != REP_NEVER && w->next != 0) {
-        int64_t wake = rep_pacer_until(&w->pacer, now, w->next);
+    int64_t next = w->next != 0 && w->next < w->paced ? w->next : w->paced;
+    if (next != REP_NEVER) {
+        int64_t wake = rep_pacer_until(&w->pacer, now, next);
         until = wake < until ? wake : until;
     }
     return ev_turn(w->ev, (struct clk_mono){until}, &w->err);

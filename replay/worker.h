@@ -7,8 +7,8 @@
  * hand-over rings.
  *
  * Open loop: a request is due at its scheduled time, whatever happens to others. One
- * that finds nothing free waits in order (back-pressure) and is sent late, or dropped
- * once it is drop_late_ns late. Closed loop: `users` requests are under way at any
+ * that finds nothing free waits in order (back-pressure) and is sent late, unless the
+ * policy has another way. Closed loop: `users` requests are under way at any
  * time; the next is due when a user becomes free.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -21,10 +21,21 @@
 #include "replay/engine/engine.h"
 #include "replay/plan.h"
 
+/* What becomes of an operation that is due and finds nothing free. All zero: it waits
+ * for its turn, however long. */
+struct rep_policy {
+    int64_t drop_late_ns;  /* drop it once it is so late; 0: never */
+    int64_t abort_late_ns; /* end the run once one is so late; 0: never */
+    uint32_t cap;    /* refuse it while so many are due and not ended; 0: no cap */
+    double catch_up; /* send a backlog at most so many times as fast as it was due; 0:
+                        as fast as it can be */
+};
+
 /* What the run and its workers tell each other. */
 struct rep_control {
     _Atomic int64_t start_ns; /* absolute; 0: not yet known */
     _Atomic bool stop;        /* end what is in flight, send no more */
+    _Atomic bool too_late;    /* by a worker: one waited longer than abort_late_ns */
 };
 
 struct rep_worker_config {
@@ -41,10 +52,10 @@ struct rep_worker_config {
     uint64_t answer_max;
     bool keep_answers;
     bool spin;
-    int pin_cpu;          /* or -1 */
-    uint32_t users;       /* closed loop; 0: open */
-    int64_t drop_late_ns; /* 0: never */
-    int64_t limit_ns;     /* closed loop: send nothing after this; REP_NEVER: all */
+    int pin_cpu;    /* or -1 */
+    uint32_t users; /* closed loop; 0: open */
+    struct rep_policy policy;
+    int64_t limit_ns; /* closed loop: send nothing after this; REP_NEVER: all */
 };
 
 /* Read once the worker is joined. */

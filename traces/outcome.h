@@ -8,9 +8,10 @@
  *   response time = done - due      service time = done - sent      ttfb = first - sent
  *   lateness = sent - due = back-pressure (ready - due) + generator (sent - ready)
  * `ready` is due itself when a connection or stream was free at that moment, else the
- * moment at which one became free: waiting for it is the target's doing, the rest is
- * ours. In a closed loop due = ready = the moment at which the virtual user was free to
- * send.
+ * moment at which one became free (or, where the run limits how fast a backlog is
+ * sent, that at which it was its turn): waiting for it is the target's doing, the rest
+ * is ours. In a closed loop due = ready = the moment at which the virtual user was free
+ * to send.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

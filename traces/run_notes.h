@@ -25,6 +25,7 @@
 #define NOTE_SCHEDULE_EPOCH   "schedule.epoch_ns" /* arrival that is due at 0 */
 #define NOTE_SCHEDULE_SPEED   "schedule.speed"    /* "2", "0.5": as given */
 #define NOTE_SCHEDULE_USERS   "schedule.users"    /* closed loop only */
+#define NOTE_SCHEDULE_POLICY  "schedule.policy"   /* "queue, cap 8": back-pressure */
 #define NOTE_SCHEDULE_SHARD   "schedule.shard"    /* "1/3": its part; missing: all */
 #define NOTE_OPTIONS          "run.options"       /* of the command, one line */
 #define NOTE_START            "run.start"         /* wall clock, ISO 8601, of due = 0 */

@@ -352,7 +352,7 @@ static void operations_that_wait_too_long_are_dropped_on_demand(void **state)
     struct rep_run_config c = config_for(target_of(p, target, sizeof target));
     c.http_connections = 1;
     c.deadline_ns = 200 * CLK_MS;
-    c.drop_late_ns = 50 * CLK_MS;
+    c.policy.drop_late_ns = 50 * CLK_MS;
     check_ok(replay(&c, &r), &last_error);
     check_int(r.tally.due, ==, 50);
     check_int(r.tally.dropped, ==, 49);
@@ -362,6 +362,104 @@ static void operations_that_wait_too_long_are_dropped_on_demand(void **state)
     check_int(outcomes[0].cause, ==, OUT_DEADLINE);
     check_int(outcomes[49].cause, ==, OUT_DROPPED);
     check_true(outcomes[49].sent_ns == OP_TIME_NONE);
+    peer_stop(p);
+}
+
+/* Of the 50, all of them due within 49 ms, three fit; the peer answers none. */
+static void a_cap_refuses_what_is_beyond_it(void **state)
+{
+    struct peer *p = peer_start(swallow, NULL);
+    struct rep_run_result r;
+    char target[64], text[160];
+    (void)state;
+    write_trace(&(struct spec){.count = 50, .gap_ns = CLK_MS});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.http_connections = 4;
+    c.deadline_ns = 2 * CLK_SEC;
+    c.policy.cap = 3;
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.due, ==, 50);
+    check_int(r.tally.refused, ==, 47);
+    check_int(r.tally.sent, ==, 3);
+    check_int(r.tally.sent + r.tally.dropped + r.tally.refused, ==, r.tally.due);
+    check_int(r.tally.reason_count, ==, 1);
+    check_str_has(r.tally.reasons[0].text, "--cap");
+    rep_run_result_done(&r);
+    read_run(true);
+    check_int(outcome_count, ==, 50);
+    for (int i = 0; i < 50; i++)
+        check_int(outcomes[i].cause, ==, i < 3 ? OUT_DEADLINE : OUT_REFUSED);
+    check_str(note_of(NOTE_SCHEDULE_POLICY, text, sizeof text), "queue, cap 3");
+    check_str_has(note_of(NOTE_REFUSALS, text, sizeof text), "47: as many operations");
+    peer_stop(p);
+}
+
+static void a_run_is_aborted_when_one_waits_too_long(void **state)
+{
+    struct peer *p = peer_start(swallow, NULL);
+    struct rep_run_result r;
+    char target[64], text[160];
+    (void)state;
+    write_trace(&(struct spec){.count = 1000, .gap_ns = 10 * CLK_MS});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.http_connections = 1;
+    c.deadline_ns = 60 * CLK_SEC;
+    c.policy.abort_late_ns = 100 * CLK_MS;
+    check_ok(replay(&c, &r), &last_error);
+    check_str(r.aborted, "an operation waited longer than --abort-late 100 ms");
+    check_true(r.interrupted);
+    check_int(r.tally.due, >, 5);
+    check_int(r.tally.due, ==, r.tally.stopped);
+    check_int(r.tally.due + r.never_due, ==, 1000);
+    rep_run_result_done(&r);
+    read_run(true);
+    check_str(note_of(NOTE_ENDED_BY, text, sizeof text),
+              "an operation waited longer than --abort-late 100 ms");
+    peer_stop(p);
+}
+
+/* Answers the first request of a run after 300 ms, all others at once. */
+static _Atomic bool stalled;
+
+static void stall(int fd, int nth, void *arg)
+{
+    char request[8192];
+    (void)arg;
+    (void)nth;
+    while (peer_read_request(fd, request, sizeof request) > 0) {
+        if (!atomic_exchange(&stalled, true))
+            usleep(300000);
+        if (!peer_say(fd, ANSWER))
+            return;
+    }
+}
+
+static void a_backlog_is_sent_no_faster_than_allowed(void **state)
+{
+    struct peer *p = peer_start(stall, NULL);
+    struct rep_run_result r;
+    char target[64], text[160];
+    int paced = 0;
+    (void)state;
+    write_trace(&(struct spec){.count = 60, .gap_ns = 10 * CLK_MS});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.http_connections = 1;
+    c.policy.catch_up = 2;
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.ok, ==, 60);
+    rep_run_result_done(&r);
+    read_run(true);
+    for (int i = 1; i < 60; i++) {
+        const struct outcome *o = &outcomes[i];
+        /* Ready no sooner than half a gap after the one before was sent. */
+        check_int(o->ready_ns, >=, o->due_ns);
+        check_int(o->sent_ns, >=, o->ready_ns);
+        int64_t gap = o->ready_ns - outcomes[i - 1].ready_ns;
+        check_int(gap, >=, 5 * CLK_MS);
+        paced += o->ready_ns > o->due_ns;
+    }
+    check_int(paced, >=, 20); /* at full speed the backlog is gone after some ms */
+    check_str(note_of(NOTE_SCHEDULE_POLICY, text, sizeof text), "queue, catch-up 2");
     peer_stop(p);
 }
 
@@ -588,6 +686,9 @@ int main(void)
         cmocka_unit_test(a_target_that_is_not_there_leaves_no_run),
         cmocka_unit_test(back_pressure_is_told_from_our_own_lateness),
         cmocka_unit_test(operations_that_wait_too_long_are_dropped_on_demand),
+        cmocka_unit_test(a_cap_refuses_what_is_beyond_it),
+        cmocka_unit_test(a_run_is_aborted_when_one_waits_too_long),
+        cmocka_unit_test(a_backlog_is_sent_no_faster_than_allowed),
         cmocka_unit_test(a_closed_loop_sends_the_next_when_the_answer_came),
         cmocka_unit_test(a_duration_cuts_the_trace_by_due_time),
         cmocka_unit_test(shards_share_one_schedule_and_leave_nothing_out),

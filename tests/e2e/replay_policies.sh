@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# What becomes of operations that find nothing free: every policy accounts for each of them.
+source "$(dirname "$0")/../cli/lib.sh"
+
+"$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
+    --ports "$tmp/ports" --service fixed:100ms >/dev/null 2>"$tmp/standin.err" &
+pids+=($!)
+for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
+http=$(sed -n 's/^server.http=//p' "$tmp/ports")
+
+# Ten times what one connection can carry.
+expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 100 --count 60 \
+    --duration 1h --protocol rest --quiet
+replay() {
+    "$REPRISE" replay "$tmp/t.trace" --tier server --http "$http" --connections 1 --quiet \
+        --force -o "$tmp/t.run" "$@"
+}
+# In the summary and in the file: each operation has one fate.
+accounted() {
+    same "$(jq -c '.operations | [.due + .never_due,
+        .due - .ok - .failed - .dropped - .refused - .stopped]' "$tmp/out")" '[60,0]' "$1"
+    cp "$tmp/out" "$tmp/summary"
+    "$REPRISE" report "$tmp/t.run" --json >"$tmp/out"
+    same "$(jq -c '.operations | [.due, .ok, .dropped, .refused, .stopped]' "$tmp/out")" \
+        "$(jq -c '.operations | [.due, .ok, .dropped, .refused, .stopped]' "$tmp/summary")" \
+        "$1: the file"
+}
+
+expect 0 replay --json --catch-up 20; accounted catch-up
+expect 0 replay --json --drop-late 200ms
+[ "$(jq .operations.dropped "$tmp/out")" -gt 0 ] || fail "nothing was dropped"
+accounted drop-late
+expect 0 replay --json --cap 2
+[ "$(jq .operations.refused "$tmp/out")" -gt 0 ] || fail "nothing was refused"
+accounted cap
+expect 3 replay --json --abort-late 200ms
+err_has "aborted: an operation waited longer than --abort-late 200 ms"
+same "$(jq -r .aborted "$tmp/out")" "an operation waited longer than --abort-late 200 ms" json
+accounted abort-late
+expect 3 "$REPRISE" report "$tmp/t.run"; out_has "--abort-late"
+
+expect 64 replay --catch-up 0.5; err_has "must be 1 or more"
+expect 64 replay --cap 1 --connections 2 --workers 2; err_has "cap"
+expect 64 replay --cap 2 --closed-loop 2; err_has "--closed-loop"
+finish
