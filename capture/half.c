@@ -45,8 +45,9 @@ void cap_half_field(struct cap_half *h, struct span name, struct span value)
 struct span cap_half_find(const struct cap_half *h, const char *name)
 {
     const struct cap_text *t = (const void *)h->fields.p;
+    struct span wanted = span_str(name);
     for (size_t i = 0; i < h->fields.n / sizeof *t; i += 2)
-        if (span_eq_str(cap_half_span(h, t[i]), name))
+        if (span_eq(cap_half_span(h, t[i]), wanted))
             return cap_half_span(h, t[i + 1]);
     return (struct span){0};
 }

@@ -9,26 +9,6 @@
 
 #define VARINT_MAX_BYTES 10
 
-struct span span_of(const void *p, size_t n)
-{
-    return (struct span){p, n};
-}
-
-struct span span_str(const char *text)
-{
-    return text ? span_of(text, strlen(text)) : (struct span){0};
-}
-
-bool span_eq(struct span a, struct span b)
-{
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-bool span_eq_str(struct span a, const char *text)
-{
-    return span_eq(a, span_str(text));
-}
-
 static uint8_t ascii_lower(uint8_t c)
 {
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct span {
     const uint8_t *p;
@@ -24,10 +25,28 @@ struct span {
 #define SPAN_ARG(s)      (int)(s).n, (const char *)(s).p /* for printf's "%.*s" */
 #define SPAN_LIT(string) ((struct span){(const uint8_t *)(string), sizeof(string) - 1})
 
-struct span span_of(const void *p, size_t n);
-struct span span_str(const char *text); /* NULL gives the empty span */
-bool span_eq(struct span a, struct span b);
-bool span_eq_str(struct span a, const char *text);
+/* The first four are inline so that the length of a literal is known when compiling. */
+static inline struct span span_of(const void *p, size_t n)
+{
+    return (struct span){(const uint8_t *)p, n};
+}
+
+/* NULL gives the empty span. */
+static inline struct span span_str(const char *text)
+{
+    return text ? span_of(text, strlen(text)) : (struct span){0};
+}
+
+static inline bool span_eq(struct span a, struct span b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool span_eq_str(struct span a, const char *text)
+{
+    return span_eq(a, span_str(text));
+}
+
 bool span_eq_nocase(struct span a, const char *text); /* ASCII */
 bool span_starts(struct span s, const char *prefix);
 bool span_ends(struct span s, const char *suffix);
