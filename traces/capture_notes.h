@@ -26,7 +26,9 @@
  * since the epoch; each note holds as many as fit, in order of its number. */
 #define NOTE_COVERAGE_SERIES "coverage.series."
 #define NOTE_CAPTURE_VERSION "capture.version." /* + model: its internal versions */
-#define NOTE_CAPTURE_STOPPED "capture.stopped"  /* why it ended early */
+/* Kafka: whose clock gave the records their times, and its step. */
+#define NOTE_CAPTURE_CLOCK   "capture.clock"
+#define NOTE_CAPTURE_STOPPED "capture.stopped" /* why it ended early */
 
 /* A trace below this share says so wherever it is used. */
 #define COVERAGE_GOOD 0.999
