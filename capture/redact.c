@@ -5,147 +5,36 @@
  */
 #include "capture/redact.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-#include "capture/mask.h"
-
-#define KEY_FILE_MAX 4096u
+#include "traces/base/keyed_hash.h"
+#include "traces/payload/pay_mask.h"
+#include "traces/tool/trc_secret.h"
 
 enum bodies { BODIES_KEEP, BODIES_HASH, BODIES_SHAPE, BODIES_MASK };
 
 struct cap_redact {
     struct cap_redact_options o;
     enum bodies bodies;
-    struct cap_mask masks[CAP_MASKS_MAX];
+    struct pay_mask masks[PAY_MASKS_MAX];
     size_t mask_count;
-    uint8_t key[CAP_KEY_BYTES];
+    uint8_t key[KEYED_HASH_BYTES];
     struct op_header kept[CAP_HEADERS_MAX];
     struct buf scratch;
     struct cap_redact_counts counts;
 };
 
-/* --- keyed hashes ----------------------------------------------------------------- */
-
-static uint64_t load64(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < 8; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
-
-static uint64_t rotate(uint64_t v, int by)
-{
-    return v << by | v >> (64 - by);
-}
-
-static void sip_rounds(uint64_t v[4], int n)
-{
-    while (n-- > 0) {
-        v[0] += v[1];
-        v[1] = rotate(v[1], 13) ^ v[0];
-        v[0] = rotate(v[0], 32);
-        v[2] += v[3];
-        v[3] = rotate(v[3], 16) ^ v[2];
-        v[0] += v[3];
-        v[3] = rotate(v[3], 21) ^ v[0];
-        v[2] += v[1];
-        v[1] = rotate(v[1], 17) ^ v[2];
-        v[2] = rotate(v[2], 32);
-    }
-}
-
-void cap_keyed_hash(const uint8_t key[CAP_KEY_BYTES], struct span s, uint64_t out[2])
-{
-    uint64_t k0 = load64(key), k1 = load64(key + 8);
-    uint64_t v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d,
-                     k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573};
-    uint64_t last = (uint64_t)s.n << 56;
-    size_t at = 0;
-    v[1] ^= 0xee;
-    for (; s.n - at >= 8; at += 8) {
-        uint64_t word = load64(s.p + at);
-        v[3] ^= word;
-        sip_rounds(v, 2);
-        v[0] ^= word;
-    }
-    for (int i = 0; at < s.n; at++, i++)
-        last |= (uint64_t)s.p[at] << (8 * i);
-    v[3] ^= last;
-    sip_rounds(v, 2);
-    v[0] ^= last;
-    v[2] ^= 0xee;
-    sip_rounds(v, 4);
-    out[0] = v[0] ^ v[1] ^ v[2] ^ v[3];
-    v[1] ^= 0xdd;
-    sip_rounds(v, 4);
-    out[1] = v[0] ^ v[1] ^ v[2] ^ v[3];
-}
-
-static int parse_key(struct span text, uint8_t key[CAP_KEY_BYTES])
-{
-    static const char digits[] = "0123456789abcdef";
-    text = span_trim(text);
-    if (text.n != 2 * (size_t)CAP_KEY_BYTES)
-        return -1;
-    memset(key, 0, CAP_KEY_BYTES);
-    for (size_t i = 0; i < text.n; i++) {
-        uint8_t c = text.p[i];
-        const char *d = memchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c, 16);
-        if (!d)
-            return -1;
-        key[i / 2] = (uint8_t)(key[i / 2] << 4 | (d - digits));
-    }
-    return 0;
-}
-
-static int take_key(struct cap_redact *r, struct err *e)
-{
-    const char *file = r->o.key_file, *given = getenv(CAP_KEY_ENV);
-    struct buf text = {0};
-    int rc = 0;
-    if (file) {
-        rc = buf_read_file(&text, file, KEY_FILE_MAX, e);
-        if (rc == 0 && parse_key(buf_view(&text), r->key) < 0)
-            rc = err_set(e, ERR_FORMAT, "key file '%s' is not 32 hex digits", file);
-        buf_done(&text);
-    } else if (given && *given) {
-        if (parse_key(span_str(given), r->key) < 0)
-            rc = err_set(e, ERR_USAGE, CAP_KEY_ENV " is not 32 hex digits");
-    } else if (getrandom(r->key, sizeof r->key, 0) != sizeof r->key) {
-        rc = err_sys(e, errno, "cannot draw a key");
-    }
-    return rc;
-}
-
 /* --- the policy ------------------------------------------------------------------- */
-
-bool cap_redact_never(struct span name)
-{
-    static const char *const parts[] = {
-        "auth",      "cookie",     "token",   "secret",     "password",  "api-key",
-        "apikey",    "api_key",    "session", "credential", "signature", "jwt",
-        "x-amz-sec", "x-goog-iam", "csrf",    "xsrf"};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        size_t n = strlen(parts[i]);
-        for (size_t at = 0; name.n >= n && at <= name.n - n; at++)
-            if (span_eq_nocase(span_sub(name, at, at + n), parts[i]))
-                return !span_eq_nocase(name, "authority");
-    }
-    return false;
-}
 
 static int parse_masks(struct cap_redact *r, struct span list, struct err *e)
 {
     for (;;) {
         size_t comma = span_find(list, ',', 0);
-        if (r->mask_count == CAP_MASKS_MAX)
+        if (r->mask_count == PAY_MASKS_MAX)
             return err_set(e, ERR_USAGE, "--bodies mask: more than %u paths",
-                           CAP_MASKS_MAX);
-        int rc = cap_mask_parse(span_trim(span_sub(list, 0, comma)),
+                           PAY_MASKS_MAX);
+        int rc = pay_mask_parse(span_trim(span_sub(list, 0, comma)),
                                 &r->masks[r->mask_count++], e);
         if (rc < 0)
             return err_note(e, "--bodies mask");
@@ -159,7 +48,7 @@ static int parse_policy(struct cap_redact *r, struct err *e)
 {
     struct span mode = span_str(r->o.bodies);
     for (size_t i = 0; i < r->o.header_count; i++)
-        if (cap_redact_never(span_str(r->o.headers[i])))
+        if (trc_secret_header(span_str(r->o.headers[i])))
             return err_set(e, ERR_USAGE,
                            "--keep-header '%s': headers that may hold credentials are "
                            "never kept",
@@ -190,7 +79,7 @@ int cap_redact_new(struct cap_redact **out, const struct cap_redact_options *opt
     r->o = *options;
     int rc = parse_policy(r, e);
     if (rc == 0)
-        rc = take_key(r, e);
+        rc = keyed_hash_key(r->o.key_file, CAP_KEY_ENV, r->key, e);
     if (rc < 0) {
         cap_redact_free(r);
         *out = NULL;
@@ -213,10 +102,10 @@ void cap_redact_free(struct cap_redact *r)
 static void hash_body(struct cap_redact *r, struct op_body *body)
 {
     if (body->state == OP_BODY_KEPT) {
-        cap_keyed_hash(r->key, body->data, body->hash);
+        keyed_hash(r->key, body->data, body->hash);
     } else if (body->hash[0] != 0 || body->hash[1] != 0) {
         uint64_t known[2] = {body->hash[0], body->hash[1]};
-        cap_keyed_hash(r->key, span_of(known, sizeof known), body->hash);
+        keyed_hash(r->key, span_of(known, sizeof known), body->hash);
     }
     body->state = OP_BODY_ELIDED;
     body->data = (struct span){0};
@@ -235,10 +124,10 @@ static int rewrite(struct cap_redact *r, const struct op_stream *s, bool answer,
 {
     enum op_protocol form = form_of(s, body);
     if (r->bodies == BODIES_SHAPE)
-        return cap_mask_shape(form, answer, body, a, &r->scratch, e);
+        return pay_mask_shape(form, answer, body, a, &r->scratch, e);
     if (form == OP_REST)
-        return cap_mask_json(r->masks, r->mask_count, body, a, &r->scratch, e);
-    return cap_mask_proto(r->masks, r->mask_count, answer, body, a, &r->scratch, e);
+        return pay_mask_json(r->masks, r->mask_count, body, a, &r->scratch, e);
+    return pay_mask_proto(r->masks, r->mask_count, answer, body, a, &r->scratch, e);
 }
 
 static int redact_body(struct cap_redact *r, const struct op_stream *s, bool answer,
@@ -316,7 +205,7 @@ static bool asked(const struct cap_redact *r, struct span name)
 {
     for (size_t i = 0; i < r->o.header_count; i++)
         if (span_eq_nocase(name, r->o.headers[i]))
-            return !cap_redact_never(name);
+            return !trc_secret_header(name);
     return false;
 }
 
@@ -378,15 +267,9 @@ void cap_redact_describe(const struct cap_redact *r, struct buf *out)
 
 void cap_redact_key_text(const struct cap_redact *r, char out[17])
 {
-    static const char digits[] = "0123456789abcdef";
-    uint64_t h[2];
     out[0] = 0;
-    if (r->bodies == BODIES_KEEP)
-        return;
-    cap_keyed_hash(r->key, SPAN_LIT("the name of a key"), h);
-    for (int i = 0; i < 16; i++)
-        out[i] = digits[h[0] >> (60 - 4 * i) & 15];
-    out[16] = 0;
+    if (r->bodies != BODIES_KEEP)
+        keyed_hash_key_text(r->key, out);
 }
 
 const struct cap_redact_counts *cap_redact_counts(const struct cap_redact *r)

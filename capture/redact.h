@@ -30,7 +30,6 @@
 #include "capture/record.h"
 #include "traces/base/buf.h"
 
-#define CAP_KEY_BYTES     16u
 #define CAP_KEY_ENV       "REPRISE_CAPTURE_KEY"
 #define CAP_HEADERS_MAX   64u    /* kept of one request … */
 #define CAP_HEADERS_BYTES 16384u /* … and bytes of them: what is beyond is denied */
@@ -50,9 +49,6 @@ struct cap_redact;
 int cap_redact_new(struct cap_redact **out, const struct cap_redact_options *options,
                    struct err *e) MUST_USE;
 void cap_redact_free(struct cap_redact *r); /* NULL is fine */
-
-/* Whether a header of that name (lower case) never reaches a file. */
-bool cap_redact_never(struct span name);
 
 /* Makes of *rec what may be written: headers, path, bodies, flags. New bytes come from
  * a; *rec borrows from the exchange and from a. */
@@ -76,8 +72,5 @@ struct cap_redact_counts {
     uint64_t bodies_refused; /* hashed since the mode could not deal with them */
 };
 const struct cap_redact_counts *cap_redact_counts(const struct cap_redact *r);
-
-/* SipHash-2-4-128, low half first. */
-void cap_keyed_hash(const uint8_t key[CAP_KEY_BYTES], struct span s, uint64_t out[2]);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * mask.h - V2 inference messages with chosen values taken out, their shape left.
+ * pay_mask.h - V2 inference messages with chosen values taken out, their shape left.
  *
  * A path is a list of words between dots: "inputs.*.data". In JSON a word is a member's
  * key, an element's number, the text of an element's own member "name", or * for any;
@@ -10,33 +10,33 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef CAPTURE_MASK_H
-#define CAPTURE_MASK_H
+#ifndef TRACES_PAYLOAD_PAY_MASK_H
+#define TRACES_PAYLOAD_PAY_MASK_H
 
 #include "traces/base/arena.h"
 #include "traces/base/buf.h"
 #include "traces/op.h"
 
-#define CAP_MASKS_MAX      32u /* of one policy: a bit each */
-#define CAP_MASK_WORDS_MAX 8u
+#define PAY_MASKS_MAX      32u /* of one policy: a bit each */
+#define PAY_MASK_WORDS_MAX 8u
 
-struct cap_mask {
-    struct span words[CAP_MASK_WORDS_MAX];
+struct pay_mask {
+    struct span words[PAY_MASK_WORDS_MAX];
     uint32_t count;
 };
 /* ERR_USAGE when it is no path. Borrows text. */
-int cap_mask_parse(struct span text, struct cap_mask *m, struct err *e) MUST_USE;
+int pay_mask_parse(struct span text, struct pay_mask *m, struct err *e) MUST_USE;
 
 /* Append the message with its masks applied. ERR_FORMAT when it cannot be decoded,
- * ERR_LIMIT, ERR_NOMEM; out then holds a part. At most CAP_MASKS_MAX masks. */
-int cap_mask_json(const struct cap_mask *masks, size_t n, struct span json,
+ * ERR_LIMIT, ERR_NOMEM; out then holds a part. At most PAY_MASKS_MAX masks. */
+int pay_mask_json(const struct pay_mask *masks, size_t n, struct span json,
                   struct arena *a, struct buf *out, struct err *e) MUST_USE;
-int cap_mask_proto(const struct cap_mask *masks, size_t n, bool answer,
+int pay_mask_proto(const struct pay_mask *masks, size_t n, bool answer,
                    struct span message, struct arena *a, struct buf *out,
                    struct err *e) MUST_USE;
 
 /* Appends only names, datatypes and shapes of the message, with zeros for elements. */
-int cap_mask_shape(enum op_protocol protocol, bool answer, struct span message,
+int pay_mask_shape(enum op_protocol protocol, bool answer, struct span message,
                    struct arena *a, struct buf *out, struct err *e) MUST_USE;
 
 #endif

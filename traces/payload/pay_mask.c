@@ -1,9 +1,9 @@
 /*
- * mask.c - see mask.h.
+ * pay_mask.c - see pay_mask.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "capture/mask.h"
+#include "traces/payload/pay_mask.h"
 
 #include <string.h>
 
@@ -11,18 +11,18 @@
 #include "traces/payload/v2_json.h"
 #include "traces/payload/v2_proto.h"
 
-int cap_mask_parse(struct span text, struct cap_mask *m, struct err *e)
+int pay_mask_parse(struct span text, struct pay_mask *m, struct err *e)
 {
-    *m = (struct cap_mask){0};
+    *m = (struct pay_mask){0};
     struct span left = text;
     for (;;) {
         size_t dot = span_find(left, '.', 0);
         if (dot == 0)
             return err_set(e, ERR_USAGE, "'%.*s' is not a path of words between dots",
                            SPAN_ARG(text));
-        if (m->count == CAP_MASK_WORDS_MAX)
+        if (m->count == PAY_MASK_WORDS_MAX)
             return err_set(e, ERR_USAGE, "'%.*s': more than %u words", SPAN_ARG(text),
-                           CAP_MASK_WORDS_MAX);
+                           PAY_MASK_WORDS_MAX);
         m->words[m->count++] = span_sub(left, 0, dot);
         if (dot == left.n)
             return 0;
@@ -38,7 +38,7 @@ static bool any_word(struct span word)
 /* --- JSON ------------------------------------------------------------------------- */
 
 struct json_mask {
-    const struct cap_mask *masks;
+    const struct pay_mask *masks;
     struct json_scan scan;
     struct span text;
     size_t copied; /* bytes of text that out has, changed or not */
@@ -125,7 +125,7 @@ static void walk(struct json_mask *m, uint32_t active, uint32_t depth);
 /* The value that comes, below the masks of `active` whose word at depth matched. */
 static void below(struct json_mask *m, uint32_t matched, uint32_t depth)
 {
-    for (uint32_t i = 0; i < CAP_MASKS_MAX; i++) {
+    for (uint32_t i = 0; i < PAY_MASKS_MAX; i++) {
         if (!(matched & (1u << i)) || m->masks[i].count != depth + 1)
             continue;
         if (json_scan_peek(&m->scan) == JSON_KIND_BAD)
@@ -146,7 +146,7 @@ static uint32_t matching_key(const struct json_mask *m, uint32_t active, uint32_
                              struct span key)
 {
     uint32_t matched = 0;
-    for (uint32_t i = 0; i < CAP_MASKS_MAX; i++)
+    for (uint32_t i = 0; i < PAY_MASKS_MAX; i++)
         if ((active & (1u << i)) && (any_word(m->masks[i].words[depth]) ||
                                      span_eq(m->masks[i].words[depth], key)))
             matched |= 1u << i;
@@ -159,7 +159,7 @@ static uint32_t matching_element(const struct json_mask *m, uint32_t active,
     uint32_t matched = 0;
     struct span name = {0};
     bool looked = false;
-    for (uint32_t i = 0; i < CAP_MASKS_MAX; i++) {
+    for (uint32_t i = 0; i < PAY_MASKS_MAX; i++) {
         if (!(active & (1u << i)))
             continue;
         struct span word = m->masks[i].words[depth];
@@ -196,12 +196,12 @@ static void walk(struct json_mask *m, uint32_t active, uint32_t depth)
     }
 }
 
-int cap_mask_json(const struct cap_mask *masks, size_t n, struct span json,
+int pay_mask_json(const struct pay_mask *masks, size_t n, struct span json,
                   struct arena *a, struct buf *out, struct err *e)
 {
     struct json_mask m = {.masks = masks, .text = json, .out = out};
     json_scan_init(&m.scan, json, a, e);
-    walk(&m, n >= CAP_MASKS_MAX ? UINT32_MAX : (1u << n) - 1, 0);
+    walk(&m, n >= PAY_MASKS_MAX ? UINT32_MAX : (1u << n) - 1, 0);
     int rc = json_scan_end(&m.scan);
     if (rc < 0)
         return rc;
@@ -213,7 +213,7 @@ int cap_mask_json(const struct cap_mask *masks, size_t n, struct span json,
 
 /* What is taken out of a decoded message; masks NULL: all that shape does not keep. */
 struct taking {
-    const struct cap_mask *masks;
+    const struct pay_mask *masks;
     size_t n;
     struct arena *a;
     bool failed; /* out of memory */
@@ -224,7 +224,7 @@ static bool taken(const struct taking *t, const struct span *place, uint32_t wor
                   uint64_t element)
 {
     for (size_t i = 0; i < t->n; i++) {
-        const struct cap_mask *m = &t->masks[i];
+        const struct pay_mask *m = &t->masks[i];
         bool hit = m->count <= words;
         for (uint32_t w = 0; hit && w < m->count; w++) {
             uint64_t number;
@@ -260,7 +260,7 @@ static const struct pay_param *take_params(struct taking *t,
         return NULL;
     }
     for (uint32_t i = 0; i < count; i++) {
-        struct span full[CAP_MASK_WORDS_MAX];
+        struct span full[PAY_MASK_WORDS_MAX];
         copy[i] = params[i];
         for (uint32_t w = 0; w < words; w++)
             full[w] = place[w];
@@ -324,7 +324,7 @@ static int take(struct taking *t, struct pay_message *m, bool answer, struct err
     return 0;
 }
 
-int cap_mask_proto(const struct cap_mask *masks, size_t n, bool answer,
+int pay_mask_proto(const struct pay_mask *masks, size_t n, bool answer,
                    struct span message, struct arena *a, struct buf *out, struct err *e)
 {
     struct pay_message m;
@@ -342,11 +342,11 @@ int cap_mask_proto(const struct cap_mask *masks, size_t n, bool answer,
     return buf_check(out, e);
 }
 
-int cap_mask_shape(enum op_protocol protocol, bool answer, struct span message,
+int pay_mask_shape(enum op_protocol protocol, bool answer, struct span message,
                    struct arena *a, struct buf *out, struct err *e)
 {
     if (protocol != OP_REST)
-        return cap_mask_proto(NULL, 0, answer, message, a, out, e);
+        return pay_mask_proto(NULL, 0, answer, message, a, out, e);
     struct pay_message m;
     struct taking t = {.a = a};
     size_t start = out->n;
