@@ -76,7 +76,8 @@ static const struct opt options[] = {
      .at = offsetof(struct config, warmup_ns),
      .arg = "DURATION",
      .def = "0",
-     .help = "leave out operations due before DURATION, in all runs alike"},
+     .help = "leave out operations due before DURATION, in all runs alike; warm-up and "
+             "cool-down that replay noted are left out anyway"},
     {.name = "inconclusive",
      .type = OPT_CHOICE,
      .at = offsetof(struct config, inconclusive),

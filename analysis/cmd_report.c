@@ -35,7 +35,9 @@ static const struct opt options[] = {
      .at = offsetof(struct config, warmup_ns),
      .arg = "DURATION",
      .def = "0",
-     .help = "leave out operations that were due before DURATION; how many is told"},
+     .help = "leave out operations that were due before DURATION; how many is told. "
+             "Warm-up and "
+             "cool-down that replay noted are left out anyway"},
     {.name = NULL},
 };
 

@@ -130,6 +130,7 @@ static void put_run(struct jsonw *w, const struct ana_comparison *c, size_t i)
         jsonw_null(w);
     jsonw_key_u64(w, "records", run->all.counts.due);
     jsonw_key_u64(w, "cut", run->cut);
+    jsonw_key_u64(w, "cooldown_cut", run->cut_late);
     jsonw_key_bool(w, "used", used);
     jsonw_key_str(w, "trace_hash", ana_run_note(run, NOTE_TRACE_HASH));
     jsonw_key(w, "operations");

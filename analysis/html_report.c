@@ -104,6 +104,8 @@ static void put_operations(const struct ana_run *run, struct buf *out)
     put_count(out, "stopped", c->stopped);
     if (run->cut > 0)
         put_count(out, "left out as warm-up", run->cut);
+    if (run->cut_late > 0)
+        put_count(out, "left out as cool-down", run->cut_late);
     if (!isnan(ana_rate_offered(run)))
         ana_html_fact(out, "offered", units_rate_text(ana_rate_offered(run), text));
     if (!isnan(ana_rate_achieved(run)))

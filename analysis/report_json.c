@@ -127,6 +127,7 @@ static void put_what_ran(struct jsonw *w, const struct ana_run *run)
     jsonw_key_str(w, "speed", ana_run_note(run, NOTE_SCHEDULE_SPEED));
     jsonw_key_str(w, "start", ana_run_note(run, NOTE_START));
     jsonw_key_u64(w, "warmup_cut", run->cut);
+    jsonw_key_u64(w, "cooldown_cut", run->cut_late);
     jsonw_end(w);
 }
 

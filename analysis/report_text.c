@@ -76,6 +76,13 @@ static void put_what_ran(const struct ana_run *run, struct buf *out)
                 units_duration_text(
                     run->first_due_ns == OP_TIME_NONE ? 0 : run->first_due_ns, cut));
     }
+    if (run->cut_late > 0) {
+        label(out, "cool-down");
+        buf_fmt(out, "%" PRIu64 " operations due after %s are left out\n",
+                run->cut_late,
+                units_duration_text(
+                    run->last_due_ns == OP_TIME_NONE ? 0 : run->last_due_ns, cut));
+    }
 }
 
 static void put_health(const struct ana_run *run, bool colour, struct buf *out)

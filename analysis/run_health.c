@@ -165,7 +165,8 @@ static int judge_completeness(struct ana_run *run)
 
     if (c->due == 0)
         return add_cause(run, ANA_UNFIT, "empty", "no operation was due%s",
-                         run->cut ? " after the warm-up" : "");
+                         run->cut + run->cut_late > 0 ? " between warm-up and cool-down"
+                                                      : "");
     if (c->stopped > 0)
         rc = add_cause(run, ANA_UNFIT, "interrupted",
                        "%" PRIu64 " of %" PRIu64 " operations were stopped before they "
@@ -176,10 +177,10 @@ static int judge_completeness(struct ana_run *run)
         rc = add_cause(run, ANA_UNFIT, "interrupted", "the run was interrupted%s%s",
                        by ? ": " : "", by ? by : "");
     if (rc == 0 && ana_run_note_u64(run, NOTE_DUE, &noted) &&
-        noted != c->due + run->cut)
+        noted != c->due + run->cut + run->cut_late)
         rc = add_cause(run, ANA_UNFIT, "missing",
                        "%" PRIu64 " operations were due, the file holds %" PRIu64,
-                       noted, c->due + run->cut);
+                       noted, c->due + run->cut + run->cut_late);
     return rc;
 }
 

@@ -239,8 +239,12 @@ static int take_outcome(struct ana_scan *s, const struct outcome *o, struct ana_
     int64_t ignored = OP_TIME_NONE;
     int rc;
 
-    if (o->due_ns != OP_TIME_NONE && o->due_ns < s->config->warmup_ns) {
+    if (o->due_ns != OP_TIME_NONE && o->due_ns < s->warmup_ns) {
         s->run->cut++;
+        return 0;
+    }
+    if (o->due_ns != OP_TIME_NONE && o->due_ns >= s->cooldown_from_ns) {
+        s->run->cut_late++;
         return 0;
     }
     if (!moments_in_range(o)) { /* counted, but it has no latency */
@@ -356,6 +360,22 @@ static void take_info(struct ana_run *run, const struct trc_reader *r,
 
 /* --- the file --------------------------------------------------------------------- */
 
+/* The notes of the phases stand before the first outcome. */
+static void find_phases(struct ana_scan *s, const struct trc_reader *r)
+{
+    const char *warmup = trc_reader_note(r, NOTE_WARMUP);
+    const char *cooldown = trc_reader_note(r, NOTE_COOLDOWN);
+    uint64_t ns;
+
+    s->warmup_ns = s->config->warmup_ns;
+    s->cooldown_from_ns = INT64_MAX;
+    if (warmup && span_u64(span_str(warmup), &ns) && ns < INT64_MAX &&
+        (int64_t)ns > s->warmup_ns)
+        s->warmup_ns = (int64_t)ns;
+    if (cooldown && span_u64(span_str(cooldown), &ns) && ns < INT64_MAX)
+        s->cooldown_from_ns = (int64_t)ns;
+}
+
 /* Damage costs what it hit and is remembered; only what no report can survive ends it.
  */
 static int read_blocks(struct ana_scan *s, struct trc_reader *r, struct err *e)
@@ -367,6 +387,7 @@ static int read_blocks(struct ana_scan *s, struct trc_reader *r, struct err *e)
         if (rc == 0)
             return 0;
         if (rc > 0) {
+            find_phases(s, r);
             rc = take_block(s, b, e);
             trc_block_free(b);
             if (rc < 0)

@@ -115,7 +115,8 @@ struct ana_run {
     int64_t start_wall_ns; /* of due = 0; 0: not known */
 
     /* what was measured, after the warm-up cut */
-    uint64_t cut;          /* operations due before the cut */
+    uint64_t cut;          /* operations left out: due in the warm-up */
+    uint64_t cut_late;     /* … in the cool-down */
     uint64_t clock_faults; /* outcomes whose moments run backwards */
     int64_t first_due_ns, last_due_ns, last_sent_ns, first_sent_ns, last_done_ns;
     const uint32_t *p; /* the quantiles of every ana_latency, ascending */
@@ -148,7 +149,8 @@ extern const uint32_t ana_standard_p[];
 #define ANA_STANDARD_COUNT 5
 
 struct ana_scan_config {
-    int64_t warmup_ns; /* operations due before it are left out */
+    int64_t warmup_ns; /* operations due before it are left out, and before the end of
+                          the warm-up that the run notes; the longer one counts */
     const uint32_t *p; /* further quantiles, any order */
     size_t p_count;
 };

@@ -34,6 +34,7 @@ struct ana_leaf {
 struct ana_scan {
     struct ana_run *run;
     const struct ana_scan_config *config;
+    int64_t warmup_ns, cooldown_from_ns; /* of the present file */
     struct ana_leaf *leaves;
     size_t leaf_count, leaf_cap;
     uint32_t *table; /* open addressing: index of a leaf + 1; 0 is free */

@@ -24,7 +24,8 @@ struct config {
     const char *out, *http, *grpc, *speed, *debug, *start_at, *shard;
     int tier, protocol, ids;
     uint64_t connections, grpc_connections, streams, workers, users, seed, version;
-    int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns, abort_late_ns;
+    int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns, abort_late_ns,
+        warmup_ns, cooldown_ns;
     uint64_t cap;
     double catch_up;
     uint64_t answer_max;
@@ -94,6 +95,20 @@ static const struct opt options[] = {
      .at = FIELD(duration_ns),
      .arg = "D",
      .help = "stop after this time: what is due later is not sent"},
+    {.name = "warmup",
+     .type = OPT_DURATION,
+     .at = FIELD(warmup_ns),
+     .arg = "D",
+     .help =
+         "note that what is due before D only warms up: it is sent and recorded like "
+         "all else, and report and compare leave it out, saying how many"},
+    {.name = "cooldown",
+     .type = OPT_DURATION,
+     .at = FIELD(cooldown_ns),
+     .arg = "D",
+     .help =
+         "the same for what is due within D of the last due time, or of the end that "
+         "--duration sets"},
     {.name = "start-at",
      .type = OPT_STR,
      .at = FIELD(start_at),
@@ -412,7 +427,7 @@ static int check(const struct config *c, struct err *e)
     if (rc == 0 && c->deadline_ns <= 0)
         rc = err_set(e, ERR_USAGE, "--deadline must be more than 0");
     if (rc == 0 && (c->connect_ns <= 0 || c->duration_ns < 0 || c->drop_late_ns < 0 ||
-                    c->abort_late_ns < 0))
+                    c->warmup_ns < 0 || c->cooldown_ns < 0 || c->abort_late_ns < 0))
         rc = err_set(e, ERR_USAGE, "a duration must not be negative");
     if (rc == 0 && c->users > 0 && opt_given(&doc, "speed"))
         rc = err_set(e, ERR_USAGE, "--speed has no meaning with --closed-loop");
@@ -450,12 +465,13 @@ static void describe_options(const struct config *c, struct buf *out)
             c->connections, c->grpc_connections, c->streams, c->users);
     buf_fmt(out,
             " deadline=%" PRId64 "ns duration=%" PRId64 "ns drop-late=%" PRId64
-            "ns abort-late=%" PRId64 "ns cap=%" PRIu64
-            " catch-up=%g model-version=%" PRIu64 " request-ids=%s seed=%" PRIu64
-            " check-answers=%s spin=%s pin=%s",
+            "ns abort-late=%" PRId64 "ns cap=%" PRIu64 " catch-up=%g warmup=%" PRId64
+            "ns cooldown=%" PRId64 "ns model-version=%" PRIu64
+            " request-ids=%s seed=%" PRIu64 " check-answers=%s spin=%s pin=%s",
             c->deadline_ns, c->duration_ns, c->drop_late_ns, c->abort_late_ns, c->cap,
-            c->catch_up, c->version, id_choices[c->ids], c->seed,
-            c->check ? "yes" : "no", c->spin ? "yes" : "no", c->pin ? "yes" : "no");
+            c->catch_up, c->warmup_ns, c->cooldown_ns, c->version, id_choices[c->ids],
+            c->seed, c->check ? "yes" : "no", c->spin ? "yes" : "no",
+            c->pin ? "yes" : "no");
 }
 
 /* --- results ---------------------------------------------------------------------- */
@@ -656,6 +672,8 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
         .deadline_ns = c->deadline_ns,
         .connect_limit_ns = c->connect_ns,
         .duration_ns = c->duration_ns,
+        .warmup_ns = c->warmup_ns,
+        .cooldown_ns = c->cooldown_ns,
         .shard = shard,
         .start_at = start_at,
         .policy = {.drop_late_ns = c->drop_late_ns,

@@ -52,6 +52,7 @@ struct run {
     uint32_t worker_count;
     struct rep_control control;
     int64_t start_ns;
+    int64_t cooldown_from_ns; /* of run time; meaningful if there is a cool-down */
     struct rep_progress progress;
     struct rep_machine machine;
     struct rep_cpu_times cpu_before;
@@ -259,6 +260,10 @@ static void note_start(struct run *x)
     if (c->users > 0)
         note_i64(x, NOTE_SCHEDULE_USERS, c->users);
     note_policy(x);
+    if (c->warmup_ns > 0)
+        note_i64(x, NOTE_WARMUP, c->warmup_ns);
+    if (c->cooldown_ns > 0)
+        note_i64(x, NOTE_COOLDOWN, x->cooldown_from_ns);
     if (c->shard.count > 0)
         note_fmt(x, NOTE_SCHEDULE_SHARD, "%" PRIu32 "/%" PRIu32, c->shard.index + 1,
                  c->shard.count);
@@ -681,6 +686,31 @@ static int finish(struct run *x, struct err *e)
     return verdict(x, e);
 }
 
+/* Where the phases lie in run time. The end has to be known at the start: from the
+ * trace's index, or by --duration. */
+static int find_phases(struct run *x, struct err *e)
+{
+    const struct rep_run_config *c = x->config;
+    const struct trc_info *info = rep_plan_info(x->plan);
+    int64_t end = c->duration_ns > 0 ? c->duration_ns : REP_NEVER;
+
+    if (info->complete && c->users == 0) {
+        int64_t last = rep_schedule_due(x->speed, info->last_ns - info->first_ns);
+        end = last < end ? last : end;
+    }
+    if (c->cooldown_ns > 0 && end == REP_NEVER)
+        return err_set(e, ERR_USAGE,
+                       "--cooldown: it is not known when the run ends; --duration "
+                       "says it");
+    if (c->warmup_ns > 0 && c->warmup_ns >= end)
+        return err_set(e, ERR_USAGE, "the warm-up is as long as the run");
+    if (c->cooldown_ns > 0 && c->cooldown_ns >= end - c->warmup_ns)
+        return err_set(e, ERR_USAGE,
+                       "warm-up and cool-down leave nothing of the run to judge");
+    x->cooldown_from_ns = end - c->cooldown_ns;
+    return 0;
+}
+
 /* Until `early` before the moment that was asked for. A start that was missed is an
  * error: other machines have begun without us. */
 static int await_start(struct run *x, int64_t early, struct err *e)
@@ -722,6 +752,8 @@ static int prepare(struct run *x, struct err *e)
         rc = rep_progress_init(&x->progress, c->quiet ? NULL : stderr, e);
     if (rc == 0)
         rc = open_plan(x, e);
+    if (rc == 0)
+        rc = find_phases(x, e);
     if (rc == 0)
         rc = await_plan(x, e);
     if (rc == 0)

@@ -38,7 +38,8 @@ struct rep_run_config {
     uint32_t streams;
     uint32_t users; /* closed loop; 0: open */
     int64_t deadline_ns, connect_limit_ns;
-    int64_t duration_ns; /* 0: the whole trace */
+    int64_t duration_ns;            /* 0: the whole trace */
+    int64_t warmup_ns, cooldown_ns; /* phases at both ends, which analysis leaves out */
     struct rep_shard shard;
     struct clk_wall start_at; /* 0: as soon as all is ready */
     struct rep_policy policy; /* cap: over all workers */

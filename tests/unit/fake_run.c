@@ -64,6 +64,14 @@ static void put_all_notes(struct trc_writer *w, const struct fake_run *f)
         clk_wall_text((struct clk_wall){f->start_wall_ns}, start);
         put_note(w, NOTE_START, start);
     }
+    if (f->warmup_ns > 0) {
+        snprintf(number, sizeof number, "%" PRId64, f->warmup_ns);
+        put_note(w, NOTE_WARMUP, number);
+    }
+    if (f->cooldown_from_ns > 0) {
+        snprintf(number, sizeof number, "%" PRId64, f->cooldown_from_ns);
+        put_note(w, NOTE_COOLDOWN, number);
+    }
     if (f->shards > 0) {
         snprintf(number, sizeof number, "%" PRIu32 "/%" PRIu32, f->shard, f->shards);
         put_note(w, NOTE_SCHEDULE_SHARD, number);

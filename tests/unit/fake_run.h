@@ -24,9 +24,10 @@ struct fake_run {
     int64_t late_ns;     /* generator lateness: exponential with this mean; 0: 2 us */
     const char *arm, *pair, *trace_hash, *health, *health_causes, *version;
     int64_t start_wall_ns;
-    bool abandon;           /* leave the file without its end */
-    uint32_t cells;         /* 0 means the three; else so many models */
-    uint32_t shard, shards; /* part 1 .. shards alone; 0: the whole */
+    bool abandon;                        /* leave the file without its end */
+    uint32_t cells;                      /* 0 means the three; else so many models */
+    int64_t warmup_ns, cooldown_from_ns; /* phases that are noted; 0: none */
+    uint32_t shard, shards;              /* part 1 .. shards alone; 0: the whole */
 };
 
 void fake_run_write(const char *path, const struct fake_run *f);

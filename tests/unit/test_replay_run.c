@@ -582,6 +582,33 @@ static void the_start_is_at_the_instant_that_was_asked_for(void **state)
     peer_stop(p);
 }
 
+static void phases_are_noted_by_due_time(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64], text[32];
+    (void)state;
+    write_trace(&(struct spec){.count = 101, .gap_ns = CLK_MS});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.speed = "2";
+    c.warmup_ns = 20 * CLK_MS;
+    c.cooldown_ns = 10 * CLK_MS;
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.ok, ==, 101); /* all of them are sent */
+    rep_run_result_done(&r);
+    check_str(note_of(NOTE_WARMUP, text, sizeof text), "20000000");
+    check_str(note_of(NOTE_COOLDOWN, text, sizeof text), "40000000");
+    c.duration_ns = 35 * CLK_MS; /* it ends sooner */
+    check_ok(replay(&c, &r), &last_error);
+    rep_run_result_done(&r);
+    check_str(note_of(NOTE_COOLDOWN, text, sizeof text), "25000000");
+    c.cooldown_ns = 15 * CLK_MS;
+    check_int(replay(&c, &r), ==, ERR_USAGE);
+    check_str_has(last_error.text, "leave nothing");
+    rep_run_result_done(&r);
+    peer_stop(p);
+}
+
 static void an_interrupted_run_is_closed_and_tells_what_was_left(void **state)
 {
     struct peer *p = peer_start(swallow, NULL);
@@ -693,6 +720,7 @@ int main(void)
         cmocka_unit_test(a_duration_cuts_the_trace_by_due_time),
         cmocka_unit_test(shards_share_one_schedule_and_leave_nothing_out),
         cmocka_unit_test(the_start_is_at_the_instant_that_was_asked_for),
+        cmocka_unit_test(phases_are_noted_by_due_time),
         cmocka_unit_test(an_interrupted_run_is_closed_and_tells_what_was_left),
         cmocka_unit_test(a_trace_that_breaks_off_is_replayed_up_to_there),
         cmocka_unit_test(an_existing_run_is_not_replaced_unasked),

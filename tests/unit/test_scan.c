@@ -492,6 +492,33 @@ static void names_of_quantiles_are_short(void **state)
     check_str(ana_p_text(1, text), "p0.0000001");
 }
 
+/* Operations are due every millisecond. */
+static void the_phases_that_a_run_notes_are_left_out(void **state)
+{
+    struct ana_run run;
+    struct fake_run f = {.seed = 3,
+                         .operations = 3000,
+                         .warmup_ns = 500 * CLK_MS,
+                         .cooldown_from_ns = 2900 * CLK_MS};
+    (void)state;
+    fake_run_write(path, &f);
+    scan(&run, 0);
+    check_int(run.cut, ==, 500);
+    check_int(run.cut_late, ==, 100);
+    check_int(run.all.counts.due, ==, 2400);
+    check_int(run.first_due_ns, ==, 500 * CLK_MS);
+    check_int(run.last_due_ns, ==, 2899 * CLK_MS);
+    for (size_t i = 0; i < run.cause_count; i++) /* none is missed */
+        check_true(strcmp(run.causes[i].code, "missing") != 0);
+    ana_run_done(&run);
+    scan(&run, 700 * CLK_MS); /* the longer one counts */
+    check_int(run.cut, ==, 700);
+    ana_run_done(&run);
+    scan(&run, 300 * CLK_MS);
+    check_int(run.cut, ==, 500);
+    ana_run_done(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -514,6 +541,7 @@ int main(void)
         cmocka_unit_test(missing_operations_are_missed),
         cmocka_unit_test(a_slipping_schedule_has_a_slope),
         cmocka_unit_test(names_of_quantiles_are_short),
+        cmocka_unit_test(the_phases_that_a_run_notes_are_left_out),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }
