@@ -29,7 +29,8 @@ struct config {
     uint64_t cap;
     double catch_up;
     uint64_t answer_max;
-    struct opt_strv versions, labels;
+    struct opt_strv versions, labels, rules;
+    int64_t window_ns;
     bool force, check, spin, pin, quiet, json;
 };
 
@@ -191,6 +192,24 @@ static const struct opt options[] = {
      .arg = "D",
      .help = "end the run as soon as an operation has waited this long to be sent; the "
              "exit status is then 3"},
+    {.name = "abort-if",
+     .type = OPT_STRV,
+     .at = FIELD(rules),
+     .arg = "RULE",
+     .help =
+         "end the run when the last --abort-window breaks the rule: p99>200ms "
+         "(response "
+         "from due; what failed counts as infinite), errors>5%, lateness>10ms (the "
+         "generator's, p99), achieved<90% (sent, of what was due) or outstanding>1000 "
+         "(due and not ended, all window long). May be given again; the exit status is "
+         "then 3"},
+    {.name = "abort-window",
+     .type = OPT_DURATION,
+     .at = FIELD(window_ns),
+     .arg = "D",
+     .def = "5s",
+     .help = "how far back the rules of --abort-if look, 1s to 10m; they are first "
+             "judged when it has passed"},
     {.name = "catch-up",
      .type = OPT_F64,
      .at = FIELD(catch_up),
@@ -303,7 +322,8 @@ static const struct opt_cmd doc = {
         "believed is stated as the run's health: VALID, DEGRADED or INVALID.\n"
         "\n"
         "Exit status: 0 completed, also with failed operations; 3 a wrong answer "
-        "(--check-answers), or ended early by a rule (--abort-late); 65 the trace "
+        "(--check-answers), or ended early by a rule (--abort-if, --abort-late); 65 "
+        "the trace "
         "cannot be read to its end; 69 the target "
         "cannot "
         "be reached, or nothing could be sent; 74 the run file cannot be written; 130 "
@@ -434,6 +454,10 @@ static int check(const struct config *c, struct err *e)
     if (rc == 0 && opt_given(&doc, "catch-up") &&
         !(c->catch_up >= 1 && c->catch_up <= 1e6))
         rc = err_set(e, ERR_USAGE, "--catch-up must be 1 or more, at most 1000000");
+    if (rc == 0 && (c->window_ns < CLK_SEC || c->window_ns > 600 * CLK_SEC))
+        rc = err_set(e, ERR_USAGE, "--abort-window must lie between 1s and 10m");
+    if (rc == 0 && c->rules.n > REP_RULES_MAX)
+        rc = err_set(e, ERR_USAGE, "more than %d rules", REP_RULES_MAX);
     if (rc == 0 && c->cap > 0)
         rc = check_range("cap", c->cap, c->workers, UINT32_MAX, e);
     if (rc == 0 && c->users > 0 &&
@@ -645,6 +669,9 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
     default_output(trace, out, sizeof out);
     int rc = parse_versions(&c->versions, &listed, e);
     describe_options(c, &text);
+    struct rep_rule rules[REP_RULES_MAX];
+    for (size_t i = 0; i < c->rules.n && rc == 0; i++)
+        rc = rep_rule_parse(c->rules.v[i], &rules[i], e);
     struct rep_shard shard = {0};
     struct clk_wall start_at = {0};
     if (rc == 0 && c->shard)
@@ -674,6 +701,9 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
         .duration_ns = c->duration_ns,
         .warmup_ns = c->warmup_ns,
         .cooldown_ns = c->cooldown_ns,
+        .rules = rules,
+        .rule_count = c->rules.n,
+        .rule_window_ns = c->window_ns,
         .shard = shard,
         .start_at = start_at,
         .policy = {.drop_late_ns = c->drop_late_ns,
@@ -734,5 +764,6 @@ int rep_cmd_replay(int argc, char **argv)
     rep_run_result_done(&result);
     opt_strv_done(&c.versions);
     opt_strv_done(&c.labels);
+    opt_strv_done(&c.rules);
     return status;
 }

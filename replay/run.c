@@ -54,6 +54,7 @@ struct run {
     int64_t start_ns;
     int64_t cooldown_from_ns; /* of run time; meaningful if there is a cool-down */
     struct rep_progress progress;
+    struct rep_rules rules;
     struct rep_machine machine;
     struct rep_cpu_times cpu_before;
     int64_t own_before_ns;
@@ -245,6 +246,20 @@ static void note_policy(struct run *x)
     buf_done(&out);
 }
 
+static void note_rules(struct run *x)
+{
+    const struct rep_run_config *c = x->config;
+    struct buf out = {0};
+
+    for (size_t i = 0; i < c->rule_count; i++)
+        buf_fmt(&out, "%s%s", i ? ", " : "", c->rules[i].text);
+    if (c->rule_count > 0) {
+        note(x, NOTE_RULES, buf_text(&out));
+        note_i64(x, NOTE_RULE_WINDOW, c->rule_window_ns);
+    }
+    buf_done(&out);
+}
+
 static void note_start(struct run *x)
 {
     const struct rep_run_config *c = x->config;
@@ -260,6 +275,7 @@ static void note_start(struct run *x)
     if (c->users > 0)
         note_i64(x, NOTE_SCHEDULE_USERS, c->users);
     note_policy(x);
+    note_rules(x);
     if (c->warmup_ns > 0)
         note_i64(x, NOTE_WARMUP, c->warmup_ns);
     if (c->cooldown_ns > 0)
@@ -476,6 +492,7 @@ static void settle(struct run *x, struct rep_request *r)
     if (rep_tally_add(&x->result->tally, o, r->refusal))
         report_news(x, r);
     rep_progress_add(&x->progress, o);
+    rep_rules_add(&x->rules, clk_mono_now(x->clk).ns - x->start_ns, o);
     if (x->fault.code == ERR_OK && trc_writer_outcome(x->writer, o, &x->fault) < 0)
         stop(x);
     rep_request_release(r);
@@ -527,7 +544,19 @@ static void abort_run(struct run *x, const char *format, ...)
 /* Whether the run is to go on, by the rules it was given. */
 static void look_at_rules(struct run *x)
 {
-    char text[UNITS_TEXT_MAX];
+    char text[UNITS_TEXT_MAX], broken[REP_RULES_TEXT_MAX];
+    struct rep_rule_counts sum = {0};
+    int64_t now = clk_mono_now(x->clk).ns - x->start_ns;
+
+    for (uint32_t i = 0; i < x->worker_count && x->config->rule_count > 0; i++) {
+        struct rep_worker_live live = rep_worker_live(x->workers[i]);
+        sum.due += live.due;
+        sum.sent += live.sent;
+        sum.outstanding += live.in_flight + live.waiting;
+    }
+    if (x->start_ns > 0 && x->worker_count > 0 && !interrupted(x) &&
+        rep_rules_look(&x->rules, now, &sum, broken))
+        abort_run(x, "%s", broken);
     if (atomic_load(&x->control.too_late))
         abort_run(x, "an operation waited longer than --abort-late %s",
                   units_duration_text(x->config->policy.abort_late_ns, text));
@@ -751,6 +780,8 @@ static int prepare(struct run *x, struct err *e)
     if (rc == 0)
         rc = rep_progress_init(&x->progress, c->quiet ? NULL : stderr, e);
     if (rc == 0)
+        rc = rep_rules_init(&x->rules, c->rules, c->rule_count, c->rule_window_ns, e);
+    if (rc == 0)
         rc = open_plan(x, e);
     if (rc == 0)
         rc = find_phases(x, e);
@@ -821,6 +852,7 @@ int rep_run(const struct rep_run_config *c, struct rep_run_result *r, struct err
     trc_writer_abandon(x->writer);
     rep_plan_close(x->plan);
     rep_progress_done(&x->progress);
+    rep_rules_done(&x->rules);
     arena_done(&x->arena);
     free(x);
     return rc;

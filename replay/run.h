@@ -16,11 +16,12 @@
 
 #include "replay/health.h"
 #include "replay/plan.h"
+#include "replay/rules.h"
 #include "replay/tally.h"
 #include "replay/worker.h"
 #include "traces/base/opt.h"
 
-#define REP_ABORTED_MAX 160
+#define REP_ABORTED_MAX REP_RULES_TEXT_MAX
 #define REP_USERS_MAX   4096u /* per worker */
 
 struct rep_run_config {
@@ -42,6 +43,9 @@ struct rep_run_config {
     int64_t warmup_ns, cooldown_ns; /* phases at both ends, which analysis leaves out */
     struct rep_shard shard;
     struct clk_wall start_at; /* 0: as soon as all is ready */
+    struct rep_rule *rules;   /* that end the run early */
+    size_t rule_count;
+    int64_t rule_window_ns;
     struct rep_policy policy; /* cap: over all workers */
     uint64_t answer_max;
     bool check_answers;

@@ -29,7 +29,9 @@
 #define NOTE_SCHEDULE_SHARD   "schedule.shard"    /* "1/3": its part; missing: all */
 #define NOTE_WARMUP           "phases.warmup_ns"  /* due before it: not judged */
 #define NOTE_COOLDOWN         "phases.cooldown_from_ns" /* due at it or later: not judged */
-#define NOTE_OPTIONS          "run.options"             /* of the command, one line */
+#define NOTE_RULES            "rules.abort_if"          /* "errors>5%, p99>1s" */
+#define NOTE_RULE_WINDOW      "rules.window_ns"
+#define NOTE_OPTIONS          "run.options"       /* of the command, one line */
 #define NOTE_START            "run.start"         /* wall clock, ISO 8601, of due = 0 */
 #define NOTE_START_WALL       "run.start_wall_ns" /* the same, since 1970 UTC */
 #define NOTE_START_MONO       "run.start_mono_ns" /* the same, on CLOCK_MONOTONIC */

@@ -11,8 +11,9 @@ http=$(sed -n 's/^server.http=//p' "$tmp/ports")
 # Ten times what one connection can carry.
 expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 100 --count 60 \
     --duration 1h --protocol rest --quiet
+trace=t.trace
 replay() {
-    "$REPRISE" replay "$tmp/t.trace" --tier server --http "$http" --connections 1 --quiet \
+    "$REPRISE" replay "$tmp/$trace" --tier server --http "$http" --connections 1 --quiet \
         --force -o "$tmp/t.run" "$@"
 }
 # In the summary and in the file: each operation has one fate.
@@ -38,6 +39,20 @@ err_has "aborted: an operation waited longer than --abort-late 200 ms"
 same "$(jq -r .aborted "$tmp/out")" "an operation waited longer than --abort-late 200 ms" json
 accounted abort-late
 expect 3 "$REPRISE" report "$tmp/t.run"; out_has "--abort-late"
+
+# Eight seconds of it, of which the rule allows little more than one. Nothing ends in time to
+# tell by latency: what is outstanding tells.
+expect 0 "$REPRISE" synth -o "$tmp/long.trace" --model-type iris --rate 100 --count 800 \
+    --duration 1h --protocol rest --quiet
+trace=long.trace
+expect 3 replay --json --abort-if 'outstanding > 5' --abort-if 'errors>50%' --abort-window 1s
+err_has "aborted: rule outstanding > 5: "
+[ "$(jq .operations.due "$tmp/out")" -lt 400 ] || fail "the rule was found broken too late"
+same "$(jq -c '.operations | [.due + .never_due,
+    .due - .ok - .failed - .dropped - .refused - .stopped]' "$tmp/out")" '[800,0]' abort-if
+expect 3 "$REPRISE" report "$tmp/t.run"; out_has "rule outstanding > 5"
+expect 64 replay --abort-if 'p99<1s'; err_has "p99<1s"
+expect 64 replay --abort-if 'errors>5%' --abort-window 1ms; err_has "--abort-window"
 
 expect 64 replay --catch-up 0.5; err_has "must be 1 or more"
 expect 64 replay --cap 1 --connections 2 --workers 2; err_has "cap"
