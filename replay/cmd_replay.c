@@ -554,6 +554,12 @@ static void json_health(struct jsonw *w, const struct rep_health *h)
     jsonw_end(w);
 }
 
+/* No operation was sent later than this after its recorded arrival. */
+static int64_t lag_most(const struct rep_run_result *r)
+{
+    return r->lag_ns + r->tally.generator.max_ns + r->tally.pressure.max_ns;
+}
+
 /* Quantiles here are those of the histograms: at most 0.8 % too high. */
 static void print_json(const struct rep_run_result *r)
 {
@@ -579,6 +585,10 @@ static void print_json(const struct rep_run_result *r)
     json_hist(&w, "back_pressure", &t->pressure);
     jsonw_end(&w);
     jsonw_end(&w);
+    if (r->lag_known) {
+        jsonw_key_i64(&w, "lag_ns", r->lag_ns);
+        jsonw_key_i64(&w, "lag_most_ns", lag_most(r));
+    }
     jsonw_key(&w, "rate");
     jsonw_object(&w);
     jsonw_key_f64(&w, "offered", rep_tally_offered(t));
@@ -637,6 +647,9 @@ static void print_text(FILE *f, const struct rep_run_result *r)
     fprintf(f, "  rate        offered %s, achieved %s\n",
             units_rate_text(rep_tally_offered(t), a),
             units_rate_text(rep_tally_achieved(t), b));
+    if (r->lag_known)
+        fprintf(f, "  lag         %s behind the trace's own time, at most %s\n",
+                units_duration_text(r->lag_ns, a), units_duration_text(lag_most(r), b));
     print_hist(f, "response, from due", &t->response);
     print_hist(f, "service, from sent", &t->service);
     print_hist(f, "lateness, generator", &t->generator);

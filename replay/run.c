@@ -51,6 +51,7 @@ struct run {
     struct rep_worker_stats stats; /* summed */
     uint32_t worker_count;
     struct rep_control control;
+    struct clk_wall start_wall; /* the same moment */
     int64_t start_ns;
     int64_t cooldown_from_ns; /* of run time; meaningful if there is a cool-down */
     struct rep_progress progress;
@@ -302,6 +303,7 @@ static void note_moment(struct run *x)
     clk_wall_text(wall, text);
     note(x, NOTE_START, text);
     note_i64(x, NOTE_START_WALL, wall.ns);
+    x->start_wall = wall;
     note_i64(x, NOTE_START_MONO, x->start_ns);
 }
 
@@ -341,6 +343,8 @@ static void note_end(struct run *x, const struct rep_health_facts *f)
 
     note_trace(x); /* of a pipe, known only now */
     note_i64(x, NOTE_SCHEDULE_EPOCH, r->plan.epoch_ns);
+    if (r->lag_known)
+        note_i64(x, NOTE_SCHEDULE_LAG, r->lag_ns);
     note_i64(x, NOTE_DURATION, r->duration_ns);
     note(x, NOTE_INTERRUPTED, r->interrupted ? "yes" : "no");
     note_fmt(x, NOTE_DUE, "%" PRIu64, r->tally.due);
@@ -618,6 +622,18 @@ static void join_workers(struct run *x)
     x->worker_count = 0;
 }
 
+/* Traffic is mirrored as it comes: how far behind? */
+static void find_lag(struct run *x)
+{
+    const struct rep_run_config *c = x->config;
+    struct rep_run_result *r = x->result;
+    if (strcmp(c->trace, "-") != 0 || c->users > 0 || strcmp(c->speed, "1") != 0 ||
+        r->trace.epoch_wall_ns <= 0 || r->tally.due == 0)
+        return;
+    r->lag_ns = x->start_wall.ns - r->trace.epoch_wall_ns - r->plan.epoch_ns;
+    r->lag_known = true;
+}
+
 /* --- the end ---------------------------------------------------------------------- */
 
 static void count_never_due(struct run *x)
@@ -630,6 +646,7 @@ static void count_never_due(struct run *x)
     uint64_t mine = rep_shard_size(x->config->shard, r->trace.records);
     if (mine > accounted)
         r->never_due = mine - accounted;
+    find_lag(x);
 }
 
 static void judge(struct run *x, struct rep_health_facts *f)

@@ -61,6 +61,10 @@ struct rep_run_result {
     struct rep_health health;
     struct trc_info trace;
     struct rep_plan_counts plan;
+    /* Of a trace that came through a pipe with its calendar, at speed 1: how long after
+     * its recorded arrival each operation was due. */
+    int64_t lag_ns;
+    bool lag_known;
     uint64_t never_due;
     bool never_due_known;
     bool interrupted;

@@ -23,6 +23,7 @@
 #define NOTE_TARGET_GRPC      "target.grpc"
 #define NOTE_SCHEDULE_MODE    "schedule.mode"     /* "open" or "closed" */
 #define NOTE_SCHEDULE_EPOCH   "schedule.epoch_ns" /* arrival that is due at 0 */
+#define NOTE_SCHEDULE_LAG     "schedule.lag_ns"   /* of a pipe: arrival to due */
 #define NOTE_SCHEDULE_SPEED   "schedule.speed"    /* "2", "0.5": as given */
 #define NOTE_SCHEDULE_USERS   "schedule.users"    /* closed loop only */
 #define NOTE_SCHEDULE_POLICY  "schedule.policy"   /* "queue, cap 8": back-pressure */

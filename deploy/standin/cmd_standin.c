@@ -409,7 +409,10 @@ static int open_log(const char *path, struct si_core *core, struct err *e)
     if (!path)
         return 0;
     core->log = fopen(path, "we");
-    return core->log ? 0 : err_sys(e, errno, "cannot write requests to '%s'", path);
+    if (!core->log)
+        return err_sys(e, errno, "cannot write requests to '%s'", path);
+    setvbuf(core->log, NULL, _IOLBF, 0); /* to be watched while it grows */
+    return 0;
 }
 
 static int close_log(const char *path, struct si_core *core, int rc, struct err *e)
