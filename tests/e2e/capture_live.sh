@@ -108,6 +108,23 @@ same $? 0 "the shadow"
 same "$(jq -c '[.operations.sent, .operations.ok]' "$tmp/shadow.out")" "[$count,$count]" \
     "the shadow has sent what passed"
 
+# Answers that take longer than operations are held: the requests are written in time, and
+# each answer finds its own.
+ip netns exec "$server" "$REPRISE" standin --tier envoy --http 10.254.0.1:9002 --listen-any \
+    --service fixed:4s --ports "$tmp/ports3" >/dev/null 2>&1 &
+pids+=($!)
+for _ in $(seq 100); do [ -s "$tmp/ports3" ] && break; sleep 0.1; done
+"$REPRISE" synth -o "$tmp/slow.trace" --model-type iris --rate 20 --duration 1s --protocol both \
+    --ids --quiet || fail "synth"
+capture late --map 9002=envoy
+in_client "$REPRISE" replay "$tmp/slow.trace" --tier envoy --http 10.254.0.1:9002 \
+    -o "$tmp/slow.run" --quiet || fail "replay of slow answers"
+end_capture late
+expect 0 "$REPRISE" trace cat --jsonl "$tmp/late.trace"
+same "$(jq -c 'select(.late == null) | .status' "$tmp/out" | sort | uniq -c | tr -s ' ')" " 20 null"
+same "$(jq -s '[.[] | select(.late != null and .status == 200 and .first_ns > 3900000000)] |
+    [length, ([.[].late] | unique | length)]' -c "$tmp/out")" '[20,20]' "late answers"
+
 # An interface that is not there, and one that may not be opened.
 expect 64 "$REPRISE" capture -i nosuch0 -o "$tmp/no.trace"
 err_has "nosuch0"
