@@ -15,6 +15,7 @@
 #include "traces/container/trc_repair.h"
 #include "traces/tool/trc_copy.h"
 #include "traces/tool/trc_cut.h"
+#include "traces/tool/trc_export.h"
 #include "traces/tool/trc_legs.h"
 #include "traces/tool/trc_merge.h"
 #include "traces/tool/trc_print.h"
@@ -23,20 +24,9 @@
 #include "traces/tool/trc_select.h"
 #include "traces/tool/trc_show.h"
 
-#define OUT_CHUNK (256u * 1024) /* printed at once */
-
-static int flush_to(struct buf *out, FILE *to, struct err *e)
-{
-    int rc = buf_check(out, e);
-    if (rc == 0 && out->n && fwrite(out->p, 1, out->n, to) != out->n)
-        rc = err_sys(e, errno, "cannot write the output");
-    buf_reset(out);
-    return rc;
-}
-
 static int flush_out(struct buf *out, struct err *e)
 {
-    return flush_to(out, stdout, e);
+    return trc_export_flush(out, stdout, e);
 }
 
 static int end_out(struct err *e)
@@ -261,7 +251,7 @@ static int cat(const char *path, const struct trc_select *s, bool jsonl, struct 
             cat_block(b, s, jsonl, &out);
             bool over = b->ops && b->count && b->ops[0].arrival_ns >= s->to_ns;
             trc_block_free(b);
-            if (out.n >= OUT_CHUNK || out.failed)
+            if (out.n >= TRC_EXPORT_CHUNK || out.failed)
                 rc = flush_out(&out, e);
             if (over)
                 break;
@@ -292,87 +282,6 @@ static int run_cat(int argc, char **argv)
         rc = cat(argv[1], &s, c.jsonl, &e);
     trc_select_done(&s);
     return rc < 0 ? opt_fail(&cat_page, &e) : rc == 1 ? EXIT_DATA : EXIT_DONE;
-}
-
-/* --- export --------------------------------------------------------------- */
-
-struct export_config {
-    const char *out;
-};
-static const struct opt export_opts[] = {
-    {.name = "output",
-     .letter = 'o',
-     .type = OPT_STR,
-     .at = offsetof(struct export_config, out),
-     .arg = "OUT",
-     .def = "-",
-     .help = "where to write; \"-\" is standard output"},
-    {.name = NULL},
-};
-static const struct opt_cmd export_page = {
-    .name = "trace export",
-    .summary = "print a trace or a run as JSON lines, without loss",
-    .synopsis = "FILE [-o OUT]",
-    .about =
-        "The lines of 'trace cat --jsonl', behind one line with what belongs to the "
-        "whole file: resolution, calendar time of the beginning, notes. 'import jsonl' "
-        "makes the same file of it again. A damaged block is an error.",
-    .opts = export_opts,
-    .examples = "# a trace as text, compressed\n"
-                "reprise trace export day.trace | zstd -19 > day.jsonl.zst\n",
-    .min_args = 1,
-    .max_args = 1,
-};
-
-static int export(const char *path, FILE *to, struct err *e)
-{
-    struct trc_reader *r;
-    struct trc_select all = {.from_ns = INT64_MIN, .to_ns = INT64_MAX};
-    struct buf out = {0}, first = {0}, last = {0};
-    bool unclosed = false;
-    int rc = trc_reader_open(&r, path, e), got = 1;
-    if (rc < 0)
-        return rc;
-    trc_show_notes(r, &first);
-    trc_show_header(r, buf_view(&first), &out);
-    while (rc == 0 && got == 1) {
-        struct trc_block *b;
-        got = trc_copy_next(r, &b, &unclosed, e);
-        if (got == 1) {
-            cat_block(b, &all, true, &out);
-            trc_block_free(b);
-        } else if (got ==
-                   0) { /* notes of the close, where they were not known before */
-            trc_show_notes(r, &last);
-            if (!span_eq(buf_view(&first), buf_view(&last)))
-                buf_fmt(&out, "{\"notes\":%s}\n", buf_text(&last));
-        }
-        if (out.n >= OUT_CHUNK || out.failed || got <= 0)
-            rc = flush_to(&out, to, e);
-    }
-    buf_done(&out);
-    buf_done(&first);
-    buf_done(&last);
-    trc_reader_close(r);
-    return got < 0 ? got : rc;
-}
-
-static int run_export(int argc, char **argv)
-{
-    struct export_config c = {0};
-    struct err e = {0};
-    int operands, rc = opt_parse(&export_page, argc, argv, &c, &operands, &e);
-    if (rc > 0)
-        return EXIT_DONE;
-    bool standard = rc == 0 && strcmp(c.out, "-") == 0;
-    FILE *to = standard ? stdout : NULL;
-    if (rc == 0 && !standard && !(to = fopen(c.out, "we")))
-        rc = err_sys(&e, errno, "cannot write '%s'", c.out);
-    if (rc == 0)
-        rc = export(argv[1], to, &e);
-    if (to && (standard ? fflush(to) : fclose(to)) != 0 && rc == 0)
-        rc = err_sys(&e, errno, "cannot write '%s'", c.out);
-    return rc < 0 ? opt_fail(&export_page, &e) : EXIT_DONE;
 }
 
 /* --- verify --------------------------------------------------------------- */
@@ -983,31 +892,31 @@ static int run_pack(int argc, char **argv)
 /* --- verbs ---------------------------------------------------------------- */
 
 const struct opt_cmd *const trc_trace_docs[] = {
-    &info_page,     /* each verb here, and in the same place below */
-    &cat_page,      //
-    &export_page,   //
-    &verify_page,   //
-    &repair_page,   //
-    &cut_page,      //
-    &merge_page,    //
-    &filter_page,   //
-    &scale_page,    //
-    &pack_page,     //
-    &trc_legs_page, //
+    &info_page,       /* each verb here, and in the same place below */
+    &cat_page,        //
+    &trc_export_page, //
+    &verify_page,     //
+    &repair_page,     //
+    &cut_page,        //
+    &merge_page,      //
+    &filter_page,     //
+    &scale_page,      //
+    &pack_page,       //
+    &trc_legs_page,   //
     NULL,
 };
 static int (*const runs[])(int, char **) = {
-    run_info,     //
-    run_cat,      //
-    run_export,   //
-    run_verify,   //
-    run_repair,   //
-    run_cut,      //
-    run_merge,    //
-    run_filter,   //
-    run_scale,    //
-    run_pack,     //
-    trc_run_legs, //
+    run_info,       //
+    run_cat,        //
+    trc_run_export, //
+    run_verify,     //
+    run_repair,     //
+    run_cut,        //
+    run_merge,      //
+    run_filter,     //
+    run_scale,      //
+    run_pack,       //
+    trc_run_legs,   //
 };
 _Static_assert(sizeof trc_trace_docs / sizeof *trc_trace_docs ==
                    sizeof runs / sizeof *runs + 1,

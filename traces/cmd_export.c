@@ -1,0 +1,121 @@
+/*
+ * cmd_export.c - `reprise trace export`: traces and runs for other tools.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "traces/tool/trc_export.h"
+
+enum format { JSONL, HAR };
+static const char *const format_names[] = {"jsonl", "har", NULL};
+
+struct export_config {
+    const char *out;
+    int format;
+};
+static const struct opt export_opts[] = {
+    {.name = "format",
+     .letter = 'F',
+     .type = OPT_CHOICE,
+     .at = offsetof(struct export_config, format),
+     .arg = "FORMAT",
+     .def = "jsonl",
+     .choices = format_names,
+     .help = "what to write"},
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_STR,
+     .at = offsetof(struct export_config, out),
+     .arg = "OUT",
+     .def = "-",
+     .help = "where to write; \"-\" is standard output"},
+    {.name = NULL},
+};
+const struct opt_cmd trc_export_page = {
+    .name = "trace export",
+    .summary = "write a trace or a run in the format of another tool",
+    .synopsis = "FILE [--format FORMAT] [-o OUT]",
+    .about =
+        "jsonl: the lines of 'trace cat --jsonl', behind one line with what belongs to "
+        "the whole file: resolution, calendar time of the beginning, notes. 'import "
+        "jsonl' makes the same file of it again, without loss.\n\n"
+        "har: an HTTP Archive 1.2 of a trace's REST and gRPC operations, with recorded "
+        "headers, bodies and answers. Bodies that are not text are base64 and marked "
+        "so. Timings that were not recorded are -1; an operation without answer has "
+        "status 0; a trace without calendar begins in 1970, and says so.\n\n"
+        "What a format cannot hold is left out, and a warning counts it. A damaged "
+        "block is an error. Memory does not grow with the file.",
+    .opts = export_opts,
+    .examples = "# a trace as text, compressed\n"
+                "reprise trace export day.trace | zstd -19 > day.jsonl.zst\n"
+                "# requests to look at in a browser's developer tools\n"
+                "reprise trace export day.trace --format har -o day.har\n",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+static int export(const char *path, const struct export_config *c, FILE *to,
+                  struct trc_export_done *done, struct err *e)
+{
+    struct trc_reader *r;
+    int rc = trc_reader_open(&r, path, e);
+    if (rc < 0)
+        return rc;
+    switch ((enum format)c->format) {
+    case JSONL:
+        rc = trc_export_jsonl(r, to, done, e);
+        break;
+    case HAR:
+        rc = trc_export_har(r, to, done, e);
+        break;
+    }
+    trc_reader_close(r);
+    return rc;
+}
+
+static void warn(uint64_t n, const char *what)
+{
+    if (n)
+        fprintf(stderr, "reprise %s: warning: %" PRIu64 " %s\n", trc_export_page.name,
+                n, what);
+}
+
+static void tell(const struct export_config *c, const struct trc_export_done *done)
+{
+    if (c->format == HAR)
+        warn(done->records - done->written,
+             "operations are neither REST nor gRPC, and are left out");
+    warn(done->late_answers,
+         "answers stand behind their operations and are left out ('reprise trace pack' "
+         "joins them)");
+    if (done->unclosed)
+        fprintf(stderr,
+                "reprise %s: warning: the input was not closed; all that is whole was "
+                "read\n",
+                trc_export_page.name);
+}
+
+int trc_run_export(int argc, char **argv)
+{
+    struct export_config c = {0};
+    struct trc_export_done done = {0};
+    struct err e = {0};
+    int operands, rc = opt_parse(&trc_export_page, argc, argv, &c, &operands, &e);
+    if (rc > 0)
+        return EXIT_DONE;
+    bool standard = rc == 0 && strcmp(c.out, "-") == 0;
+    FILE *to = standard ? stdout : NULL;
+    if (rc == 0 && !standard && !(to = fopen(c.out, "we")))
+        rc = err_sys(&e, errno, "cannot write '%s'", c.out);
+    if (rc == 0)
+        rc = export(argv[1], &c, to, &done, &e);
+    if (to && (standard ? fflush(to) : fclose(to)) != 0 && rc == 0)
+        rc = err_sys(&e, errno, "cannot write '%s'", c.out);
+    if (rc < 0)
+        return opt_fail(&trc_export_page, &e);
+    tell(&c, &done);
+    return EXIT_DONE;
+}

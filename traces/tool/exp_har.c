@@ -1,0 +1,354 @@
+/*
+ * exp_har.c - a trace as an HTTP Archive; see trc_export.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "traces/base/clk.h"
+#include "traces/base/jsonw.h"
+#include "traces/tool/trc_copy.h"
+#include "traces/tool/trc_export.h"
+#include "traces/tool/trc_print.h"
+
+#define GRPC_PATH "/inference.GRPCInferenceService/ModelInfer"
+#define NS_PER_MS 1e6
+
+/* --- what belongs to both sides --- */
+
+/* "text" of a body, base64 where it is not UTF-8; true then. */
+static bool put_bytes(struct jsonw *w, struct span s)
+{
+    bool text = trc_is_text(s);
+    jsonw_key(w, "text");
+    if (text) {
+        jsonw_span(w, s);
+        return false;
+    }
+    struct buf quoted = {0};
+    buf_u8(&quoted, '"');
+    trc_base64(s, &quoted);
+    buf_u8(&quoted, '"');
+    w->out->failed |= quoted.failed;
+    jsonw_raw(w, buf_view(&quoted));
+    buf_done(&quoted);
+    return true;
+}
+
+static void put_header(struct jsonw *w, struct span name, struct span value)
+{
+    jsonw_object(w);
+    jsonw_key(w, "name");
+    jsonw_span(w, name);
+    jsonw_key(w, "value");
+    jsonw_span(w, value);
+    jsonw_end(w);
+}
+
+static void key_empty_array(struct jsonw *w, const char *key)
+{
+    jsonw_key(w, key);
+    jsonw_array(w);
+    jsonw_end(w);
+}
+
+static int64_t length_of(const struct op_body *b)
+{
+    return b->state == OP_BODY_NONE         ? 0
+           : b->bytes > (uint64_t)INT64_MAX ? INT64_MAX
+                                            : (int64_t)b->bytes;
+}
+
+static const char *version_of(const struct op_stream *s)
+{
+    return s->protocol == OP_GRPC ? "HTTP/2.0" : "HTTP/1.1";
+}
+
+/* --- request --- */
+
+static struct span path_of(const struct op_stream *s, struct buf *made)
+{
+    if (s->path.n)
+        return s->path;
+    if (s->protocol == OP_GRPC)
+        return SPAN_LIT(GRPC_PATH);
+    buf_str(made, "/v2/models/");
+    buf_span(made, s->name);
+    buf_str(made, "/infer");
+    return buf_view(made);
+}
+
+static int hex_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
+}
+
+/* A part of a query with its escapes undone, as the format wants it; what is no escape
+ * stays. */
+static void unescaped(struct jsonw *w, const char *key, struct span s)
+{
+    struct buf plain = {0};
+    for (size_t i = 0; i < s.n; i++) {
+        int high = s.p[i] == '%' && i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
+        int low = high < 0 ? -1 : hex_digit(s.p[i + 2]);
+        if (low >= 0) {
+            buf_u8(&plain, (uint8_t)(high << 4 | low));
+            i += 2;
+        } else {
+            buf_u8(&plain, s.p[i] == '+' ? ' ' : s.p[i]);
+        }
+    }
+    w->out->failed |= plain.failed;
+    jsonw_key(w, key);
+    jsonw_span(w, buf_view(&plain));
+    buf_done(&plain);
+}
+
+static void put_query(struct jsonw *w, struct span path)
+{
+    jsonw_key(w, "queryString");
+    jsonw_array(w);
+    size_t at = span_find(path, '?', 0);
+    while (at < path.n) {
+        size_t from = at + 1;
+        at = span_find(path, '&', from);
+        struct span pair = span_sub(path, from, at);
+        size_t equals = span_find(pair, '=', 0);
+        if (pair.n == 0)
+            continue;
+        jsonw_object(w);
+        unescaped(w, "name", span_sub(pair, 0, equals));
+        unescaped(w, "value", span_sub(pair, equals + 1, pair.n));
+        jsonw_end(w);
+    }
+    jsonw_end(w);
+}
+
+static bool has_header(const struct op_stream *s, const char *name)
+{
+    for (uint32_t i = 0; i < s->header_count; i++)
+        if (span_eq_nocase(s->headers[i].name, name))
+            return true;
+    return false;
+}
+
+static void put_request_headers(struct jsonw *w, const struct op *o)
+{
+    const struct op_stream *s = o->stream;
+    jsonw_key(w, "headers");
+    jsonw_array(w);
+    for (uint32_t i = 0; i < s->header_count; i++)
+        put_header(w, s->headers[i].name, s->headers[i].value);
+    if (s->content_type.n && !has_header(s, "content-type"))
+        put_header(w, SPAN_LIT("content-type"), s->content_type);
+    if (s->content_encoding.n && !has_header(s, "content-encoding"))
+        put_header(w, SPAN_LIT("content-encoding"), s->content_encoding);
+    if (o->id.n && !has_header(s, "x-request-id"))
+        put_header(w, SPAN_LIT("x-request-id"), o->id);
+    jsonw_end(w);
+}
+
+static void put_post_data(struct jsonw *w, const struct op *o)
+{
+    if (o->request.state == OP_BODY_NONE)
+        return;
+    jsonw_key(w, "postData");
+    jsonw_object(w);
+    jsonw_key(w, "mimeType");
+    jsonw_span(w, o->stream->content_type);
+    key_empty_array(w, "params");
+    if (o->request.state == OP_BODY_KEPT) {
+        if (put_bytes(w, o->request.data))
+            jsonw_key_str(w, "_encoding", "base64");
+    } else {
+        jsonw_key_str(w, "text", "");
+        jsonw_key_str(w, "comment", "the trace keeps length and hash alone");
+    }
+    jsonw_end(w);
+}
+
+static void put_request(struct jsonw *w, const struct op *o)
+{
+    const struct op_stream *s = o->stream;
+    struct buf made = {0}, url = {0};
+    struct span path = path_of(s, &made);
+    buf_fmt(&url, "http://%s.invalid", op_tier_names[s->tier]);
+    buf_span(&url, path);
+
+    jsonw_key(w, "request");
+    jsonw_object(w);
+    jsonw_key(w, "method");
+    jsonw_span(w, s->method.n ? s->method : SPAN_LIT("POST"));
+    jsonw_key(w, "url");
+    jsonw_span(w, buf_view(&url));
+    jsonw_key_str(w, "httpVersion", version_of(s));
+    key_empty_array(w, "cookies");
+    put_request_headers(w, o);
+    put_query(w, path);
+    put_post_data(w, o);
+    jsonw_key_i64(w, "headersSize", -1);
+    jsonw_key_i64(w, "bodySize", length_of(&o->request));
+    jsonw_end(w);
+    w->out->failed |= made.failed || url.failed;
+    buf_done(&made);
+    buf_done(&url);
+}
+
+/* --- answer --- */
+
+/* Of an answer's headers a trace keeps none, so its type is not known. */
+static void put_content(struct jsonw *w, const struct op *o)
+{
+    jsonw_key(w, "content");
+    jsonw_object(w);
+    jsonw_key_i64(w, "size", length_of(&o->response));
+    jsonw_key_str(w, "mimeType", "x-unknown");
+    if (o->response.state == OP_BODY_KEPT && put_bytes(w, o->response.data))
+        jsonw_key_str(w, "encoding", "base64");
+    if (o->response.state == OP_BODY_ELIDED)
+        jsonw_key_str(w, "comment", "the trace keeps length and hash alone");
+    jsonw_end(w);
+}
+
+static void put_response(struct jsonw *w, const struct op *o)
+{
+    bool answered = o->status || o->grpc_status >= 0 || o->first_ns != OP_TIME_NONE;
+    jsonw_key(w, "response");
+    jsonw_object(w);
+    jsonw_key_u64(w, "status", o->status);
+    jsonw_key_str(w, "statusText", "");
+    jsonw_key_str(w, "httpVersion", answered ? version_of(o->stream) : "");
+    key_empty_array(w, "cookies");
+    key_empty_array(w, "headers");
+    put_content(w, o);
+    jsonw_key_str(w, "redirectURL", "");
+    jsonw_key_i64(w, "headersSize", -1);
+    jsonw_key_i64(w, "bodySize",
+                  o->response.state == OP_BODY_NONE ? -1 : length_of(&o->response));
+    if (o->grpc_status >= 0)
+        jsonw_key_i64(w, "_grpcStatus", o->grpc_status);
+    if (!answered)
+        jsonw_key_str(w, "comment", "no answer was recorded");
+    jsonw_end(w);
+}
+
+static void put_timings(struct jsonw *w, const struct op *o)
+{
+    static const char *const unknown[] = {"blocked", "dns", "connect", "ssl", "send"};
+    int64_t first = o->first_ns, last = o->last_ns;
+    bool both = first != OP_TIME_NONE && last != OP_TIME_NONE;
+    jsonw_key(w, "timings");
+    jsonw_object(w);
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        jsonw_key_i64(w, unknown[i], -1);
+    jsonw_key_f64(w, "wait", first == OP_TIME_NONE ? -1 : (double)first / NS_PER_MS);
+    jsonw_key_f64(w, "receive", both ? (double)(last - first) / NS_PER_MS : -1);
+    jsonw_end(w);
+}
+
+/* Total of an entry: the sum of the timings that are known. */
+static double total_ms(const struct op *o)
+{
+    int64_t ns = o->first_ns == OP_TIME_NONE  ? 0
+                 : o->last_ns == OP_TIME_NONE ? o->first_ns
+                                              : o->last_ns;
+    return (double)ns / NS_PER_MS;
+}
+
+/* --- entries and frame --- */
+
+static void put_entry(struct jsonw *w, const struct op *o, int64_t epoch_ns)
+{
+    int64_t at;
+    char when[CLK_TEXT_MAX];
+    if (__builtin_add_overflow(epoch_ns, o->arrival_ns, &at))
+        at = INT64_MAX;
+    clk_wall_text((struct clk_wall){at}, when);
+    jsonw_object(w);
+    jsonw_key_str(w, "startedDateTime", when);
+    jsonw_key_f64(w, "time", total_ms(o));
+    put_request(w, o);
+    put_response(w, o);
+    jsonw_key(w, "cache");
+    jsonw_object(w);
+    jsonw_end(w);
+    put_timings(w, o);
+    if (o->connection != OP_NONE) {
+        char text[16];
+        snprintf(text, sizeof text, "%" PRIu32, o->connection);
+        jsonw_key_str(w, "connection", text);
+    }
+    jsonw_key_u64(w, "_index", o->index);
+    jsonw_key_i64(w, "_arrivalNs", o->arrival_ns);
+    jsonw_key(w, "_resource");
+    jsonw_span(w, o->stream->name);
+    jsonw_end(w);
+}
+
+static void begin(struct jsonw *w, const struct trc_info *info)
+{
+    struct buf comment = {0};
+    if (info->epoch_wall_ns == 0)
+        buf_str(&comment, "The trace has no calendar: it is put at 1970-01-01. ");
+    buf_str(&comment,
+            "Hosts are names of tiers. A path or method that the trace leaves open is "
+            "that of an inference. wait begins at the first byte of the request, so it "
+            "holds the sending; -1 was not recorded.");
+    jsonw_object(w);
+    jsonw_key(w, "log");
+    jsonw_object(w);
+    jsonw_key_str(w, "version", "1.2");
+    jsonw_key(w, "creator");
+    jsonw_object(w);
+    jsonw_key_str(w, "name", "reprise");
+    jsonw_key_str(w, "version", REPRISE_VERSION);
+    jsonw_end(w);
+    jsonw_key_str(w, "comment", buf_text(&comment));
+    jsonw_key(w, "entries");
+    jsonw_array(w);
+    w->out->failed |= comment.failed;
+    buf_done(&comment);
+}
+
+int trc_export_har(struct trc_reader *r, FILE *to, struct trc_export_done *done,
+                   struct err *e)
+{
+    const struct trc_info *info = trc_reader_info(r);
+    struct buf out = {0};
+    struct jsonw w = {.out = &out};
+    int rc = 0, got = 1;
+    if (info->kind != TRC_TRACE)
+        return err_set(e, ERR_USAGE, "a run holds no requests to make a HAR of");
+    begin(&w, info);
+    while (rc == 0 && got == 1) {
+        struct trc_block *b;
+        if ((got = trc_copy_next(r, &b, &done->unclosed, e)) != 1)
+            break;
+        for (uint32_t i = 0; rc == 0 && i < b->count; i++) {
+            enum op_protocol protocol = b->ops[i].stream->protocol;
+            if (protocol == OP_REST || protocol == OP_GRPC) {
+                buf_u8(&out, '\n');
+                put_entry(&w, &b->ops[i], info->epoch_wall_ns);
+                done->written++;
+            }
+            if (out.n >= TRC_EXPORT_CHUNK || out.failed)
+                rc = trc_export_flush(&out, to, e);
+        }
+        done->records += b->count;
+        done->late_answers += b->late_count;
+        trc_block_free(b);
+    }
+    if (rc == 0 && got == 0) {
+        jsonw_end(&w);
+        jsonw_end(&w);
+        jsonw_end(&w);
+        buf_u8(&out, '\n');
+        rc = trc_export_flush(&out, to, e);
+    }
+    buf_done(&out);
+    return got < 0 ? got : rc;
+}
