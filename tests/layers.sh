@@ -61,6 +61,7 @@ jansson.h traces/* analysis/* deploy/* replay/campaign.c
 nghttp2/nghttp2.h replay/engine/grpc*.c deploy/standin/*
 protobuf-c/protobuf-c.h traces/payload/v2_proto.c traces/gen/*
 pcap capture/source_live.c
+zlib.h traces/tool/hdr.c
 curl/curl.h replay/engine/curl*.c
 librdkafka/rdkafka.h replay/engine/kafka*.c capture/*kafka*.c
 openssl/ replay/engine/*

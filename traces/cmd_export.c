@@ -9,12 +9,13 @@
 
 #include "traces/tool/trc_export.h"
 
-enum format { JSONL, HAR };
-static const char *const format_names[] = {"jsonl", "har", NULL};
+enum format { JSONL, HAR, HLOG };
+static const char *const format_names[] = {"jsonl", "har", "hlog", NULL};
 
 struct export_config {
     const char *out;
     int format;
+    int64_t interval_ns;
 };
 static const struct opt export_opts[] = {
     {.name = "format",
@@ -25,6 +26,13 @@ static const struct opt export_opts[] = {
      .def = "jsonl",
      .choices = format_names,
      .help = "what to write"},
+    {.name = "interval",
+     .type = OPT_DURATION,
+     .at = offsetof(struct export_config, interval_ns),
+     .arg = "TIME",
+     .def = "1s",
+     .help = "hlog: a histogram of each tag for so much of the schedule; whole "
+             "milliseconds"},
     {.name = "output",
      .letter = 'o',
      .type = OPT_STR,
@@ -46,13 +54,19 @@ const struct opt_cmd trc_export_page = {
         "headers, bodies and answers. Bodies that are not text are base64 and marked "
         "so. Timings that were not recorded are -1; an operation without answer has "
         "status 0; a trace without calendar begins in 1970, and says so.\n\n"
+        "hlog: a HdrHistogram log of a run, to be read by its tools: response_ok, "
+        "service and ttfb of good outcomes, lateness of all that were sent, in ns and "
+        "with 3 digits, a line for each tag and interval of due times. Failures have "
+        "no latency here: the last line counts them.\n\n"
         "What a format cannot hold is left out, and a warning counts it. A damaged "
         "block is an error. Memory does not grow with the file.",
     .opts = export_opts,
     .examples = "# a trace as text, compressed\n"
                 "reprise trace export day.trace | zstd -19 > day.jsonl.zst\n"
                 "# requests to look at in a browser's developer tools\n"
-                "reprise trace export day.trace --format har -o day.har\n",
+                "reprise trace export day.trace --format har -o day.har\n"
+                "# latencies for HdrHistogram's plotter\n"
+                "reprise trace export a.run --format hlog --interval 10s -o a.hlog\n",
     .min_args = 1,
     .max_args = 1,
 };
@@ -67,6 +81,9 @@ static int export(const char *path, const struct export_config *c, FILE *to,
     switch ((enum format)c->format) {
     case JSONL:
         rc = trc_export_jsonl(r, to, done, e);
+        break;
+    case HLOG:
+        rc = trc_export_hlog(r, c->interval_ns, to, done, e);
         break;
     case HAR:
         rc = trc_export_har(r, to, done, e);
@@ -106,6 +123,8 @@ int trc_run_export(int argc, char **argv)
     int operands, rc = opt_parse(&trc_export_page, argc, argv, &c, &operands, &e);
     if (rc > 0)
         return EXIT_DONE;
+    if (rc == 0 && c.format != HLOG && opt_given(&trc_export_page, "interval"))
+        rc = err_set(&e, ERR_USAGE, "--interval is for hlog");
     bool standard = rc == 0 && strcmp(c.out, "-") == 0;
     FILE *to = standard ? stdout : NULL;
     if (rc == 0 && !standard && !(to = fopen(c.out, "we")))

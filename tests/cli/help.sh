@@ -97,7 +97,7 @@ done
 expect 0 "$REPRISE" --version
 version=$(sed -n 's/^VERSION := //p' "$root/GNUmakefile")
 same "$(head -n 1 "$tmp/out")" "reprise $version"
-for library in libzstd libxxhash jansson; do
+for library in libzstd libxxhash jansson zlib; do
     grep -qE "$library [0-9]+\.[0-9]" "$tmp/out" || fail "--version does not tell that of $library"
 done
 expect 0 "$REPRISE" -V

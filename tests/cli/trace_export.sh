@@ -69,4 +69,129 @@ if [ -w /dev/full ]; then
     expect 74 "$REPRISE" trace export "$tmp/s.trace" --format har -o /dev/full
 fi
 
+# --- hlog: every latency of a run in its bucket, by a decoder written for this test
+python3 - >"$tmp/run.jsonl" <<'END'
+import json, random
+random.seed(7)
+print(json.dumps({"reprise": "run", "notes": {"run.start_wall_ns": "1700000000250000000"}}))
+for i in range(5000):
+    due = i * 10_000_000 if i != 4995 else 3_000_000  # that one stands far behind its interval
+    o = {"op": i, "due_ns": due, "protocol": "rest", "name": "m"}
+    sent = due + random.choice([0, 1, 2047, 2048, 12345, 80_000_000])
+    first = sent + int(random.lognormvariate(15, 2))
+    done = first + random.choice([0, 999, 4096, 10 ** 6, 4 * 10 ** 12 if i == 77 else 5])
+    kind = i % 10
+    if kind == 0:
+        o |= {"cause": "dropped", "attempts": 0}
+    elif kind == 1:
+        o |= {"cause": "status", "status": 503, "sent_ns": sent, "first_ns": first, "done_ns": done}
+    elif kind == 2:
+        o |= {"status": 200, "check": "wrong", "sent_ns": sent, "first_ns": first, "done_ns": done}
+    else:
+        o |= {"status": 200, "ready_ns": due, "sent_ns": sent, "first_ns": first, "done_ns": done}
+    print(json.dumps(o))
+END
+cat >"$tmp/check_hlog.py" <<'END'
+import base64, json, struct, sys, zlib
+log, lines, interval = sys.argv[1], sys.argv[2], float(sys.argv[3])
+
+def decode(text):
+    raw = base64.b64decode(text, validate=True)
+    cookie, length = struct.unpack(">II", raw[:8])
+    assert cookie == 0x1C849314 and length == len(raw) - 8, "compressed cookie and length"
+    plain = zlib.decompress(raw[8:])
+    cookie, length, offset, digits, low, high, ratio = struct.unpack(">IIIIQQd", plain[:40])
+    assert (cookie, offset, digits, low, ratio) == (0x1C849313, 0, 3, 1, 1.0) and length == len(plain) - 40
+    counts, index, at = {}, 0, 40
+    while at < len(plain):
+        v = shift = 0
+        while True:
+            byte = plain[at]
+            at += 1
+            v |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        v = (v >> 1) ^ -(v & 1)
+        if v < 0:
+            index -= v
+        else:
+            if v:
+                counts[index] = v
+            index += 1
+    return counts, high
+
+def bucket(v):  # least values that count as equal: 11 significant bits
+    return v >> max(0, v.bit_length() - 11), max(0, v.bit_length() - 11)
+
+def of_index(i):
+    return (i, 0) if i < 2048 else (i % 1024 + 1024, i // 1024 - 1)
+
+want = {}
+failed = 0
+for line in open(lines):
+    o = json.loads(line)
+    good = o["cause"] == "ok" and o["check"] != "wrong"
+    failed += not good
+    sent, first, done = (o.get(k) for k in ("sent_ns", "first_ns", "done_ns"))
+    times = {} if sent is None else {"lateness": sent - o["due_ns"]}
+    if good:
+        times |= {"response_ok": done - o["due_ns"], "service": done - sent, "ttfb": first - sent}
+    for tag, ns in times.items():
+        want.setdefault((tag, int(o["due_ns"] / 1e9 // interval)), []).append(ns)
+
+got, maxima, starts = {}, {}, []
+text = open(log).read().splitlines()
+for line in text:
+    if line.startswith("#") or line.startswith('"'):
+        continue
+    tag, start, length, top, histogram = line.split(",")
+    assert tag.startswith("Tag=") and float(length) == interval
+    key = tag[4:], round(float(start) / interval)
+    starts.append(key[1])
+    counts, high = decode(histogram)
+    assert high >= float(top) * 1e6 * (1 - 1e-9)
+    maxima[key] = max(maxima.get(key, 0), float(top))
+    for i, n in counts.items():
+        b = got.setdefault(key, {})
+        b[of_index(i)] = b.get(of_index(i), 0) + n
+assert got.keys() == want.keys(), "tags and intervals"
+for key, values in want.items():
+    buckets = {}
+    for v in values:
+        buckets[bucket(v)] = buckets.get(bucket(v), 0) + 1
+    assert buckets == got[key], key
+    assert abs(maxima[key] - max(values) / 1e6) < 1e-6, key
+assert f"#[Not in the latencies: {failed} outcomes that are not good]" in text
+assert len(want) > 8
+print(sum(a > b for a, b in zip(starts, starts[1:])))
+END
+expect 0 "$REPRISE" import jsonl "$tmp/run.jsonl" -o "$tmp/1.run" -q
+lines "$tmp/1.run" >"$tmp/1.lines"
+hlog() { # INTERVAL SECONDS: writes it and holds it against the outcomes
+    expect 0 "$REPRISE" trace export "$tmp/1.run" --format hlog --interval "$1" -o "$tmp/1.hlog"
+    [ ! -s "$tmp/err" ] || fail "hlog warns: $(head -n 1 "$tmp/err")"
+    python3 "$tmp/check_hlog.py" "$tmp/1.hlog" "$tmp/1.lines" "$2" >"$tmp/backwards" || fail "hlog of $1"
+}
+hlog 1s 1
+grep -qx '#\[StartTime: 1700000000.250 (seconds since epoch), 2023-11-14T22:13:20.250Z\]' "$tmp/1.hlog" || fail 'no StartTime'
+grep -qx '#\[BaseTime: 1700000000.250 (seconds since epoch)\]' "$tmp/1.hlog" || fail 'no BaseTime'
+same "$(cat "$tmp/backwards")" 1 'an interval that is written already gets another line'
+hlog 250ms 0.25
+hlog 10s 10
+same "$(cat "$tmp/backwards")" 0 'intervals ascend where all are open'
+"$REPRISE" trace export - --format hlog --interval 10s <"$tmp/1.run" | cmp - "$tmp/1.hlog" || fail 'a stream gives another log'
+expect 64 "$REPRISE" trace export "$tmp/1.run" --format hlog --interval 1500us
+err_has '--interval is whole milliseconds, at least one'
+expect 64 "$REPRISE" trace export "$tmp/1.run" --interval 1s
+err_has '--interval is for hlog'
+expect 64 "$REPRISE" trace export "$tmp/1.run" --format har
+err_has 'a run holds no requests to make a HAR of'
+expect 64 "$REPRISE" trace export "$tmp/s.trace" --format hlog
+err_has 'a trace has no latencies of a run to log'
+printf '%s\n' '{"reprise":"run"}' '{"op":0,"due_ns":0,"protocol":"rest","name":"m","status":200,"sent_ns":9,"first_ns":10,"done_ns":5}' |
+    "$REPRISE" import jsonl - -o "$tmp/odd.run" -q
+expect 65 "$REPRISE" trace export "$tmp/odd.run" --format hlog
+err_has 'operation 0: service below 0: -4 ns'
+
 finish
