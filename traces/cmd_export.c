@@ -9,8 +9,8 @@
 
 #include "traces/tool/trc_export.h"
 
-enum format { JSONL, HAR, HLOG };
-static const char *const format_names[] = {"jsonl", "har", "hlog", NULL};
+enum format { JSONL, PCAPNG, HAR, HLOG };
+static const char *const format_names[] = {"jsonl", "pcapng", "har", "hlog", NULL};
 
 struct export_config {
     const char *out;
@@ -50,6 +50,10 @@ const struct opt_cmd trc_export_page = {
         "jsonl: the lines of 'trace cat --jsonl', behind one line with what belongs to "
         "the whole file: resolution, calendar time of the beginning, notes. 'import "
         "jsonl' makes the same file of it again, without loss.\n\n"
+        "pcapng: a trace's REST operations and their answers as packets, a connection "
+        "for each, from 127.1.x.y to 127.0.0.1 at the port by which 'reprise capture "
+        "-r' knows the tier: 80 envoy (and any), 9001 rproxy, 9500 server, 9010 the "
+        "gateways. gRPC is left out.\n\n"
         "har: an HTTP Archive 1.2 of a trace's REST and gRPC operations, with recorded "
         "headers, bodies and answers. Bodies that are not text are base64 and marked "
         "so. Timings that were not recorded are -1; an operation without answer has "
@@ -82,6 +86,9 @@ static int export(const char *path, const struct export_config *c, FILE *to,
     case JSONL:
         rc = trc_export_jsonl(r, to, done, e);
         break;
+    case PCAPNG:
+        rc = trc_export_pcapng(r, to, done, e);
+        break;
     case HLOG:
         rc = trc_export_hlog(r, c->interval_ns, to, done, e);
         break;
@@ -105,6 +112,11 @@ static void tell(const struct export_config *c, const struct trc_export_done *do
     if (c->format == HAR)
         warn(done->records - done->written,
              "operations are neither REST nor gRPC, and are left out");
+    if (c->format == PCAPNG)
+        warn(done->records - done->written,
+             "operations are not REST or cannot be said in HTTP/1.1, and are left out");
+    warn(done->answers_left_out,
+         "answers lack their time, status or bytes, and are left out");
     warn(done->late_answers,
          "answers stand behind their operations and are left out ('reprise trace pack' "
          "joins them)");

@@ -194,4 +194,49 @@ printf '%s\n' '{"reprise":"run"}' '{"op":0,"due_ns":0,"protocol":"rest","name":"
 expect 65 "$REPRISE" trace export "$tmp/odd.run" --format hlog
 err_has 'operation 0: service below 0: -4 ns'
 
+# --- pcapng: a capture of it gives the same operations
+python3 - >"$tmp/p.jsonl" <<'END'
+import json, random
+random.seed(3)
+print(json.dumps({"reprise": "trace", "epoch_wall_ns": 1700000000250000000}))
+tiers = ["envoy", "rproxy", "server", "pipelinegateway", "modelgateway"]
+for i in range(600):
+    tier = tiers[i % 5]
+    o = {"arrival_ns": i * 3_000_001, "protocol": "rest", "tier": tier, "name": f"m{i % 7}", "method": "POST",
+         "resource": "pipeline" if tier == "pipelinegateway" or i % 35 == 0 else "model",
+         "path": f"/v2/models/m{i % 7}{'_1' if tier == 'server' else ''}/infer", "content_type": "application/json",
+         "id": f"id-{i}", "body": {"text": json.dumps({"inputs": [], "x": "y" * (40000 if i == 50 else i)})}}
+    if i % 10:
+        first = random.randrange(1, 10 ** 8)
+        o |= {"status": 503 if i % 9 == 0 else 200, "first_ns": first, "last_ns": first + random.randrange(0, 10 ** 6),
+              "answer": {"text": json.dumps({"outputs": [i], "z": "w" * (50000 if i == 51 else 1)})}}
+    print(json.dumps(o))
+END
+expect 0 "$REPRISE" import jsonl "$tmp/p.jsonl" -o "$tmp/p.trace" -q
+expect 0 "$REPRISE" trace export "$tmp/p.trace" --format pcapng -o "$tmp/p.pcapng"
+[ ! -s "$tmp/err" ] || fail "pcapng warns: $(head -n 1 "$tmp/err")"
+expect 0 "$REPRISE" capture -r "$tmp/p.pcapng" -o "$tmp/again.trace"
+operations() { lines "$1" | jq -c '[.arrival_ns, .protocol, .tier, .resource, .name, .method, .path, .content_type,
+    .id, .body, .status, .first_ns, .last_ns, .answer]'; }
+operations "$tmp/p.trace" >"$tmp/want"
+same "$(wc -l <"$tmp/want")" 600
+operations "$tmp/again.trace" | diff "$tmp/want" - >"$tmp/diff" || fail "a capture of the packets: $(cut -c 1-400 "$tmp/diff" | head -n 4)"
+if command -v tshark >/dev/null; then
+    bad=$(tshark -r "$tmp/p.pcapng" -o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE \
+        -Y 'ip.checksum.status == 0 || tcp.checksum.status == 0 || tcp.analysis.flags || _ws.malformed' 2>/dev/null | wc -l)
+    same "$bad" 0 'packets that tshark finds bad'
+    same "$(tshark -r "$tmp/p.pcapng" -d tcp.port==9001,http -d tcp.port==9500,http -d tcp.port==9010,http \
+        -Y http.request -T fields -e http.request.uri 2>/dev/null | wc -l)" 600 'requests that tshark sees'
+fi
+"$REPRISE" trace export - --format pcapng <"$tmp/p.trace" | cmp - "$tmp/p.pcapng" || fail 'a stream gives other packets'
+expect 0 "$REPRISE" trace export "$tmp/har.trace" --format pcapng -o "$tmp/x"
+err_has '2 operations are not REST or cannot be said in HTTP/1.1, and are left out'
+printf '%s\n' '{"arrival_ns":0,"protocol":"rest","name":"m","path":"/a\r\nb","status":200}' \
+    '{"arrival_ns":1,"protocol":"rest","name":"m","status":200}' | "$REPRISE" import jsonl - -o "$tmp/odd.trace" -q
+expect 0 "$REPRISE" trace export "$tmp/odd.trace" --format pcapng -o "$tmp/x"
+err_has '1 operations are not REST or cannot be said in HTTP/1.1'
+err_has '1 answers lack their time, status or bytes'
+expect 64 "$REPRISE" trace export "$tmp/1.run" --format pcapng
+err_has 'a run holds no requests to make packets of'
+
 finish

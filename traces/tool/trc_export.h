@@ -22,7 +22,8 @@ struct trc_export_done {
     uint64_t records,
         written;           /* operations or outcomes read, and those that went out */
     uint64_t late_answers; /* that came behind their operation, and are left out */
-    bool unclosed;         /* the input ends without a footer, with nothing lost */
+    uint64_t answers_left_out; /* recorded, but without time, status or bytes */
+    bool unclosed;             /* the input ends without a footer, with nothing lost */
 };
 
 /* Writes what out holds and empties it. ERR_IO, ERR_NOMEM. */
@@ -38,6 +39,15 @@ int trc_export_jsonl(struct trc_reader *r, FILE *to, struct trc_export_done *don
  * requests, for which the format has no field. ERR_USAGE for a run. */
 int trc_export_har(struct trc_reader *r, FILE *to, struct trc_export_done *done,
                    struct err *e) MUST_USE;
+
+/* pcapng: the REST operations of a trace as HTTP/1.1 over TCP, IPv4 without a link
+ * layer, times in ns. Each has a connection of its own, from 127.1.x.y to 127.0.0.1, at
+ * the port by which `capture` knows its tier: 80 envoy (and any), 9001 rproxy, 9500
+ * server, 9010 the gateways. Packets are in order of time while answers that are yet to
+ * come fit 64 MiB. Elided bodies, and texts that HTTP cannot carry, leave their
+ * operation out. ERR_USAGE for a run. */
+int trc_export_pcapng(struct trc_reader *r, FILE *to, struct trc_export_done *done,
+                      struct err *e) MUST_USE;
 
 /* HdrHistogram log 1.3 with histograms in the V2 compressed encoding, 3 significant
  * digits, in nanoseconds: of a run, for each interval of due times, the tags

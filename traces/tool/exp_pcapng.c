@@ -1,0 +1,413 @@
+/*
+ * exp_pcapng.c - a trace's REST operations as packets; see trc_export.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "traces/tool/trc_copy.h"
+#include "traces/tool/trc_export.h"
+
+#define SEGMENT     16384u /* bytes of a segment: loopback has large ones */
+#define LINK_RAW    101    /* LINKTYPE_RAW: the IP header comes first */
+#define HEADERS     40u    /* IPv4 and TCP, without options */
+#define FIRST_PORT  32768u /* of clients */
+#define PORTS       28232u
+#define SERVER_ADDR 0x7f000001u
+#define CLIENT_NET  0x7f010000u /* 127.1.x.y */
+#define PENDING_MAX ((size_t)64 << 20)
+
+enum { FIN = 1, SYN = 2, PSH = 8, ACK = 16 };
+
+/* The ports at which `reprise capture` knows the tiers by itself. */
+static uint16_t port_of(enum op_tier tier)
+{
+    static const uint16_t ports[OP_TIER_COUNT] = {
+        [OP_TIER_ANY] = 80,
+        [OP_TIER_ENVOY] = 80,
+        [OP_TIER_RPROXY] = 9001,
+        [OP_TIER_SERVER] = 9500,
+        [OP_TIER_PIPELINEGATEWAY] = 9010,
+        [OP_TIER_MODELGATEWAY] = 9010,
+    };
+    return ports[tier];
+}
+
+/* One operation's connection. */
+struct wire {
+    uint32_t client;
+    uint16_t port, server_port;
+    uint32_t seq, ack; /* of the client; the server's are the other way round */
+};
+
+/* An answer that is yet to come, or the rest of one: a heap by time. */
+struct answer {
+    int64_t at_ns;
+    uint64_t order;
+    int64_t last_ns; /* when the last byte comes */
+    struct wire wire;
+    uint8_t *bytes;
+    size_t n;
+    bool rest; /* the head has gone out */
+};
+
+struct packets {
+    struct buf out;
+    FILE *to;
+    int64_t epoch_ns;
+    struct answer *heap;
+    size_t n, cap, pending;
+    uint64_t order;
+};
+
+/* --- blocks --- */
+
+static void put_u32(struct buf *b, uint32_t v)
+{
+    buf_u32(b, v);
+}
+
+static void put_head(struct buf *b)
+{
+    put_u32(b, 0x0a0d0d0a); /* section header */
+    put_u32(b, 28);
+    put_u32(b, 0x1a2b3c4d);
+    buf_u16(b, 1);
+    buf_u16(b, 0);
+    buf_u64(b, UINT64_MAX);
+    put_u32(b, 28);
+    put_u32(b, 1); /* interface, times in ns */
+    put_u32(b, 32);
+    buf_u16(b, LINK_RAW);
+    buf_u16(b, 0);
+    put_u32(b, 0);
+    buf_u16(b, 9);
+    buf_u16(b, 1);
+    put_u32(b, 9);
+    put_u32(b, 0);
+    put_u32(b, 32);
+}
+
+static uint32_t sum16(struct span s, uint32_t sum)
+{
+    for (size_t i = 0; i < s.n; i++)
+        sum += i % 2 ? s.p[i] : (uint32_t)s.p[i] << 8;
+    return sum;
+}
+
+static void put_sum(uint8_t *at, uint32_t sum)
+{
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    at[0] = (uint8_t)(~sum >> 8);
+    at[1] = (uint8_t)~sum;
+}
+
+static void set16(uint8_t *p, uint32_t v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+
+static void set32(uint8_t *p, uint32_t v)
+{
+    set16(p, v >> 16);
+    set16(p + 2, v);
+}
+
+static void put_segment(struct packets *k, int64_t at_ns, struct wire *w, bool answer,
+                        unsigned flags, struct span data)
+{
+    uint32_t n = HEADERS + (uint32_t)data.n, padded = (n + 3) & ~3u;
+    uint64_t at = (uint64_t)k->epoch_ns + (uint64_t)at_ns;
+    uint8_t h[HEADERS] = {0x45};
+    set16(h + 2, n);
+    h[6] = 0x40; /* do not fragment */
+    h[8] = 64;
+    h[9] = 6;
+    set32(h + 12, answer ? SERVER_ADDR : w->client);
+    set32(h + 16, answer ? w->client : SERVER_ADDR);
+    put_sum(h + 10, sum16(span_of(h, 20), 0));
+    set16(h + 20, answer ? w->server_port : w->port);
+    set16(h + 22, answer ? w->port : w->server_port);
+    set32(h + 24, answer ? w->ack : w->seq);
+    set32(h + 28, !(flags & ACK) ? 0 : answer ? w->seq : w->ack);
+    h[32] = 5 << 4;
+    h[33] = (uint8_t)flags;
+    set16(h + 34, 65535);
+    put_sum(h + 36, sum16(data, sum16(span_of(h + 12, 28), 6 + n - 20)));
+
+    put_u32(&k->out, 6); /* enhanced packet */
+    put_u32(&k->out, 32 + padded);
+    put_u32(&k->out, 0);
+    put_u32(&k->out, (uint32_t)(at >> 32));
+    put_u32(&k->out, (uint32_t)at);
+    put_u32(&k->out, n);
+    put_u32(&k->out, n);
+    buf_add(&k->out, h, sizeof h);
+    buf_span(&k->out, data);
+    buf_zeros(&k->out, padded - n);
+    put_u32(&k->out, 32 + padded);
+    *(answer ? &w->ack : &w->seq) += (uint32_t)data.n + (flags & (SYN | FIN) ? 1 : 0);
+}
+
+static void put_stream(struct packets *k, int64_t at_ns, struct wire *w, bool answer,
+                       struct span data)
+{
+    for (size_t at = 0; at < data.n; at += SEGMENT)
+        put_segment(k, at_ns, w, answer, ACK | PSH, span_sub(data, at, at + SEGMENT));
+}
+
+/* --- answers in order of time --- */
+
+static bool before(const struct answer *a, const struct answer *b)
+{
+    return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->order < b->order;
+}
+
+static int push(struct packets *k, struct answer a, struct err *e)
+{
+    if (k->n == k->cap) {
+        size_t cap = k->cap ? 2 * k->cap : 64;
+        struct answer *heap = realloc(k->heap, cap * sizeof *heap);
+        if (!heap)
+            return err_set(e, ERR_NOMEM, "out of memory for answers to come");
+        k->heap = heap;
+        k->cap = cap;
+    }
+    a.order = k->order++;
+    size_t i = k->n++;
+    for (; i > 0 && before(&a, &k->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        k->heap[i] = k->heap[(i - 1) / 2];
+    k->heap[i] = a;
+    return 0;
+}
+
+static struct answer pop(struct packets *k)
+{
+    struct answer top = k->heap[0], last = k->heap[--k->n];
+    size_t i = 0, child;
+    while ((child = 2 * i + 1) < k->n) {
+        if (child + 1 < k->n && before(&k->heap[child + 1], &k->heap[child]))
+            child++;
+        if (!before(&k->heap[child], &last))
+            break;
+        k->heap[i] = k->heap[child];
+        i = child;
+    }
+    k->heap[i] = last;
+    return top;
+}
+
+/* The first byte at its time, the last one at its own; then both sides close. */
+static int send_top(struct packets *k, struct err *e)
+{
+    struct answer a = pop(k);
+    struct span all = span_of(a.bytes, a.n);
+    if (!a.rest && a.last_ns > a.at_ns) {
+        put_segment(k, a.at_ns, &a.wire, true, ACK | PSH, span_sub(all, 0, 1));
+        a.at_ns = a.last_ns;
+        a.rest = true;
+        int rc = push(k, a, e); /* there is room: one was taken */
+        if (rc == 0)
+            return 0;
+        free(a.bytes);
+        return rc;
+    }
+    put_stream(k, a.at_ns, &a.wire, true, span_sub(all, a.rest ? 1 : 0, a.n));
+    put_segment(k, a.at_ns, &a.wire, false, ACK | FIN, (struct span){0});
+    put_segment(k, a.at_ns, &a.wire, true, ACK | FIN, (struct span){0});
+    put_segment(k, a.at_ns, &a.wire, false, ACK, (struct span){0});
+    k->pending -= a.n + sizeof a;
+    free(a.bytes);
+    return k->out.n >= TRC_EXPORT_CHUNK ? trc_export_flush(&k->out, k->to, e) : 0;
+}
+
+/* --- operations --- */
+
+static bool fits_line(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < ' ' || s.p[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static bool fits_word(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == ' ' || s.p[i] == ':')
+            return false;
+    return fits_line(s);
+}
+
+static bool can_say(const struct op *o)
+{
+    const struct op_stream *s = o->stream;
+    bool ok = s->protocol == OP_REST && s->tier != OP_TIER_KAFKA &&
+              o->request.state != OP_BODY_ELIDED && fits_word(s->method) &&
+              fits_line(s->path) && span_find(s->path, ' ', 0) == s->path.n &&
+              fits_word(s->name) && fits_line(s->content_type) &&
+              fits_line(s->content_encoding) && fits_line(o->id);
+    for (uint32_t i = 0; ok && i < s->header_count; i++)
+        ok = s->headers[i].name.n && fits_word(s->headers[i].name) &&
+             fits_line(s->headers[i].value);
+    return ok;
+}
+
+static bool has_header(const struct op_stream *s, const char *name)
+{
+    for (uint32_t i = 0; i < s->header_count; i++)
+        if (span_eq_nocase(s->headers[i].name, name))
+            return true;
+    return false;
+}
+
+static void header(struct buf *b, const struct op_stream *s, const char *name,
+                   struct span value)
+{
+    if (value.n && !has_header(s, name))
+        buf_fmt(b, "%s: %.*s\r\n", name, SPAN_ARG(value));
+}
+
+static bool frames(struct span name)
+{
+    return span_eq_nocase(name, "content-length") ||
+           span_eq_nocase(name, "transfer-encoding") ||
+           span_eq_nocase(name, "connection") || span_eq_nocase(name, "expect");
+}
+
+static void put_request(const struct op *o, struct buf *b)
+{
+    static const char *const suffixes[] = {"", ".pipeline", ".experiment"};
+    const struct op_stream *s = o->stream;
+    buf_span(b, s->method.n ? s->method : SPAN_LIT("POST"));
+    buf_u8(b, ' ');
+    if (s->path.n)
+        buf_span(b, s->path);
+    else
+        buf_fmt(b, "/v2/models/%.*s/infer", SPAN_ARG(s->name));
+    buf_str(b, " HTTP/1.1\r\n");
+    header(b, s, "host", span_str(op_tier_names[s->tier]));
+    if (!has_header(s, "seldon-model"))
+        buf_fmt(b, "seldon-model: %.*s%s\r\n", SPAN_ARG(s->name),
+                s->tier == OP_TIER_MODELGATEWAY && s->resource == OP_MODEL
+                    ? ".model"
+                    : suffixes[s->resource]);
+    for (uint32_t i = 0; i < s->header_count; i++)
+        if (!frames(s->headers[i].name))
+            buf_fmt(b, "%.*s: %.*s\r\n", SPAN_ARG(s->headers[i].name),
+                    SPAN_ARG(s->headers[i].value));
+    header(b, s, "content-type", s->content_type);
+    header(b, s, "content-encoding", s->content_encoding);
+    header(b, s, "x-request-id", o->id);
+    buf_fmt(b, "content-length: %zu\r\n\r\n", o->request.data.n);
+    buf_span(b, o->request.data);
+}
+
+/* Answers that HTTP/1.1 ends at their head, whatever their length says. */
+static bool cannot_have_body(const struct op *o)
+{
+    return o->response.data.n && (o->status == 204 || o->status == 304 ||
+                                  span_eq_str(o->stream->method, "HEAD") ||
+                                  span_eq_str(o->stream->method, "CONNECT"));
+}
+
+static bool answered(const struct op *o)
+{
+    if (cannot_have_body(o))
+        return false;
+    return o->status >= 200 && o->status <= 999 && o->first_ns != OP_TIME_NONE &&
+           o->response.state != OP_BODY_ELIDED;
+}
+
+static int put_answer(struct packets *k, const struct op *o, struct wire w,
+                      struct err *e)
+{
+    struct buf b = {0};
+    int64_t last = o->last_ns == OP_TIME_NONE ? o->first_ns : o->last_ns;
+    struct answer a = {.wire = w};
+    buf_fmt(&b, "HTTP/1.1 %u \r\ncontent-length: %zu\r\n\r\n", (unsigned)o->status,
+            o->response.data.n);
+    buf_span(&b, o->response.data);
+    int rc = buf_check(&b, e);
+    if (rc == 0 && (__builtin_add_overflow(o->arrival_ns, o->first_ns, &a.at_ns) ||
+                    __builtin_add_overflow(o->arrival_ns, last, &a.last_ns)))
+        rc = err_set(e, ERR_LIMIT,
+                     "operation %" PRIu64 " is answered after the end "
+                     "of time",
+                     o->index);
+    a.bytes = b.p;
+    a.n = b.n;
+    if (rc == 0)
+        rc = push(k, a, e);
+    if (rc < 0)
+        buf_done(&b);
+    else
+        k->pending += a.n + sizeof a;
+    return rc;
+}
+
+static int put_op(struct packets *k, const struct op *o, uint64_t n,
+                  struct trc_export_done *done, struct err *e)
+{
+    struct wire w = {.client = CLIENT_NET + (uint32_t)(n / PORTS % 65535) + 1,
+                     .port = (uint16_t)(FIRST_PORT + n % PORTS),
+                     .server_port = port_of(o->stream->tier),
+                     .seq = 1,
+                     .ack = 1};
+    struct buf request = {0};
+    int rc = 0;
+    while (rc == 0 && k->n &&
+           (k->heap[0].at_ns < o->arrival_ns || k->pending > PENDING_MAX))
+        rc = send_top(k, e);
+    put_request(o, &request);
+    put_segment(k, o->arrival_ns, &w, false, SYN, (struct span){0});
+    put_segment(k, o->arrival_ns, &w, true, SYN | ACK, (struct span){0});
+    put_segment(k, o->arrival_ns, &w, false, ACK, (struct span){0});
+    put_stream(k, o->arrival_ns, &w, false, buf_view(&request));
+    k->out.failed |= request.failed;
+    buf_done(&request);
+    if (rc == 0 && answered(o))
+        rc = put_answer(k, o, w, e);
+    else if (o->status || o->first_ns != OP_TIME_NONE)
+        done->answers_left_out++;
+    if (rc == 0 && (k->out.n >= TRC_EXPORT_CHUNK || k->out.failed))
+        rc = trc_export_flush(&k->out, k->to, e);
+    return rc;
+}
+
+int trc_export_pcapng(struct trc_reader *r, FILE *to, struct trc_export_done *done,
+                      struct err *e)
+{
+    const struct trc_info *info = trc_reader_info(r);
+    struct packets k = {.to = to, .epoch_ns = info->epoch_wall_ns};
+    int rc = 0, got = 1;
+    if (info->kind != TRC_TRACE)
+        return err_set(e, ERR_USAGE, "a run holds no requests to make packets of");
+    if (info->epoch_wall_ns < 0)
+        return err_set(e, ERR_USAGE, "packets cannot be older than 1970");
+    put_head(&k.out);
+    while (rc == 0 && got == 1) {
+        struct trc_block *b;
+        if ((got = trc_copy_next(r, &b, &done->unclosed, e)) != 1)
+            break;
+        for (uint32_t i = 0; rc == 0 && i < b->count; i++)
+            if (can_say(&b->ops[i]))
+                rc = put_op(&k, &b->ops[i], done->written++, done, e);
+        done->records += b->count;
+        done->late_answers += b->late_count;
+        trc_block_free(b);
+    }
+    while (rc == 0 && got == 0 && k.n)
+        rc = send_top(&k, e);
+    if (rc == 0 && got == 0)
+        rc = trc_export_flush(&k.out, to, e);
+    while (k.n)
+        free(pop(&k).bytes);
+    free(k.heap);
+    buf_done(&k.out);
+    return got < 0 ? got : rc;
+}
