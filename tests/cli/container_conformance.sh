@@ -10,5 +10,6 @@ python=python3
     { echo "python3-xxhash and python3-zstandard are missing"; exit 77; }
 export PYTHONDONTWRITEBYTECODE=1
 
-"$python" "$root/tests/decoder/conformance.py" "$REPRISE" "$tmp" || fail 'the readers and writers do not agree'
+"$python" "$root/tests/decoder/conformance.py" "$REPRISE" "$tmp" "$root/tests/golden/container" ||
+    fail 'the readers and writers do not agree'
 finish

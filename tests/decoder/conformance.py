@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""conformance.py REPRISE FOLDER - the container against its second reader and writer.
+"""conformance.py REPRISE FOLDER GOLDEN [update] - the container against its second reader and writer.
 
 Makes descriptions of traces and runs: every combination of what records can hold, over the
 ways in which a file can be laid out. Each is a pair of a file and the JSON of its records:
@@ -8,7 +8,9 @@ ways in which a file can be laid out. Each is a pair of a file and the JSON of i
           the description says, of a file without end also after `repair`
   write   `reprise import jsonl` writes the file; trc_decode.py must say the same
 
-All is made from the numbers of the cases, so a failure comes again.
+All is made from the numbers of the cases, so a failure comes again. GOLDEN holds a few small
+files of both writers with their records, so that a change of the format is seen even where
+both sides change at once; "update" makes them anew.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -303,8 +305,54 @@ def same_records(got, want):
     same("records", len(got), len(want))
 
 
+# --- golden files ---
+
+GOLDEN_MOST = 4096  # bytes of a file, and of its records
+GOLDEN_FILES = {"trace": 3, "run": 2}  # of each writer
+
+
+def update_golden(check, folder):
+    """The first small files of each kind and writer whose records have the most to tell."""
+    found = {}
+    for d in sorted(descriptions(), key=lambda d: -len(d["name"])):
+        for writer, name in ((check.read, "read"), (check.write, "written")):
+            chosen = found.setdefault((writer, d["kind"]), [])
+            if len(chosen) == GOLDEN_FILES[d["kind"]] or len(d["records"]) < 2:
+                continue
+            writer(d)
+            with open(check.path(d, name), "rb") as f:
+                file = f.read()
+            records = "".join(json.dumps(o, ensure_ascii=False) + "\n"
+                              for o in trc_decode.decode(file)) \
+                if d["layout"]["complete"] or name == "written" else ""
+            if 0 < len(records.encode()) <= GOLDEN_MOST and len(file) <= GOLDEN_MOST:
+                chosen.append(d)
+                path = os.path.join(folder, f"{'second' if name == 'read' else 'first'}-"
+                                            f"{len(chosen)}.{d['kind']}")
+                save(path, file)
+                save(path + ".jsonl", records.encode())
+
+
+def check_golden(check, folder):
+    count = 0
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".jsonl"):
+            path = os.path.join(folder, name)
+            with open(path, encoding="utf-8") as f:
+                want = [json.loads(line) for line in f.read().split("\n") if line]
+            with open(path.removesuffix(".jsonl"), "rb") as f:
+                same_records(list(trc_decode.decode(f.read())), want)
+            same_records(check.lines(path.removesuffix(".jsonl")), want)
+            check.call(0, "trace", "verify", path.removesuffix(".jsonl"))
+            count += 1
+    same("golden files", count, 2 * sum(GOLDEN_FILES.values()))
+
+
 def main():
-    check = Check(sys.argv[1], sys.argv[2])
+    check, golden = Check(sys.argv[1], sys.argv[2]), sys.argv[3]
+    if sys.argv[4:] == ["update"]:
+        return update_golden(check, golden)
+    check_golden(check, golden)
     agreed, failed = {"read": 0, "write": 0}, 0
     used = {}
     for number, d in enumerate(descriptions()):
