@@ -12,4 +12,5 @@ export PYTHONDONTWRITEBYTECODE=1
 
 "$python" "$root/tests/decoder/conformance.py" "$REPRISE" "$tmp" "$root/tests/golden/container" ||
     fail 'the readers and writers do not agree'
+"$python" "$root/tests/decoder/malformed.py" "$REPRISE" "$tmp" || fail 'a malformed file is not refused as it must be'
 finish
