@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "capture/kafka_session.h"
 #include "capture/session.h"
 #include "commands.h"
 #include "traces/base/log.h"
@@ -18,10 +19,11 @@
 
 struct config {
     const char *interface, *file, *kafka, *out, *user;
-    struct opt_strv maps, headers;
+    const char *prefix, *name_space, *from, *until;
+    struct opt_strv maps, headers, kafka_options;
     const char *bodies, *key_file, *debug;
     bool keep_query, no_answers, json, quiet, force;
-    int64_t answer_wait_ns, hold_ns, duration_ns, flush_ns;
+    int64_t answer_wait_ns, hold_ns, duration_ns, flush_ns, kafka_wait_ns;
     uint64_t memory, ring;
     double min_coverage;
 };
@@ -44,7 +46,46 @@ static const struct opt options[] = {
      .type = OPT_STR,
      .at = offsetof(struct config, kafka),
      .arg = "BROKERS",
-     .help = "record topics; not built yet, and refused"},
+     .help = "record the topics of these brokers, HOST:PORT,...: what pipelines and "
+             "their models were asked and answered; joins no group, commits nothing"},
+    {.name = "topic-prefix",
+     .type = OPT_STR,
+     .at = offsetof(struct config, prefix),
+     .arg = "TEXT",
+     .def = "seldon",
+     .help = "Kafka: what topics begin with"},
+    {.name = "namespace",
+     .type = OPT_STR,
+     .at = offsetof(struct config, name_space),
+     .arg = "NAME",
+     .def = "default",
+     .help = "Kafka: the second part of the topics' names"},
+    {.name = "from",
+     .type = OPT_STR,
+     .at = offsetof(struct config, from),
+     .arg = "WHERE",
+     .def = "end",
+     .help = "Kafka: beginning, end, an offset, a time like 2031-05-04T12:00:00Z, or a "
+             "duration before now like 15m"},
+    {.name = "until",
+     .type = OPT_STR,
+     .at = offsetof(struct config, until),
+     .arg = "end",
+     .help = "Kafka: stop where the topics end at the start (default: go on as they "
+             "grow, until Ctrl-C or --duration)"},
+    {.name = "kafka-option",
+     .type = OPT_STRV,
+     .at = offsetof(struct config, kafka_options),
+     .arg = "KEY=VALUE",
+     .help = "Kafka: a setting of librdkafka, as security.protocol=SASL_SSL; may be "
+             "given again. VALUE may be file:PATH or env:NAME; passwords and other "
+             "secrets must be"},
+    {.name = "kafka-timeout",
+     .type = OPT_DURATION,
+     .at = offsetof(struct config, kafka_wait_ns),
+     .arg = "TIME",
+     .def = "10s",
+     .help = "Kafka: longest wait for an answer of the brokers at the start"},
     {.name = "map",
      .letter = 'm',
      .type = OPT_STRV,
@@ -163,14 +204,22 @@ static const struct opt options[] = {
 
 static const struct opt_cmd doc = {
     .name = "capture",
-    .summary = "record inference traffic from packets, and say what was missed",
-    .synopsis = "(-i IF | -r FILE) [--map LIST] -o TRACE [OPTION]...",
+    .summary =
+        "record inference traffic from packets or Kafka, and say what was missed",
+    .synopsis = "(-i IF | -r FILE | --kafka BROKERS) -o TRACE [OPTION]...",
     .about =
         "Reads packets, puts connections together, and pairs requests with answers: "
         "HTTP/1.1, HTTP/2 and gRPC in clear text, also on connections that were open "
         "before. Each inference becomes an operation with its time of arrival, tier, "
         "model, body, status and latency. What is no inference (health, metadata, "
         "metrics) is passed over; TLS is counted as opaque.\n\n"
+        "From Kafka come the requests of pipelines and their models, joined with "
+        "answers "
+        "and errors by key. Times are those of the records, in steps of 1 ms: whose "
+        "clock, the trace notes. A model's leg within a pipeline holds the time of the "
+        "dataflow engine before it, which gives its records the time of the record "
+        "they come from. Status is 200, or 400 for errors, as the pipeline gateway "
+        "tells them. Direct calls of models are not in Kafka.\n\n"
         "Nothing is written before it is redacted. Headers are dropped but for content "
         "type, encodings and seldon-model; traceparent and x-seldon-route leave a "
         "trace "
@@ -192,6 +241,9 @@ static const struct opt_cmd doc = {
         "reprise capture -i eth0 --map k8s --bodies shape -d 1m -o pod.trace\n"
         "# packets that tcpdump wrote, with the ports of a compose installation\n"
         "reprise capture -r day.pcap --map compose -o day.trace\n"
+        "# what pipelines were asked in the last hour\n"
+        "reprise capture --kafka broker:9092 --namespace seldon-mesh --from 1h --until "
+        "end -o hour.trace\n"
         "# mirror live traffic onto a second installation\n"
         "reprise capture -i eth0 -m 9000=envoy -o - | reprise replay - --tier envoy "
         "--http http://10.0.0.9:9000 -o shadow.run\n",
@@ -224,16 +276,41 @@ static void catch_signals(void)
 
 /* --- configuration ---------------------------------------------------------------- */
 
+/* The first of these options that was given, or NULL. */
+static const char *given(const char *const *names)
+{
+    while (*names && !opt_given(&doc, *names))
+        names++;
+    return *names;
+}
+
+static int check_source(const struct config *c, struct err *e)
+{
+    static const char *const of_packets[] = {"map", "ring", "user", NULL};
+    static const char *const of_kafka[] = {
+        "topic-prefix", "namespace",     "from", "until",
+        "kafka-option", "kafka-timeout", NULL};
+    const char *odd = given(c->kafka ? of_packets : of_kafka);
+    if ((c->interface != NULL) + (c->file != NULL) + (c->kafka != NULL) != 1)
+        return err_set(e, ERR_USAGE,
+                       "give either an interface (-i), a file (-r) or --kafka");
+    if (odd)
+        return err_set(e, ERR_USAGE, "--%s is for %s", odd,
+                       c->kafka ? "packets" : "--kafka");
+    if (c->until && strcmp(c->until, "end") != 0)
+        return err_set(e, ERR_USAGE, "--until '%s' is not end", c->until);
+    if (c->kafka_wait_ns < CLK_MS || c->kafka_wait_ns > 3600 * CLK_SEC)
+        return err_set(e, ERR_USAGE, "--kafka-timeout is not between 1ms and 1h");
+    return 0;
+}
+
 static int check(const struct config *c, struct err *e)
 {
     bool to_stdout = c->out && strcmp(c->out, "-") == 0;
     struct stat st;
-    if (c->kafka)
-        return err_set(e, ERR_USAGE,
-                       "--kafka: recording of topics is not built yet; packets of port "
-                       "9092 can only be counted (--map 9092=kafka)");
-    if (!c->interface == !c->file)
-        return err_set(e, ERR_USAGE, "give either an interface (-i) or a file (-r)");
+    int rc = check_source(c, e);
+    if (rc < 0)
+        return rc;
     if (!c->out)
         return err_set(e, ERR_USAGE, "-o TRACE is missing");
     if (to_stdout && c->json)
@@ -287,6 +364,15 @@ static void show_progress(void *arg, const struct cap_parts *p, int64_t span_ns)
             cap_account_lost_all(p), known ? share * 100 : 100);
 }
 
+static void print_refused(const struct config *c, uint64_t bodies)
+{
+    if (bodies > 0)
+        fprintf(stderr,
+                "  redaction   %" PRIu64 " bodies could not be treated as --bodies %s "
+                "wants and were hashed\n",
+                bodies, c->bodies);
+}
+
 static void print_text(const struct config *c, const struct cap_session_result *r)
 {
     char span[UNITS_TEXT_MAX];
@@ -298,65 +384,133 @@ static void print_text(const struct config *c, const struct cap_session_result *
             strcmp(c->out, "-") == 0 ? "capture" : c->out, r->order.written,
             units_duration_text(r->span_ns, span), r->closed ? "" : ", NOT CLOSED",
             buf_text(&text));
-    if (r->redact.bodies_refused > 0)
-        fprintf(stderr,
-                "  redaction   %" PRIu64 " bodies could not be treated as --bodies %s "
-                "wants and were hashed\n",
-                r->redact.bodies_refused, c->bodies);
+    print_refused(c, r->redact.bodies_refused);
     buf_done(&text);
+}
+
+/* What all captures have in common, before and after their own members. */
+static void begin_json(struct jsonw *w, const struct config *c, bool closed,
+                       bool interrupted, uint64_t operations, int64_t span_ns)
+{
+    jsonw_object(w);
+    jsonw_key_str(w, "schema", "reprise/capture/1");
+    jsonw_key_str(w, "trace", c->out);
+    jsonw_key_bool(w, "complete", closed);
+    jsonw_key_bool(w, "interrupted", interrupted);
+    jsonw_key_u64(w, "operations", operations);
+    jsonw_key_i64(w, "span_ns", span_ns);
+}
+
+static void end_json(struct jsonw *w, const struct cap_redact_counts *redact)
+{
+    jsonw_key(w, "redaction");
+    jsonw_object(w);
+    jsonw_key_u64(w, "headers_denied", redact->headers_denied);
+    jsonw_key_u64(w, "bodies_changed", redact->bodies_changed);
+    jsonw_key_u64(w, "bodies_hashed", redact->bodies_hashed);
+    jsonw_key_u64(w, "bodies_refused", redact->bodies_refused);
+    jsonw_end(w);
+    jsonw_end(w);
+    buf_str(w->out, "\n");
+    fputs(buf_text(w->out), stdout);
 }
 
 static void print_json(const struct config *c, const struct cap_session_result *r)
 {
     struct buf out = {0};
     struct jsonw w = {.out = &out, .pretty = true};
-    jsonw_object(&w);
-    jsonw_key_str(&w, "schema", "reprise/capture/1");
-    jsonw_key_str(&w, "trace", c->out);
-    jsonw_key_bool(&w, "complete", r->closed);
-    jsonw_key_bool(&w, "interrupted", r->interrupted);
-    jsonw_key_u64(&w, "operations", r->order.written);
-    jsonw_key_i64(&w, "span_ns", r->span_ns);
+    begin_json(&w, c, r->closed, r->interrupted, r->order.written, r->span_ns);
     cap_account_json(&r->parts, &w);
-    jsonw_key(&w, "redaction");
-    jsonw_object(&w);
-    jsonw_key_u64(&w, "headers_denied", r->redact.headers_denied);
-    jsonw_key_u64(&w, "bodies_changed", r->redact.bodies_changed);
-    jsonw_key_u64(&w, "bodies_hashed", r->redact.bodies_hashed);
-    jsonw_key_u64(&w, "bodies_refused", r->redact.bodies_refused);
-    jsonw_end(&w);
-    jsonw_end(&w);
-    buf_str(&out, "\n");
-    fputs(buf_text(&out), stdout);
+    end_json(&w, &r->redact);
     buf_done(&out);
 }
 
 /* What the status should be when all went well: is enough in the trace? */
-static int judge(const struct config *c, const struct cap_session_result *r)
+static int judge(const struct config *c, bool known, double share)
 {
-    double share;
-    if (!cap_account_share(&r->parts, &share) || share >= c->min_coverage)
+    if (!known || share >= c->min_coverage)
         return EXIT_DONE;
     fprintf(stderr, "reprise capture: coverage %.6f is below --min-coverage %g\n",
             share, c->min_coverage);
     return EXIT_INVALID;
 }
 
+static void show_kafka(const struct config *c, const struct cap_kafka_result *r)
+{
+    char span[UNITS_TEXT_MAX];
+    struct buf out = {0};
+    if (!c->quiet) {
+        cap_kafka_text(r, &out);
+        fprintf(stderr, "%s: %" PRIu64 " operations over %s%s\n%s",
+                strcmp(c->out, "-") == 0 ? "capture" : c->out, r->order.written,
+                units_duration_text(r->span_ns, span), r->closed ? "" : ", NOT CLOSED",
+                buf_text(&out));
+        print_refused(c, r->redact.bodies_refused);
+        buf_reset(&out);
+    }
+    if (c->json) {
+        struct jsonw w = {.out = &out, .pretty = true};
+        begin_json(&w, c, r->closed, r->interrupted, r->order.written, r->span_ns);
+        cap_kafka_json(r, &w);
+        end_json(&w, &r->redact);
+    }
+    buf_done(&out);
+}
+
 /* --- the command ------------------------------------------------------------------ */
 
-static int run(const struct config *c, struct cap_session_result *r, struct err *e)
+static struct cap_redact_options redaction(const struct config *c)
+{
+    return (struct cap_redact_options){.bodies = c->bodies,
+                                       .headers = c->headers.v,
+                                       .header_count = c->headers.n,
+                                       .keep_query = c->keep_query,
+                                       .no_answers = c->no_answers,
+                                       .key_file = c->key_file};
+}
+
+/* *status: what the coverage asks for. */
+static int run_kafka(const struct config *c, int *status, struct err *e)
+{
+    struct cap_kafka_result r;
+    double share = 1;
+    struct cap_kafka_session_config s = {
+        .source = {.brokers = c->kafka,
+                   .prefix = c->prefix,
+                   .name_space = c->name_space,
+                   .from = c->from,
+                   .until_end = c->until != NULL,
+                   .options = c->kafka_options.v,
+                   .option_count = c->kafka_options.n,
+                   .connect_ns = c->kafka_wait_ns},
+        .out = c->out,
+        .redact = redaction(c),
+        .answer_wait_ns = c->answer_wait_ns,
+        .hold_ns = c->hold_ns,
+        .duration_ns = c->duration_ns,
+        .flush_ns = c->flush_ns,
+        .memory_bytes = (size_t)c->memory,
+        .interrupts = &interrupts,
+    };
+    int rc = cap_kafka_session_run(&s, &r, e);
+    if (r.closed || r.counts.records > 0)
+        show_kafka(c, &r);
+    if (rc == 0) {
+        bool known = cap_kafka_share(&r, &share);
+        *status = judge(c, known, share);
+    }
+    return rc;
+}
+
+static int run_packets(const struct config *c, struct cap_session_result *r,
+                       int *status, struct err *e)
 {
     struct buf map = {0};
     struct cap_session_config s = {
         .interface = c->interface,
         .file = c->file,
         .out = c->out,
-        .redact = {.bodies = c->bodies,
-                   .headers = c->headers.v,
-                   .header_count = c->headers.n,
-                   .keep_query = c->keep_query,
-                   .no_answers = c->no_answers,
-                   .key_file = c->key_file},
+        .redact = redaction(c),
         .ring_bytes = (size_t)c->ring,
         .user = c->user,
         .answer_wait_ns = c->answer_wait_ns,
@@ -383,6 +537,11 @@ static int run(const struct config *c, struct cap_session_result *r, struct err 
                 print_json(c, r);
         }
     }
+    if (rc == 0) {
+        double share = 1;
+        bool known = cap_account_share(&r->parts, &share);
+        *status = judge(c, known, share);
+    }
     buf_done(&map);
     return rc;
 }
@@ -392,7 +551,7 @@ int cap_cmd_capture(int argc, char **argv)
     struct config c = {0};
     static struct cap_session_result result; /* too large for a stack */
     struct err e = {0};
-    int operands, status;
+    int operands, status = EXIT_DONE;
 
     int rc = opt_parse(&doc, argc, argv, &c, &operands, &e);
     if (rc == 0)
@@ -400,12 +559,13 @@ int cap_cmd_capture(int argc, char **argv)
     if (rc == 0) {
         log_setup(c.quiet, c.debug);
         catch_signals();
-        rc = run(&c, &result, &e);
+        rc = c.kafka ? run_kafka(&c, &status, &e)
+                     : run_packets(&c, &result, &status, &e);
     }
-    status = rc < 0 ? opt_fail(&doc, &e) : EXIT_DONE;
-    if (rc == 0)
-        status = judge(&c, &result);
+    if (rc < 0)
+        status = opt_fail(&doc, &e);
     opt_strv_done(&c.maps);
     opt_strv_done(&c.headers);
+    opt_strv_done(&c.kafka_options);
     return rc == 1 ? EXIT_DONE : status;
 }

@@ -10,15 +10,23 @@ map+=,9010=pipelinegateway,9011=pipelinegateway,9092=kafka
 
 expect 0 "$REPRISE" capture --help
 out_has "reprise capture"
-for command in "capture -r x" "capture -o x" "capture -i lo -r x -o y" "capture --kafka b -o x" \
+for command in "capture -r x" "capture -o x" "capture -i lo -r x -o y" "capture --kafka b -r x -o y" \
     "capture -r x -o y --map 9000=nowhere" "capture -r x -o y --bodies some" \
     "capture -r x -o y --keep-header Authorization" "capture -r x -o y --memory 1MiB" \
     "capture -r x -o - --json" "capture -r x -o y --min-coverage 2"; do
     # shellcheck disable=SC2086  # words on purpose
     expect 64 "$REPRISE" $command
 done
-expect 64 "$REPRISE" capture --kafka localhost:9092 -o x
-err_has "recording of topics is not built yet"
+for command in "--map k8s" "--until noon" "--from noon" "--kafka-option group.id=x" \
+    "--kafka-option security.protocol" "--kafka-option sasl.password=hush" "--kafka-timeout 0" \
+    "--ring 1MiB"; do
+    # shellcheck disable=SC2086  # words on purpose
+    expect 64 "$REPRISE" capture --kafka 127.0.0.1:1 -o x $command
+done
+expect 64 "$REPRISE" capture -r x -o y --from beginning
+err_has "--from is for --kafka"
+expect 69 "$REPRISE" capture --kafka 127.0.0.1:1 -o x --kafka-timeout 300ms
+err_has "Kafka: list of topics"
 expect 74 "$REPRISE" capture -r nosuch.pcap -o x
 expect 65 "$REPRISE" capture -r "$data/README.md" -o x
 [ -e x ] && fail "a refused capture left a file"
