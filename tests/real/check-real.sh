@@ -6,7 +6,7 @@
 # must be right (sums, echoes and classes are checked), and the servers' own counters must
 # agree on how many requests came. Then what these servers do to a client: MLServer closes
 # idle connections after five seconds; Envoy answers an unknown model with an error and a
-# closed connection. Rates are what the servers hold on two busy cores; health is printed
+# closed connection. Then the topics of a real Kafka broker are captured (kafka.sh). Rates are what the servers hold on two busy cores; health is printed
 # but does not decide, since it judges the machine.
 #
 # Exit status 0: all passed; 77: skipped, because this machine cannot get the servers
@@ -193,6 +193,13 @@ replays idle server "${mlserver_ports[0]}" "${mlserver_ports[1]}" mlserver_count
 unknown_model
 stop_server triton
 upstream_gone
+stop_servers
+bash "$real/kafka.sh" "$program"
+case $? in
+0) ;;
+77) echo "check-real: the step kafka was skipped" ;;
+*) fail "capture of Kafka topics" ;;
+esac
 
 echo
 [ "$failures" -eq 0 ] && echo "check-real: all passed" || echo "check-real: $failures failed"

@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# kafka.sh PROGRAM - captures the topics of a real Kafka broker (3.9, KRaft, one node).
+#
+# Requests, answers and an error go through the broker's own producer; what is captured
+# must be all of it, joined, from the beginning, from a time, and live until a signal;
+# over SASL with the right password, and not with a wrong one. No consumer group may be
+# left behind. Exit status as of check-real.sh; needs java and mvn.
+set -u
+program=$(realpath "$1")
+# shellcheck source=servers.sh
+. "$(dirname "${BASH_SOURCE[0]}")/servers.sh"
+
+failures=0
+fail() { echo "FAILED: kafka: $*"; failures=$((failures + 1)); }
+leave() {
+    local status=$?
+    stop_servers
+    [ "$status" -eq 0 ] && [ "$failures" -gt 0 ] && status=1
+    [ "$status" -eq 0 ] || tail -n 15 "$run"/*.log
+    rm -rf "$run"
+    exit "$status"
+}
+trap leave EXIT
+trap 'exit 130' INT TERM
+
+# The broker's jars, in a folder that is named by what asks for them.
+install_kafka() {
+    local hash log=$parts_cache/kafka.log
+    command -v java mvn >/dev/null || skip "Kafka needs java and mvn"
+    hash=$(sha256sum "$real/kafka/pom.xml" | cut -c1-12)
+    jars=$parts_cache/kafka-$hash
+    mkdir -p "$parts_cache"
+    exec {kafka_lock}>"$parts_cache/kafka.lock"
+    flock "$kafka_lock"
+    if [ ! -d "$jars" ]; then
+        echo "check-real: installing kafka into $jars"
+        rm -rf "$jars.tmp"
+        if ! mvn -B -q -f "$real/kafka/pom.xml" \
+            org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+            -DincludeScope=runtime -DoutputDirectory="$jars.tmp" >"$log" 2>&1; then
+            tail -n 5 "$log" >&2
+            grep -Eq 'Unknown host|Connection refused|timed out|Network is unreachable' "$log" &&
+                skip "Maven's registry cannot be reached"
+            die "mvn cannot install $real/kafka/pom.xml; its whole output is in $log"
+        fi
+        mv "$jars.tmp" "$jars"
+    fi
+    exec {kafka_lock}>&-
+}
+
+kafka_java=(java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1
+    "-Dlog4j.configuration=file:$real/kafka/log4j.properties")
+
+start_kafka() {
+    local i
+    read -r broker sasl controller < <("$python" "$real/ports.py" free 3 | tr '\n' ' ')
+    cat >"$run/server.properties" <<PROPERTIES
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$controller
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:$broker,SASL_PLAINTEXT://127.0.0.1:$sasl,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://127.0.0.1:$broker,SASL_PLAINTEXT://127.0.0.1:$sasl
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+log.dirs=$run/data
+num.partitions=3
+offsets.topic.replication.factor=1
+log.cleaner.dedupe.buffer.size=4194304
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="alice-pw";
+PROPERTIES
+    "${kafka_java[@]}" -cp "$jars/*" kafka.tools.StorageTool format -t MkU3OEVBNTcwNTJENDM2Qg \
+        -c "$run/server.properties" >"$run/format.log" 2>&1 || die "the broker's storage cannot be made"
+    launch kafka "${kafka_java[@]}" -cp "$jars/*" kafka.Kafka "$run/server.properties"
+    for ((i = 0; i < 300; i++)); do
+        kill -0 "${server_pid[kafka]}" 2>/dev/null || die "the broker ended"
+        grep -qs 'Kafka Server started' "$run/kafka.log" && break
+        sleep 0.2
+    done
+    "$python" "$real/ports.py" owned "${server_pid[kafka]}" "$broker" "$sasl" ||
+        die "the broker does not own its ports"
+}
+
+# produce TOPIC : lines "HEADER:VALUE,...;KEY|VALUE" from standard input.
+produce() {
+    "${kafka_java[@]}" -cp "$jars/*" kafka.tools.ConsoleProducer --bootstrap-server \
+        "127.0.0.1:$broker" --topic "$1" --property parse.key=true --property 'key.separator=|' \
+        --property parse.headers=true --property 'headers.delimiter=;' >"$run/produce.log" 2>&1 ||
+        fail "the producer failed"
+}
+records() { # FIRST LAST MEMBER
+    local i
+    for ((i = $1; i <= $2; i++)); do
+        echo "pipeline:iris,authorization:hush;0.iris.r$i|{\"$3\":[{\"name\":\"predict\",\"shape\":[1,4],\"datatype\":\"FP32\",\"data\":[5,3,1,$i]}]}"
+    done
+}
+
+# capture STATUS OPTION... : the summary goes to $run/json.
+capture() {
+    local want=$1 got
+    shift
+    "$program" capture -f -o "$run/k.trace" --json -q "$@" >"$run/json" 2>"$run/capture.log"
+    got=$?
+    [ "$got" = "$want" ] || fail "exit $got, wanted $want: capture $* ($(head -n 1 "$run/capture.log"))"
+}
+holds() { # WHAT EXPRESSION
+    jq -e "$2" "$run/json" >/dev/null || fail "$1: not true of its summary: $2"
+}
+
+install_kafka
+start_kafka
+records 1 10 inputs | produce seldon.default.model.iris.inputs
+records 1 9 outputs | produce seldon.default.model.iris.outputs
+echo 'pipeline:iris,seldon-pipeline-errors:iris;0.iris.r10|boom' | produce seldon.default.errors.errors
+
+whole='.complete and .coverage == 1 and .operations == 10 and (.kafka | .inputs == 10 and
+    .answered == 10 and .failed == 1 and .unmatched_answers == 0 and .create_time == 20)'
+capture 0 --kafka "127.0.0.1:$broker" --from beginning --until end
+holds beginning "$whole"
+"$program" trace cat --jsonl "$run/k.trace" >"$run/jsonl" || fail "the trace cannot be read"
+[ "$(jq -c '[.id, .status, (.body.text | fromjson | .inputs[0].data[3])]' "$run/jsonl" | sort)" = \
+    "$(for i in 1 10 2 3 4 5 6 7 8 9; do echo "[\"r$i\",$((i == 10 ? 400 : 200)),$i]"; done | sort)" ] ||
+    fail "ids, statuses and bodies are not what was produced"
+grep -q hush "$run/jsonl" && fail "a credential is in the trace"
+capture 0 --kafka "127.0.0.1:$broker" --from 1h --until end
+holds "an hour ago" "$whole"
+capture 0 --kafka "127.0.0.1:$broker" --from 2099-01-01T00:00:00Z --until end
+holds "a time to come" '.operations == 0'
+
+secure=(--kafka "127.0.0.1:$sasl" --from beginning --until end
+    --kafka-option security.protocol=SASL_PLAINTEXT --kafka-option sasl.mechanism=PLAIN
+    --kafka-option sasl.username=alice)
+echo alice-pw >"$run/password"
+capture 0 "${secure[@]}" --kafka-option "sasl.password=file:$run/password"
+holds SASL "$whole"
+export WRONG=not-hers
+capture 69 "${secure[@]}" --kafka-option sasl.password=env:WRONG --kafka-timeout 3s
+grep -q not-hers "$run/capture.log" && fail "a password was printed"
+
+# Live: what comes after the start, until a signal.
+"$program" capture --kafka "127.0.0.1:$broker" --from end -o "$run/live.trace" --flush 100ms -q \
+    2>"$run/live.log" &
+live=$!
+sleep 2
+records 11 15 inputs | produce seldon.default.model.iris.inputs
+records 11 15 outputs | produce seldon.default.model.iris.outputs
+sleep 1
+kill -INT "$live"
+wait "$live"
+status=$?
+[ "$status" = 130 ] || fail "live: exit $status, wanted 130"
+"$program" trace info --json "$run/live.trace" >"$run/json" || fail "live: the trace cannot be read"
+holds live '.complete and .operations == 5 and .notes["coverage.kafka.answered"] == "5"'
+
+# Whoever joins a group or commits makes the broker keep a topic of offsets.
+[ -d "$run/data/seldon.default.model.iris.inputs-0" ] || fail "the broker's data is not where it should be"
+compgen -G "$run/data/__consumer_offsets-*" >/dev/null && fail "a group was joined"
+[ "$failures" -eq 0 ] && echo "kafka: topics of a real broker captured, whole, live and over SASL"
+exit 0
