@@ -101,3 +101,16 @@ struct op_body op_body_of(struct span data)
     op_body_hash(data, body.hash);
     return body;
 }
+
+bool op_messages_fit(const struct op_messages *m, const struct op_body *body)
+{
+    uint64_t left = body->state == OP_BODY_NONE ? 0 : body->bytes;
+    if (m->count == 0)
+        return true;
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (m->v[i].bytes > left)
+            return false;
+        left -= m->v[i].bytes;
+    }
+    return left == 0;
+}

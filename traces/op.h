@@ -72,6 +72,24 @@ struct op_body {
     uint64_t hash[2]; /* XXH3-128 of the whole body, low half first; 0 when NONE */
 };
 
+/* One message of a stream: of a gRPC call that streams, or an event of server-sent
+ * events. */
+struct op_message {
+    int64_t at_ns;  /* its first byte (gRPC: of its prefix), since the arrival */
+    uint64_t bytes; /* of the body: gRPC without the prefix; events with their framing,
+                       the blank line at their end included */
+};
+
+/* How a body comes apart into the messages of a stream, in order. count is 0 where the
+ * body is one message, as in unary calls. Else the bytes of all messages are together
+ * those of the body (which is NONE when all are empty): message 0 is its first
+ * v[0].bytes, and so on. */
+struct op_messages {
+    const struct op_message *v;
+    uint32_t count; /* <= OP_MESSAGES_MAX */
+};
+#define OP_MESSAGES_MAX 65535u
+
 /* Bits of op.flags, as stored. */
 enum op_flag {
     OP_FLAG_TRUNCATED = 1u << 0,   /* the body was cut by the capture */
@@ -95,6 +113,7 @@ struct op {
     uint32_t stream_index; /* of *stream in its block's table */
     uint32_t flags;
     struct op_body request;
+    struct op_messages request_messages;
     struct span id;       /* request id as recorded; empty: none */
     uint32_t connection;  /* ordinal of the client connection, or OP_NONE */
     uint32_t conn_stream; /* ordinal of the stream or request on it, or OP_NONE */
@@ -108,6 +127,7 @@ struct op {
     uint16_t status;           /* HTTP status; 0: none */
     int16_t grpc_status;       /* gRPC code; -1: none */
     struct op_body response;
+    struct op_messages response_messages;
 };
 
 /* A valid op with nothing in it: ordinals OP_NONE, times OP_TIME_NONE, weight 1. */
@@ -125,6 +145,9 @@ struct op_hash *op_hash_new(void);
 void op_hash_add(struct op_hash *h, struct span piece);
 void op_hash_end(struct op_hash *h, uint64_t hash[2]);
 void op_hash_free(struct op_hash *h); /* NULL is fine */
+/* Whether the messages are together as many bytes as the body; always so when count is
+ * 0. */
+bool op_messages_fit(const struct op_messages *m, const struct op_body *body);
 /* A KEPT body around data (hash computed), or NONE when data is empty. */
 struct op_body op_body_of(struct span data);
 

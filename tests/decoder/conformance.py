@@ -26,7 +26,7 @@ import sys
 import trc_decode
 import trc_encode
 
-TRACE_FEATURES = ("ids", "answers", "late", "headers", "ordinals", "weights")
+TRACE_FEATURES = ("ids", "answers", "late", "headers", "ordinals", "weights", "messages")
 PAIRS_LEAST = 300
 BODIES = ("none", "constant", "varied", "elided", "blobs")
 RUN_FEATURES = ("status", "times", "connections", "bytes", "hashes")
@@ -90,7 +90,17 @@ def some_id(rng):
         "v" * 19 + "h", some_text(rng, 30) or "x"])
 
 
-def some_answer(rng, unit, bodies):
+def some_messages(rng, unit, body):
+    """The body (or none) as a stream of one to four messages."""
+    left = body["bytes"] if body else 0
+    cuts = sorted(rng.randrange(left + 1) for _ in range(rng.randrange(4)))
+    times = sorted(rng.randrange(-5, 10**6) * unit for _ in range(len(cuts) + 1))
+    if rng.random() < 0.1:
+        times.reverse()
+    return [[t, b - a] for t, a, b in zip(times, [0] + cuts, cuts + [left])]
+
+
+def some_answer(rng, unit, bodies, messages=False):
     a = {"status": rng.choice([200, 200, 503, 65535])}
     if rng.random() < 0.5:
         a["grpc_status"] = rng.randrange(17)
@@ -101,6 +111,8 @@ def some_answer(rng, unit, bodies):
     body = rng.choice(bodies)
     if body and rng.random() < 0.5:
         a["answer"] = body
+    if messages and rng.random() < 0.5:
+        a["answer_messages"] = some_messages(rng, unit, a.get("answer"))
     return a
 
 
@@ -124,12 +136,15 @@ def some_operations(rng, features, bodies, unit):
             chosen = set(rng.choices(trc_encode.FLAGS + [9, 31], k=3))
             o["flags"] = [x for x in trc_encode.FLAGS + [9, 31] if x in chosen]
         if "answers" in features and rng.random() < 0.8:
-            o.update(some_answer(rng, unit, pool))
+            o.update(some_answer(rng, unit, pool, "messages" in features))
+        if "messages" in features and rng.random() < 0.5:
+            o["messages"] = some_messages(rng, unit, o.get("body"))
         records.append(o)
         waiting.append(i)
         if "late" in features and rng.random() < 0.3:
             index = waiting.pop(rng.randrange(len(waiting)))
-            records.append({"late": index, **some_answer(rng, unit, pool)})
+            records.append({"late": index,
+                            **some_answer(rng, unit, pool, "messages" in features)})
         now += rng.choice([0, 1, rng.randrange(10**4), rng.randrange(10**7)]) * unit
     return records
 
@@ -170,7 +185,7 @@ def some_layout(rng):
             "unknown_columns": rng.random() < 0.5, "unknown_blocks": rng.random() < 0.3,
             "further_bytes": rng.random() < 0.5, "metas": rng.choice([0, 0, 1, 3]),
             "complete": rng.random() < 0.75, "blob_min": rng.choice([1, 100, 8192, 1 << 30]),
-            "fragment": rng.choice([7000, 1 << 24]), "loose": rng.random() < 0.3,
+            "fragment": rng.choice([12000, 1 << 24]), "loose": rng.random() < 0.3,
             "constant": rng.random() < 0.7, "minor": rng.choice([0, 0, 3]),
             "level": rng.choice([1, 3, 19])}
 

@@ -68,12 +68,21 @@ def maybe(o, key, make, p=0.5):
         o[key] = make()
 
 
+def messages(of):
+    left = of.get("bytes") if of and "bytes" in of else \
+        len(of["text"].encode()) if of and "text" in of else \
+        len(base64.b64decode(of["base64"])) if of else 0
+    first = rng.randrange(left + 1)
+    return [[0, first], [rng.randrange(10**9), left - first]]
+
+
 def answer(o):
     maybe(o, "status", lambda: rng.choice([200, 200, 503, 65535]))
     maybe(o, "grpc_status", lambda: rng.randrange(17))
     maybe(o, "first_ns", lambda: rng.randrange(10**9))
     maybe(o, "last_ns", lambda: o.get("first_ns", 0) + rng.randrange(-10, 10**8))
     maybe(o, "answer", lambda: rng.choice(BODIES), 0.3)
+    maybe(o, "answer_messages", lambda: messages(o.get("answer")), 0.1)
     return o
 
 
@@ -86,6 +95,7 @@ for i in range(count):
         o = {"index": i, "arrival_ns": now, **s}
         maybe(o, "flags", lambda: sorted(set(rng.choices(FLAGS, k=3)), key=FLAGS.index), 0.2)
         maybe(o, "body", body, 0.8)
+        maybe(o, "messages", lambda: messages(o.get("body")), 0.1)
         maybe(o, "id", ident)
         for key in ("connection", "conn_stream", "client", "tokens_in", "tokens_out"):
             maybe(o, key, lambda: rng.choice([rng.randrange(50), 2**32 - 2]), 0.3)

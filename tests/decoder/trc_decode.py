@@ -104,7 +104,8 @@ class Block:
 # --- 5. Groups and columns ---
 
 KNOWN = set(range(1, 10)) | set(range(16, 27)) | set(range(28, 31)) | \
-    set(range(32, 46)) | {48, 49, 50, 56, 57} | set(range(64, 70)) | set(range(72, 79))
+    set(range(32, 46)) | {48, 49, 50, 56, 57} | set(range(64, 70)) | set(range(72, 79)) | \
+    {80, 81, 82, 84, 85, 86}
 
 
 def columns(data):
@@ -210,6 +211,27 @@ def resolve(codes, table):
     return out
 
 
+# --- 5.1.1 Messages ---
+
+def messages(group, ident, n, unit, sizes):
+    """A list of [time, bytes] per record, or None."""
+    counts = column(group, ident, n, 0)
+    need(ident in group or not group.keys() & {ident + 1, ident + 2}, "messages without counts")
+    total = sum(counts)
+    need(total <= 1 << 20 and all(k <= 65535 for k in counts), "too many messages")
+    times, sizes_of = column(group, ident + 1, total, 0), column(group, ident + 2, total, 0)
+    out, at = [], 0
+    for count, size in zip(counts, sizes):
+        now, one = 0, []
+        for k in range(at, at + count):
+            now += times[k]
+            one.append([now * unit, sizes_of[k]])
+        at += count
+        need(not one or sum(m[1] for m in one) == size, "messages are not their body")
+        out.append(one or None)
+    return out
+
+
 # --- 10. JSON lines ---
 
 def text(data):
@@ -253,6 +275,7 @@ def answers(b, n, blobs):
     status, grpc = column(g, 5, n, 0), column(g, 6, n, None)
     first, last = column(g, 7, n, None), column(g, 8, n, None)
     response = resolve(column(g, 9, n, 0), bodies(b.groups[3], 28, blobs))
+    parts = messages(b.groups[3], 84, n, b.unit, [r[1] if r else 0 for r in response])
     out = []
     for i in range(n):
         o = {}
@@ -266,6 +289,8 @@ def answers(b, n, blobs):
             o["last_ns"] = (last[i] + (first[i] or 0)) * b.unit
         if response[i]:
             o["answer"] = body_json(response[i])
+        if parts[i]:
+            o["answer_messages"] = parts[i]
         out.append(o)
     return out
 
@@ -302,6 +327,7 @@ def ops(b, blobs):
     need(arrivals[-1] == b.t_max, "the last arrival is not t_max")
     stream, flags = column(schedule, 2, n, 0), column(schedule, 4, n, 0)
     request = resolve(column(schedule, 3, n, 0), bodies(payload, 24, blobs))
+    parts = messages(payload, 80, n, b.unit, [r[1] if r else 0 for r in request])
     ident, answer = idents(ids, n), answers(b, n, blobs)
     ordinals = {key: column(ids, number, n, None) for key, number in
                 (("connection", 18), ("conn_stream", 19), ("client", 20),
@@ -316,6 +342,8 @@ def ops(b, blobs):
                           if flags[i] >> k & 1]
         if request[i]:
             o["body"] = body_json(request[i])
+        if parts[i]:
+            o["messages"] = parts[i]
         if ident[i]:
             o["id"] = text(ident[i])
         for key, values in ordinals.items():

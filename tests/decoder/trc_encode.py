@@ -235,6 +235,21 @@ def body_columns(f, bodies, first_id):
                                 first_id + 1: details or None, first_id + 2: inline or None}
 
 
+# --- 5.1.1 Messages ---
+
+def message_columns(f, records, key, first_id):
+    lists = [o.get(key, []) for o in records]
+    if not any(lists):
+        return {}
+    times = []
+    for one in lists:
+        at = [m[0] // f.unit for m in one]
+        times += [b - a for a, b in zip([0] + at, at)]
+    return {first_id: f.integers([len(one) for one in lists]),
+            first_id + 1: f.integers(times),
+            first_id + 2: f.integers([m[1] for one in lists for m in one])}
+
+
 # --- 5.1 OPS ---
 
 FLAGS = ["truncated", "redacted", "inferred", "opaque", "gap", "sampled", "dequantized",
@@ -270,7 +285,7 @@ def ident(data):
 
 
 def answer_columns(f, records):
-    """(columns 5 to 9, columns 28 to 30)."""
+    """(columns 5 to 9, columns of group 3)."""
     def time(o, key):
         return o[key] // f.unit if key in o else None
     first = [time(o, "first_ns") for o in records]
@@ -280,7 +295,7 @@ def answer_columns(f, records):
             6: f.column([o.get("grpc_status") for o in records], None),
             7: f.column(first, None),
             8: f.column([b if b is None else b - (a or 0) for a, b in zip(first, last)], None),
-            9: refs}, payload
+            9: refs}, {**payload, **message_columns(f, records, "answer_messages", 84)}
 
 
 def ops(f, records):
@@ -288,6 +303,7 @@ def ops(f, records):
     bodies = [body(o, "body") for o in records]
     keep_blobs(f, bodies + [body(o, "answer") for o in records])
     request, payload = body_columns(f, bodies, 24)
+    payload.update(message_columns(f, records, "messages", 80))
     which, table = stream_table(f, [stream(o) for o in records])
     answers, more = answer_columns(f, records)
     ids = [ident(text(o.get("id", ""))) for o in records]
@@ -417,7 +433,11 @@ def hashed_op(o):
         struct.pack("<I", weight(o)) + hashed_body(body(o, "body")) + text(o.get("id", ""))
 
 
-ANSWER = ("status", "grpc_status", "first_ns", "last_ns", "answer")
+def hashed_messages(tag, index, messages):
+    return tag + struct.pack("<Q", index) + b"".join(struct.pack("<qQ", *m) for m in messages)
+
+
+ANSWER = ("status", "grpc_status", "first_ns", "last_ns", "answer", "answer_messages")
 
 
 def hashed_answer(index, o):
@@ -439,6 +459,9 @@ def content_hash(run, records):
     if run:
         return sum(xxh128(hashed_outcome(o)) for o in records) % (1 << 128)
     total = sum(xxh128(hashed_op(o)) for o in records if "late" not in o)
+    for tag, key in ((b"qm", "messages"), (b"rm", "answer_messages")):
+        total += sum(xxh128(hashed_messages(tag, o.get("late", o.get("index")), o[key]))
+                     for o in records if key in o)
     return (total + sum(xxh128(hashed_answer(o.get("late", o.get("index")), o))
                         for o in records if any(key in o for key in ANSWER))) % (1 << 128)
 

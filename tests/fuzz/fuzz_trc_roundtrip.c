@@ -60,6 +60,21 @@ static struct op_body make_body(struct cursor *c, struct arena *a)
     return b;
 }
 
+static struct op_messages make_messages(struct cursor *c, struct arena *a,
+                                        const struct op_body *body)
+{
+    uint32_t n = cursor_u8(c) % 4u;
+    uint64_t left = body->state == OP_BODY_NONE ? 0 : body->bytes;
+    struct op_message *v = arena_alloc(a, 4 * sizeof *v);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t bytes = cursor_u8(c); /* one too many now and then: refused */
+        v[i] = (struct op_message){(int64_t)cursor_u64(c),
+                                   i + 1 == n && bytes < 250 ? left : bytes};
+        left -= v[i].bytes < left ? v[i].bytes : left;
+    }
+    return (struct op_messages){v, n};
+}
+
 static struct op make_op(struct cursor *c, struct arena *a, int64_t *now)
 {
     struct op o = op_empty();
@@ -80,6 +95,8 @@ static struct op make_op(struct cursor *c, struct arena *a, int64_t *now)
     o.status = cursor_u16(c);
     o.grpc_status = (int16_t)cursor_u16(c);
     o.response = make_body(c, a);
+    o.request_messages = make_messages(c, a, &o.request);
+    o.response_messages = make_messages(c, a, &o.response);
     return o;
 }
 
@@ -95,8 +112,17 @@ static void same_body(const struct op_body *a, const struct op_body *b)
         abort();
 }
 
+static void same_messages(const struct op_messages *a, const struct op_messages *b)
+{
+    if (a->count != b->count ||
+        (a->count && memcmp(a->v, b->v, a->count * sizeof *a->v) != 0))
+        abort();
+}
+
 static void same_op(const struct op *a, const struct op *b)
 {
+    same_messages(&a->request_messages, &b->request_messages);
+    same_messages(&a->response_messages, &b->response_messages);
     same_body(&a->request, &b->request);
     same_body(&a->response, &b->response);
     if (!op_stream_equal(a->stream, b->stream) || !span_eq(a->id, b->id) ||

@@ -488,6 +488,7 @@ static void lost_blobs_leave_length_and_hash_of_the_bodies(void **state)
     for (size_t i = 0; i < sizeof body; i++)
         body[i] = (uint8_t)rng_u64(&rng);
     o.request = op_body_of(span_of(body, sizeof body));
+    o.request_messages = (struct op_messages){0};
     struct trc_options options = {.kind = TRC_TRACE, .block_records = 1};
     check_ok(trc_writer_open(&w, path, &options, &e), &e);
     for (int i = 0; i < 4; i++) {

@@ -443,6 +443,61 @@ static void bodies_that_break_their_rules_are_refused(void **state)
         "OPS block 1: payload column 25: impossible count of fragments at byte 149");
 }
 
+/* Two messages of an answer of 5 bytes, with one thing wrong each time. */
+static void messages_that_break_their_rules_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned absent; /* column that is not there; 0: none */
+        uint64_t count, last_bytes, more;
+        const char *error;
+    } cases[] = {
+        {0, 2, 3, 0, NULL},
+        {0, 2, 4, 0, "column 86: messages are not as many bytes as their body"},
+        {0, 2, 2, 0, "column 86: messages are not as many bytes as their body"},
+        {0, 70000, 3, 0, "column 84: a value out of range"},
+        {0, 3, 3, 0, "column 85: malformed integers"},
+        {0, 1, 3, 0, "column 85: bytes left over"},
+        {0, 2, 3, 1, "column 86: bytes left over"},
+        {TRC_COL_ANSWERED, 2, 3, 0, "column 84: the column is absent"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ops o;
+        char text[160];
+        ops_init(&o, 1);
+        craft_ints(&o.g[TRC_PAYLOAD], TRC_COL_RESPONSE_TABLE, SPAN_LIT("\x01"),
+                   (uint64_t[]){8 * 5}, 1);
+        craft_column(&o.g[TRC_PAYLOAD], TRC_COL_RESPONSE_TABLE + 2, true,
+                     SPAN_LIT("hello"));
+        if (cases[i].absent != TRC_COL_ANSWERED)
+            craft_ints(&o.g[TRC_PAYLOAD], TRC_COL_ANSWERED, (struct span){0},
+                       &cases[i].count, 1);
+        craft_ints(&o.g[TRC_PAYLOAD], TRC_COL_ANSWERED + 1, (struct span){0},
+                   (uint64_t[]){0, 9}, 2);
+        craft_ints(&o.g[TRC_PAYLOAD], TRC_COL_ANSWERED + 2, (struct span){0},
+                   (uint64_t[]){2, cases[i].last_bytes, 7}, 2 + cases[i].more);
+        craft_ints(&o.g[TRC_ANSWERS], TRC_COL_RESPONSE, (struct span){0},
+                   (uint64_t[]){1}, 1);
+        snprintf(text, sizeof text, "OPS block 1: payload %s at byte 149",
+                 cases[i].error ? cases[i].error : "");
+        ops_expect(&o, 1, cases[i].error ? ERR_FORMAT : ERR_TRUNCATED,
+                   cases[i].error ? text : "the file was not closed*");
+    }
+}
+
+/* Messages that a few bytes claim are bounded before anything is made for them. */
+static void more_messages_than_a_block_may_have_are_refused(void **state)
+{
+    (void)state;
+    struct ops o;
+    ops_init(&o, 17);
+    craft_column(&o.g[TRC_PAYLOAD], TRC_COL_ANSWERED, false,
+                 SPAN_LIT("\x01\xff\xff\x03"));
+    ops_expect(&o, 17, ERR_FORMAT,
+               "OPS block 1: payload column 84: more messages than a block may have at "
+               "byte 149");
+}
+
 static void a_blob_must_be_the_body_that_is_meant(void **state)
 {
     (void)state;
@@ -563,6 +618,8 @@ int main(void)
         cmocka_unit_test(groups_must_be_exactly_one_bounded_zstd_frame),
         cmocka_unit_test(columns_that_break_their_rules_are_refused),
         cmocka_unit_test(bodies_that_break_their_rules_are_refused),
+        cmocka_unit_test(messages_that_break_their_rules_are_refused),
+        cmocka_unit_test(more_messages_than_a_block_may_have_are_refused),
         cmocka_unit_test(a_blob_must_be_the_body_that_is_meant),
         cmocka_unit_test(streams_that_break_their_rules_are_refused),
         cmocka_unit_test(files_that_are_none_of_ours_are_named_so),

@@ -142,6 +142,7 @@ static void late_answers_count_as_answers(void **state)
         bare.status = none.status;
         bare.grpc_status = none.grpc_status;
         bare.response = none.response;
+        bare.response_messages = none.response_messages;
         check_ok(trc_writer_op(w, &bare, &e), &e);
         if (i % 3 == 2) { /* two of three at once, mostly while their block is open */
             check_ok(trc_writer_late(w, &ops[i], &e), &e);
@@ -183,6 +184,7 @@ static void late_answers_count_as_answers(void **state)
 static void an_answer_gives_the_same_hash_early_or_late(void **state)
 {
     (void)state;
+    const struct op_message parts[] = {{500, 10}, {600, 4}};
     struct err e = {0};
     struct trc_writer *w;
     struct op_stream s = {.name = SPAN_LIT("iris")};
@@ -199,10 +201,12 @@ static void an_answer_gives_the_same_hash_early_or_late(void **state)
             answer.status = 200;
             answer.last_ns = 700;
             answer.response = op_body_of(SPAN_LIT("{\"outputs\":[]}"));
+            answer.response_messages = (struct op_messages){parts, 2};
             if (how == 0) {
                 o.status = answer.status;
                 o.last_ns = answer.last_ns;
                 o.response = answer.response;
+                o.response_messages = answer.response_messages;
             }
             check_ok(trc_writer_op(w, &o, &e), &e);
             if (how > 0)
@@ -213,6 +217,50 @@ static void an_answer_gives_the_same_hash_early_or_late(void **state)
     }
     check_true(memcmp(infos[0].content_hash, infos[1].content_hash, 16) == 0);
     check_true(memcmp(infos[0].content_hash, infos[2].content_hash, 16) == 0);
+}
+
+/* The first message of a stream of many stands in one block with others, and LATE. */
+static void messages_of_streams_come_back_on_the_grid(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct trc_writer *w;
+    struct trc_reader *r;
+    struct trc_block *b;
+    struct op_stream s = {.name = SPAN_LIT("iris")};
+    struct op o = op_empty();
+    const struct op_message asked[] = {{0, 3}, {2500, 0}, {7999, 4}},
+                            told[] = {{9001, 1}, {9000, 2}};
+    struct trc_options options = {.kind = TRC_TRACE, .resolution_ns = 1000};
+    o.stream = &s;
+    o.request = op_body_of(SPAN_LIT("onetwo."));
+    o.request_messages = (struct op_messages){asked, 3};
+    o.first_ns = 9000;
+    o.response = op_body_of(SPAN_LIT("abc"));
+    o.response_messages = (struct op_messages){told, 2};
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    check_ok(trc_writer_op(w, &o, &e), &e);
+    o.request_messages.count = 2;
+    check_int(trc_writer_op(w, &o, &e), ==, ERR_USAGE);
+    check_str(e.text, "request whose messages are not as many bytes as its body");
+    err_clear(&e);
+    o.request_messages.count = OP_MESSAGES_MAX + 1;
+    check_int(trc_writer_op(w, &o, &e), ==, ERR_LIMIT);
+    err_clear(&e);
+    check_ok(trc_writer_close(w, &e), &e);
+    check_ok(trc_reader_open(&r, path, &e), &e);
+    check_int(trc_reader_next(r, &b, &e), ==, 1);
+    check_int(b->count, ==, 1);
+    const struct op *got = &b->ops[0];
+    const struct op_message want[] = {{0, 3}, {2000, 0}, {7000, 4}};
+    check_int(got->request_messages.count, ==, 3);
+    check_true(memcmp(got->request_messages.v, want, sizeof want) == 0);
+    check_int(got->response_messages.count, ==, 2);
+    check_int(got->response_messages.v[0].at_ns, ==, 9000);
+    check_int(got->response_messages.v[1].bytes, ==, 2);
+    trc_block_free(b);
+    check_ok(trc_reader_verify(r, &e), &e);
+    trc_reader_close(r);
 }
 
 static void a_step_back_in_time_is_refused_and_harms_nothing(void **state)
@@ -590,10 +638,14 @@ static void only_what_is_wanted_is_decoded(void **state)
                 o.tokens_out = none.tokens_out;
                 o.weight = none.weight;
             }
-            if (!(want & TRC_READ_PAYLOAD))
+            if (!(want & TRC_READ_PAYLOAD)) {
                 o.request = none.request;
-            if (!(want & TRC_READ_PAYLOAD) || !(want & TRC_READ_ANSWERS))
+                o.request_messages = none.request_messages;
+            }
+            if (!(want & TRC_READ_PAYLOAD) || !(want & TRC_READ_ANSWERS)) {
                 o.response = none.response;
+                o.response_messages = none.response_messages;
+            }
             const char *field = trc_op_difference(&o, &b->ops[i]);
             if (field)
                 fail_msg("with groups %u operation %u differs in %s", want, i, field);
@@ -804,6 +856,7 @@ int main(void)
         cmocka_unit_test(the_content_hash_does_not_depend_on_blocks_or_compression),
         cmocka_unit_test(late_answers_count_as_answers),
         cmocka_unit_test(an_answer_gives_the_same_hash_early_or_late),
+        cmocka_unit_test(messages_of_streams_come_back_on_the_grid),
         cmocka_unit_test(a_step_back_in_time_is_refused_and_harms_nothing),
         cmocka_unit_test(records_that_cannot_be_stored_are_refused),
         cmocka_unit_test(a_wrong_hash_from_the_caller_is_not_believed),

@@ -107,8 +107,25 @@ static int64_t random_time(struct rng *r, int64_t unit)
     return (int64_t)(rng_u64(r) >> (24 + rng_below(r, 40))) / unit * unit;
 }
 
-static void random_answer(struct op *o, struct rng *r, const struct op_body *bodies,
-                          const struct trc_random *how)
+/* A body as the messages of a stream; sometimes none at all. */
+static struct op_messages random_messages(struct arena *a, struct rng *r,
+                                          const struct op_body *body,
+                                          const struct trc_random *how)
+{
+    uint64_t left = body->state == OP_BODY_NONE ? 0 : body->bytes;
+    uint32_t n = rng_below(r, 6) ? 0 : 1 + (uint32_t)rng_below(r, 5);
+    struct op_message *v = arena_alloc(a, (n + 1) * sizeof *v);
+    int64_t now = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        now += random_time(r, how->unit) - (rng_below(r, 9) ? 0 : 3 * how->unit);
+        v[i] = (struct op_message){now, i + 1 == n ? left : rng_below(r, left + 1)};
+        left -= v[i].bytes;
+    }
+    return (struct op_messages){n ? v : NULL, n};
+}
+
+static void random_answer(struct arena *a, struct op *o, struct rng *r,
+                          const struct op_body *bodies, const struct trc_random *how)
 {
     o->status = (uint16_t)(rng_below(r, 4) ? 200 : rng_below(r, 65536));
     o->grpc_status = (int16_t)(rng_below(r, 4) ? -1 : (int)rng_below(r, 17));
@@ -120,6 +137,7 @@ static void random_answer(struct op *o, struct rng *r, const struct op_body *bod
         o->last_ns = rng_below(r, 2) ? OP_TIME_NONE : random_time(r, how->unit);
     if (how->bodies && rng_below(r, 3))
         o->response = bodies[rng_below(r, how->bodies)];
+    o->response_messages = random_messages(a, r, &o->response, how);
 }
 
 struct op *trc_random_ops(struct arena *a, uint64_t seed, size_t n,
@@ -143,6 +161,7 @@ struct op *trc_random_ops(struct arena *a, uint64_t seed, size_t n,
         o->flags = (uint32_t)(rng_below(&r, 4) ? 0 : rng_u64(&r));
         if (how->bodies && rng_below(&r, 8))
             o->request = bodies[rng_below(&r, how->bodies)];
+        o->request_messages = random_messages(a, &r, &o->request, how);
         if (how->ids) {
             o->id = random_id(a, &r);
             o->connection = random_ordinal(&r);
@@ -153,7 +172,7 @@ struct op *trc_random_ops(struct arena *a, uint64_t seed, size_t n,
             o->weight = rng_below(&r, 4) ? 1 : (float)(1 + 100 * rng_unit(&r));
         }
         if (how->answers && rng_below(&r, 8))
-            random_answer(o, &r, bodies, how);
+            random_answer(a, o, &r, bodies, how);
     }
     return ops;
 }
@@ -209,6 +228,14 @@ static bool body_equal(const struct op_body *a, const struct op_body *b)
            a->hash[1] == b->hash[1] && span_eq(a->data, b->data);
 }
 
+static bool messages_equal(const struct op_messages *a, const struct op_messages *b)
+{
+    bool equal = a->count == b->count;
+    for (uint32_t i = 0; equal && i < a->count; i++)
+        equal = a->v[i].at_ns == b->v[i].at_ns && a->v[i].bytes == b->v[i].bytes;
+    return equal;
+}
+
 const char *trc_answer_difference(const struct op *a, const struct op *b)
 {
     DIFFER(index);
@@ -216,6 +243,8 @@ const char *trc_answer_difference(const struct op *a, const struct op *b)
     DIFFER(last_ns);
     DIFFER(status);
     DIFFER(grpc_status);
+    if (!messages_equal(&a->response_messages, &b->response_messages))
+        return "response_messages";
     return body_equal(&a->response, &b->response) ? NULL : "response";
 }
 
@@ -233,6 +262,8 @@ const char *trc_op_difference(const struct op *a, const struct op *b)
         return "stream";
     if (!body_equal(&a->request, &b->request))
         return "request";
+    if (!messages_equal(&a->request_messages, &b->request_messages))
+        return "request_messages";
     if (!span_eq(a->id, b->id))
         return "id";
     return trc_answer_difference(a, b);

@@ -17,6 +17,7 @@
 #include "traces/container/trc_body.h"
 #include "traces/container/trc_hash.h"
 #include "traces/container/trc_ident.h"
+#include "traces/container/trc_messages.h"
 #include "traces/container/trc_stream.h"
 
 #define CHUNK 256
@@ -29,14 +30,17 @@ static const uint8_t ops_columns[TRC_GROUPS][16] = {
     {TRC_COL_ID_FORM, TRC_COL_ID_BYTES, TRC_COL_CONNECTION, TRC_COL_CONN_STREAM,
      TRC_COL_CLIENT, TRC_COL_TOKENS_IN, TRC_COL_TOKENS_OUT, TRC_COL_WEIGHT},
     {TRC_COL_REQUEST_TABLE, TRC_COL_REQUEST_TABLE + 1, TRC_COL_REQUEST_TABLE + 2,
-     TRC_COL_RESPONSE_TABLE, TRC_COL_RESPONSE_TABLE + 1, TRC_COL_RESPONSE_TABLE + 2},
+     TRC_COL_RESPONSE_TABLE, TRC_COL_RESPONSE_TABLE + 1, TRC_COL_RESPONSE_TABLE + 2,
+     TRC_COL_ASKED, TRC_COL_ASKED + 1, TRC_COL_ASKED + 2, TRC_COL_ANSWERED,
+     TRC_COL_ANSWERED + 1, TRC_COL_ANSWERED + 2},
 };
 static const uint8_t late_columns[TRC_GROUPS][16] = {
     {0},
     {TRC_COL_STATUS, TRC_COL_GRPC, TRC_COL_FIRST, TRC_COL_LAST, TRC_COL_RESPONSE,
      TRC_COL_LATE_INDEX},
     {0},
-    {TRC_COL_RESPONSE_TABLE, TRC_COL_RESPONSE_TABLE + 1, TRC_COL_RESPONSE_TABLE + 2},
+    {TRC_COL_RESPONSE_TABLE, TRC_COL_RESPONSE_TABLE + 1, TRC_COL_RESPONSE_TABLE + 2,
+     TRC_COL_ANSWERED, TRC_COL_ANSWERED + 1, TRC_COL_ANSWERED + 2},
 };
 static const uint8_t outcome_columns[TRC_GROUPS][16] = {
     {TRC_COL_TIME, TRC_COL_STREAM, TRC_COL_STREAM_TABLE, TRC_COL_OP_INDEX},
@@ -313,6 +317,26 @@ static int answers_end(struct answers *a)
     return rc;
 }
 
+/* --- messages of streams, once the bodies stand --- */
+
+static int take_messages(struct decoding *d, int which)
+{
+    uint32_t records = d->b->head.records;
+    struct op_messages *lists;
+    unsigned id = which ? TRC_COL_ANSWERED : TRC_COL_ASKED;
+    int rc = trc_messages_decode(&d->groups[TRC_PAYLOAD], id, records,
+                                 d->b->head.resolution_ns, &d->b->arena, &lists, d->e);
+    for (uint32_t i = 0; rc == 0 && lists && i < records; i++) {
+        struct op *o = &d->b->ops[i];
+        if (!op_messages_fit(&lists[i], which ? &o->response : &o->request))
+            return trc_column_error(&d->groups[TRC_PAYLOAD], id + 2,
+                                    "messages are not as many bytes as their body",
+                                    d->e);
+        *(which ? &o->response_messages : &o->request_messages) = lists[i];
+    }
+    return rc;
+}
+
 /* --- the identity of operations --- */
 
 struct idents {
@@ -576,6 +600,10 @@ static int decode_ops(struct decoding *d)
         rc = answers_end(&answers);
     if (rc == 0 && (wanted & TRC_READ_IDS))
         rc = idents_end(&idents);
+    if (rc == 0 && (wanted & TRC_READ_PAYLOAD))
+        rc = take_messages(d, 0);
+    if (rc == 0 && (wanted & TRC_READ_PAYLOAD) && (wanted & TRC_READ_ANSWERS))
+        rc = take_messages(d, 1);
     d->b->pub.ops = d->b->ops;
     d->b->pub.count = records;
     return rc;
@@ -626,6 +654,8 @@ static int decode_late(struct decoding *d)
     }
     if (rc == 0)
         rc = answers_end(&answers);
+    if (rc == 0 && (d->wanted & TRC_READ_PAYLOAD))
+        rc = take_messages(d, 1);
     d->b->pub.late = d->b->ops;
     d->b->pub.late_count = records;
     return rc;

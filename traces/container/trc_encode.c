@@ -38,6 +38,8 @@ void trc_build_reset(struct trc_build *b)
     trc_streams_reset(&b->streams);
     trc_bodies_reset(&b->bodies[0]);
     trc_bodies_reset(&b->bodies[1]);
+    trc_messages_reset(&b->messages[0]);
+    trc_messages_reset(&b->messages[1]);
     buf_reset(&b->ids);
 }
 
@@ -49,6 +51,8 @@ void trc_build_done(struct trc_build *b)
     trc_streams_done(&b->streams);
     trc_bodies_done(&b->bodies[0]);
     trc_bodies_done(&b->bodies[1]);
+    trc_messages_done(&b->messages[0]);
+    trc_messages_done(&b->messages[1]);
     buf_done(&b->ids);
     *b = (struct trc_build){0};
 }
@@ -56,7 +60,8 @@ void trc_build_done(struct trc_build *b)
 size_t trc_build_payload(const struct trc_build *b)
 {
     return b->bodies[0].bytes.n + b->bodies[1].bytes.n + b->ids.n +
-           b->streams.entries.n;
+           b->streams.entries.n +
+           (b->messages[0].n + b->messages[1].n) * sizeof(struct op_message);
 }
 
 /* --- checks --- */
@@ -90,7 +95,10 @@ int trc_check_answer(const struct op *o, struct err *e)
     if (o->grpc_status < -1)
         return err_set(e, ERR_USAGE, "operation %" PRIu64 ": gRPC status %d", o->index,
                        o->grpc_status);
-    return check_body(&o->response, "response", e);
+    int rc = check_body(&o->response, "response", e);
+    return rc < 0
+               ? rc
+               : trc_messages_check(&o->response_messages, &o->response, "response", e);
 }
 
 int trc_check_op(const struct op *o, struct err *e)
@@ -107,6 +115,8 @@ int trc_check_op(const struct op *o, struct err *e)
     if (!(o->weight > 0) || isinf(o->weight))
         return err_set(e, ERR_USAGE, "weight %g is not above 0", (double)o->weight);
     int rc = check_body(&o->request, "request", e);
+    if (rc == 0)
+        rc = trc_messages_check(&o->request_messages, &o->request, "request", e);
     return rc < 0 ? rc : trc_check_answer(o, e);
 }
 
@@ -146,7 +156,7 @@ bool trc_build_answered(const struct trc_build *b, uint32_t row)
            b->rows[TRC_ROW_GRPC][row] != TRC_NULL ||
            b->rows[TRC_ROW_FIRST][row] != TRC_NULL ||
            b->rows[TRC_ROW_LAST][row] != TRC_NULL ||
-           b->rows[TRC_ROW_RESPONSE][row] != 0;
+           b->rows[TRC_ROW_RESPONSE][row] != 0 || b->rows[TRC_ROW_ANSWERED][row] != 0;
 }
 
 static int add_body(struct trc_build *b, int which, struct trc_blob_memory *m,
@@ -166,6 +176,9 @@ int trc_build_answer(struct trc_build *b, struct trc_blob_memory *m, uint32_t bl
 {
     int64_t first = to_units(b, o->first_ns), last = to_units(b, o->last_ns);
     int rc = add_body(b, 1, m, block, &o->response, &b->rows[TRC_ROW_RESPONSE][row], e);
+    if (rc == 0)
+        rc = trc_messages_add(&b->messages[1], &o->response_messages, b->unit,
+                              &b->rows[TRC_ROW_ANSWERED][row], e);
     if (rc < 0)
         return rc;
     b->rows[TRC_ROW_STATUS][row] = o->status;
@@ -188,6 +201,9 @@ int trc_build_op(struct trc_build *b, struct trc_blob_memory *m, uint32_t block,
     if (rc < 0)
         return rc;
     rc = add_body(b, 0, m, block, &o->request, &b->rows[TRC_ROW_REQUEST][row], e);
+    if (rc == 0)
+        rc = trc_messages_add(&b->messages[0], &o->request_messages, b->unit,
+                              &b->rows[TRC_ROW_ASKED][row], e);
     if (rc == 0)
         rc = trc_build_answer(b, m, block, row, o, e);
     if (rc < 0)
@@ -277,6 +293,14 @@ static int put_answers(struct trc_build *b, struct trc_group_out *g, struct err 
     return put_refs(b, g, TRC_COL_RESPONSE, 1, e);
 }
 
+static int put_messages(struct trc_build *b, struct trc_group_out *g, int which,
+                        struct err *e)
+{
+    return trc_messages_put(
+        &b->messages[which], b->rows[which ? TRC_ROW_ANSWERED : TRC_ROW_ASKED], b->n,
+        b->unit, which ? TRC_COL_ANSWERED : TRC_COL_ASKED, which == 0, g, e);
+}
+
 static void put_ids(struct trc_build *b, struct trc_group_out *g)
 {
     static const struct row_column columns[] = {
@@ -328,7 +352,10 @@ int trc_encode_ops(struct trc_build *b, struct trc_group_out *g, struct err *e)
     put_ids(b, &g[TRC_IDS]);
     trc_bodies_put(&b->bodies[0], TRC_COL_REQUEST_TABLE, &g[TRC_PAYLOAD]);
     trc_bodies_put(&b->bodies[1], TRC_COL_RESPONSE_TABLE, &g[TRC_PAYLOAD]);
-    return check_groups(g, e);
+    rc = put_messages(b, &g[TRC_PAYLOAD], 0, e);
+    if (rc == 0)
+        rc = put_messages(b, &g[TRC_PAYLOAD], 1, e);
+    return rc < 0 ? rc : check_groups(g, e);
 }
 
 /* The first value as a varint in front, the steps between values as integers. */
@@ -358,9 +385,9 @@ static int by_index(const void *a, const void *b)
 /* Answers come in any order; stored they ascend by index, equal ones as they came. */
 static int sort_late(struct trc_build *b, struct err *e)
 {
-    static const enum trc_row rows[] = {TRC_ROW_TIME, TRC_ROW_STATUS,
-                                        TRC_ROW_GRPC, TRC_ROW_FIRST,
-                                        TRC_ROW_LAST, TRC_ROW_RESPONSE};
+    static const enum trc_row rows[] = {
+        TRC_ROW_TIME, TRC_ROW_STATUS,   TRC_ROW_GRPC,    TRC_ROW_FIRST,
+        TRC_ROW_LAST, TRC_ROW_RESPONSE, TRC_ROW_ANSWERED};
     struct late_key *keys = malloc(b->n * sizeof *keys);
     if (!keys)
         return err_set(e, ERR_NOMEM, "out of memory to sort a block");
@@ -389,7 +416,8 @@ int trc_encode_late(struct trc_build *b, struct trc_group_out *g, struct err *e)
         b->scratch[i] = i ? index[i] - index[i - 1] : 0;
     put_based(b, &g[TRC_ANSWERS], TRC_COL_LATE_INDEX, (uint64_t)index[0]);
     trc_bodies_put(&b->bodies[1], TRC_COL_RESPONSE_TABLE, &g[TRC_PAYLOAD]);
-    return check_groups(g, e);
+    rc = put_messages(b, &g[TRC_PAYLOAD], 1, e);
+    return rc < 0 ? rc : check_groups(g, e);
 }
 
 /* Stable, by operation; workers hand their outcomes over nearly in order. */

@@ -13,6 +13,7 @@
 
 #include "traces/container/trc_body.h"
 #include "traces/container/trc_index.h"
+#include "traces/container/trc_messages.h"
 #include "traces/container/trc_stream.h"
 
 enum trc_row {
@@ -25,6 +26,8 @@ enum trc_row {
     TRC_ROW_FIRST,
     TRC_ROW_LAST,
     TRC_ROW_RESPONSE,
+    TRC_ROW_ANSWERED, /* number + 1 of the list of messages, 0: none */
+    TRC_ROW_ASKED,
     TRC_ROW_ID_FORM,
     TRC_ROW_CONNECTION,
     TRC_ROW_CONN_STREAM,
@@ -42,6 +45,7 @@ struct trc_build {
     struct outcome *outcomes; /* of a run; stream is meaningless, stream_index counts */
     struct trc_streams streams;
     struct trc_bodies bodies[2]; /* requests, responses */
+    struct trc_messages messages[2];
     struct buf ids;
     int64_t *scratch; /* cap values */
     int64_t t_min, t_max;

@@ -27,6 +27,7 @@
 #define TRC_RECORDS_MAX   (1u << 20)
 #define TRC_COLUMNS_MAX   64u
 #define TRC_STREAMS_MAX   65535u
+#define TRC_MESSAGES_MAX  (1u << 20) /* of a block, requests and responses apart */
 #define TRC_STRING_MAX    65536u
 #define TRC_HEADERS_MAX   256u
 #define TRC_HEADERS_BYTES 65536u /* names and values of one stream */
@@ -119,6 +120,8 @@ enum {
     TRC_COL_BY_CHECK = 76,
     TRC_COL_MODELS = 77,
     TRC_COL_MODELS_OTHER = 78,
+    TRC_COL_ASKED = 80,    /* messages of requests: counts, then times, bytes */
+    TRC_COL_ANSWERED = 84, /* messages of responses */
 };
 
 struct trc_head {

@@ -91,10 +91,36 @@ static void add_long_term(uint64_t sum[2], const struct packed *k, struct span i
     trc_hash_add(sum, (uint64_t[2]){h.low64, h.high64});
 }
 
+/* Messages of a stream, where there are any. */
+static void add_messages(uint64_t sum[2], const char tag[2], uint64_t index,
+                         const struct op_messages *m)
+{
+    if (m->count == 0)
+        return;
+    XXH3_state_t state;
+    XXH3_INITSTATE(&state);
+    XXH3_128bits_reset(&state);
+    struct packed k = {.n = 0};
+    put_tag(&k, tag);
+    put64(&k, index);
+    for (uint32_t i = 0; i < m->count; i++) {
+        put64(&k, (uint64_t)m->v[i].at_ns);
+        put64(&k, m->v[i].bytes);
+        if (k.n + 16 > sizeof k.p) {
+            XXH3_128bits_update(&state, k.p, k.n);
+            k.n = 0;
+        }
+    }
+    XXH3_128bits_update(&state, k.p, k.n);
+    XXH128_hash_t h = XXH3_128bits_digest(&state);
+    trc_hash_add(sum, (uint64_t[2]){h.low64, h.high64});
+}
+
 bool trc_has_answer(const struct op *o)
 {
-    return o->status != 0 || o->grpc_status != -1 || o->first_ns != OP_TIME_NONE ||
-           o->last_ns != OP_TIME_NONE || o->response.state != OP_BODY_NONE;
+    return o->response_messages.count > 0 || o->status != 0 || o->grpc_status != -1 ||
+           o->first_ns != OP_TIME_NONE || o->last_ns != OP_TIME_NONE ||
+           o->response.state != OP_BODY_NONE;
 }
 
 void trc_hash_op(const struct op *o, const uint64_t stream_hash[2], uint64_t sum[2])
@@ -102,6 +128,7 @@ void trc_hash_op(const struct op *o, const uint64_t stream_hash[2], uint64_t sum
     struct packed k;
     k.n = 0;
     uint32_t weight;
+    add_messages(sum, "qm", o->index, &o->request_messages);
     memcpy(&weight, &o->weight, sizeof weight);
     put_tag(&k, "op");
     put64(&k, o->index);
@@ -130,6 +157,7 @@ void trc_hash_answer(const struct op *o, uint64_t sum[2])
 {
     if (!trc_has_answer(o))
         return;
+    add_messages(sum, "rm", o->index, &o->response_messages);
     struct packed k;
     k.n = 0;
     put_tag(&k, "an");

@@ -209,6 +209,37 @@ static int take_body(struct reading *r, const json_t *v, const char *key,
     return 0;
 }
 
+/* Pairs of a time and bytes; body has been taken. */
+static int take_messages(struct reading *r, const json_t *v, const char *key,
+                         const struct op_body *body, struct op_messages *out)
+{
+    size_t n = json_array_size(v);
+    if (!v)
+        return 0;
+    if (!json_is_array(v) || n > OP_MESSAGES_MAX)
+        return wrong(r, key, "an array of at most 65535 messages");
+    struct op_message *m = arena_alloc(&r->arena, (n + 1) * sizeof *m);
+    if (!m)
+        return err_set(r->e, ERR_NOMEM, "out of memory for a line");
+    for (size_t i = 0; i < n; i++) {
+        const json_t *pair = json_array_get(v, i);
+        int64_t bytes;
+        if (!json_is_array(pair) || json_array_size(pair) != 2)
+            return wrong(r, key, "an array of [time, bytes]");
+        int rc = take_int(r, json_array_get(pair, 0), key, -(INT64_C(1) << 61),
+                          INT64_C(1) << 61, &m[i].at_ns);
+        if (rc == 0)
+            rc = take_int(r, json_array_get(pair, 1), key, 0, INT64_MAX >> 4, &bytes);
+        if (rc < 0)
+            return rc;
+        m[i].bytes = (uint64_t)bytes;
+    }
+    *out = (struct op_messages){m, (uint32_t)n};
+    if (!op_messages_fit(out, body))
+        return wrong(r, key, "as many bytes as the body");
+    return 0;
+}
+
 /* --- optional members --- */
 
 static int maybe_text(struct reading *r, const json_t *line, const char *key,
@@ -337,6 +368,9 @@ static int take_answer(struct reading *r, const json_t *line, struct op *o)
         rc = maybe_time(r, line, "last_ns", &o->last_ns);
     if (rc == 0 && body)
         rc = take_body(r, body, "answer", &o->response);
+    if (rc == 0)
+        rc = take_messages(r, json_object_get(line, "answer_messages"),
+                           "answer_messages", &o->response, &o->response_messages);
     o->status = (uint16_t)status;
     o->grpc_status = (int16_t)grpc;
     return rc;
@@ -417,6 +451,8 @@ static int read_op(struct reading *r, const json_t *line)
                                        "first_ns",
                                        "last_ns",
                                        "answer",
+                                       "messages",
+                                       "answer_messages",
                                        NULL};
     struct op o = op_empty();
     struct op_stream s;
@@ -433,6 +469,9 @@ static int read_op(struct reading *r, const json_t *line)
         rc = take_flags(r, json_object_get(line, "flags"), &o.flags);
     if (rc == 0 && body)
         rc = take_body(r, body, "body", &o.request);
+    if (rc == 0)
+        rc = take_messages(r, json_object_get(line, "messages"), "messages", &o.request,
+                           &o.request_messages);
     if (rc == 0)
         rc = maybe_text(r, line, "id", &o.id);
     struct {
@@ -464,8 +503,9 @@ static int read_op(struct reading *r, const json_t *line)
 
 static int read_late(struct reading *r, const json_t *line)
 {
-    static const char *const keys[] = {"late",    "status", "grpc_status", "first_ns",
-                                       "last_ns", "answer", NULL};
+    static const char *const keys[] = {
+        "late",    "status", "grpc_status",     "first_ns",
+        "last_ns", "answer", "answer_messages", NULL};
     struct op o = op_empty();
     int64_t index = 0;
     int rc = check_keys(r, line, keys, " in a late answer");

@@ -121,6 +121,21 @@ static void key_body(struct jsonw *w, const char *key, const struct op_body *b)
     jsonw_end(w);
 }
 
+static void key_messages(struct jsonw *w, const char *key, const struct op_messages *m)
+{
+    if (m->count == 0)
+        return;
+    jsonw_key(w, key);
+    jsonw_array(w);
+    for (uint32_t i = 0; i < m->count; i++) {
+        jsonw_array(w);
+        jsonw_i64(w, m->v[i].at_ns);
+        jsonw_u64(w, m->v[i].bytes);
+        jsonw_end(w);
+    }
+    jsonw_end(w);
+}
+
 static void key_ordinal(struct jsonw *w, const char *key, uint32_t v)
 {
     if (v != OP_NONE)
@@ -187,6 +202,7 @@ static void put_answer(struct jsonw *w, const struct op *o)
     key_time(w, "first_ns", o->first_ns);
     key_time(w, "last_ns", o->last_ns);
     key_body(w, "answer", &o->response);
+    key_messages(w, "answer_messages", &o->response_messages);
 }
 
 void trc_print_op_json(const struct op *o, struct buf *out)
@@ -199,6 +215,7 @@ void trc_print_op_json(const struct op *o, struct buf *out)
     put_stream_details(&w, o->stream);
     put_flags(&w, o->flags);
     key_body(&w, "body", &o->request);
+    key_messages(&w, "messages", &o->request_messages);
     key_text(&w, "id", o->id);
     key_ordinal(&w, "connection", o->connection);
     key_ordinal(&w, "conn_stream", o->conn_stream);
@@ -295,6 +312,12 @@ static void body_text(const struct op_body *b, const char *what, struct buf *out
                 b->state == OP_BODY_ELIDED ? " elided" : "");
 }
 
+static void messages_text(const struct op_messages *m, struct buf *out)
+{
+    if (m->count)
+        buf_fmt(out, " in %" PRIu32 " message%s", m->count, m->count == 1 ? "" : "s");
+}
+
 static void answer_text(const struct op *o, struct buf *out)
 {
     if (o->status)
@@ -307,6 +330,7 @@ static void answer_text(const struct op *o, struct buf *out)
     duration(out, "first", o->first_ns);
     duration(out, "last", o->last_ns);
     body_text(&o->response, "answer", out);
+    messages_text(&o->response_messages, out);
     buf_u8(out, '\n');
 }
 
@@ -322,6 +346,7 @@ void trc_print_op_text(const struct op *o, struct buf *out)
         plain(out, o->stream->path);
     }
     body_text(&o->request, "body", out);
+    messages_text(&o->request_messages, out);
     for (size_t i = 0; trc_flag_names[i]; i++)
         if (o->flags & 1u << i && 1u << i != OP_FLAG_SYNTHETIC)
             buf_fmt(out, "  %s", trc_flag_names[i]);
