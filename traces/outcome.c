@@ -12,10 +12,15 @@
 const char *const out_cause_names[] = {"ok",      "status",  "connect", "reset",
                                        "closed",  "garbage", "too-big", "deadline",
                                        "dropped", "refused", "stopped", NULL};
-const char *const out_check_names[] = {"unchecked", "right", "wrong", NULL};
+const char *const out_check_names[] = {"unchecked", "right", "wrong", "crossed", NULL};
+const char *const out_wait_names[] = {"none", "slot", "own", "connect", "turn", NULL};
 
 _Static_assert(sizeof out_cause_names / sizeof *out_cause_names == OUT_CAUSE_COUNT + 1,
                "a name for each cause");
+_Static_assert(sizeof out_check_names / sizeof *out_check_names == OUT_CHECK_COUNT + 1,
+               "a name for each check");
+_Static_assert(sizeof out_wait_names / sizeof *out_wait_names == OUT_WAIT_COUNT + 1,
+               "a name for each wait");
 
 /* The status codes of gRPC's specification, "Status codes and their use in gRPC". */
 static const char *const grpc_names[] = {
@@ -73,7 +78,9 @@ static void status_class(const struct outcome *o, char out[OUT_CLASS_MAX])
 
 char *outcome_class(const struct outcome *o, char out[OUT_CLASS_MAX])
 {
-    if (o->cause == OUT_STATUS)
+    if (o->check == OUT_CROSSED)
+        snprintf(out, OUT_CLASS_MAX, "crossed answer");
+    else if (o->cause == OUT_STATUS)
         status_class(o, out);
     else if (o->cause == OUT_OK && o->check == OUT_WRONG)
         snprintf(out, OUT_CLASS_MAX, "wrong answer");
@@ -86,7 +93,7 @@ char *outcome_class(const struct outcome *o, char out[OUT_CLASS_MAX])
 
 bool outcome_ok(const struct outcome *o)
 {
-    return o->cause == OUT_OK && o->check != OUT_WRONG;
+    return o->cause == OUT_OK && o->check < OUT_WRONG;
 }
 
 const char *out_grpc_name(int code)

@@ -10,8 +10,8 @@
  * `ready` is due itself when a connection or stream was free at that moment, else the
  * moment at which one became free (or, where the run limits how fast a backlog is
  * sent, that at which it was its turn): waiting for it is the target's doing, the rest
- * is ours. In a closed loop due = ready = the moment at which the virtual user was free
- * to send.
+ * is ours. `wait` says what it waited for last. In a closed loop due = ready = the
+ * moment at which the virtual user was free to send.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -38,10 +38,23 @@ extern const char *const out_cause_names[]; /* "ok" "status" "connect" … */
 
 enum out_check {
     OUT_UNCHECKED,
-    OUT_RIGHT, /* the answer is what the model type must give */
-    OUT_WRONG, /* well-formed, but not what was asked for */
+    OUT_RIGHT,   /* the answer is what the model type must give */
+    OUT_WRONG,   /* well-formed, but not what was asked for */
+    OUT_CROSSED, /* another request's: it shows that one's mark, or fits that one */
+    OUT_CHECK_COUNT
 };
-extern const char *const out_check_names[]; /* "unchecked" "right" "wrong" */
+extern const char *const out_check_names[]; /* "unchecked" "right" "wrong" "crossed" */
+
+/* Why `ready` is later than `due`: what was waited for last. */
+enum out_wait {
+    OUT_WAIT_NONE,    /* it did not wait, or that is not known */
+    OUT_WAIT_SLOT,    /* no connection or stream was free */
+    OUT_WAIT_OWN,     /* its recorded connection was not free; others may have been */
+    OUT_WAIT_CONNECT, /* its connection had to be made first */
+    OUT_WAIT_TURN,    /* the run limits how fast a backlog is sent */
+    OUT_WAIT_COUNT
+};
+extern const char *const out_wait_names[]; /* "none" "slot" "own" "connect" "turn" */
 
 struct outcome {
     uint64_t op_index;
@@ -49,6 +62,7 @@ struct outcome {
     uint32_t stream_index;
     enum out_cause cause;
     enum out_check check;
+    enum out_wait wait;
     int64_t due_ns, ready_ns, sent_ns, first_ns, done_ns;
     uint16_t status;     /* HTTP status; 0: none */
     int16_t grpc_status; /* -1: none */
@@ -56,19 +70,20 @@ struct outcome {
     uint16_t worker;
     uint32_t connection;          /* ordinal within the worker, or OP_NONE */
     uint64_t bytes_out, bytes_in; /* body bytes */
-    uint64_t answer_hash;         /* XXH3-64 of the answer's body; 0: none */
+    uint64_t answer_hash;         /* of the answer, see below; 0: none */
 };
 
 struct outcome outcome_empty(void);
 
-/* XXH3-64 of the body of an answer, as answer_hash holds it; never 0. */
+/* XXH3-64 of the body of an answer, as answer_hash holds it where the run does not say
+ * otherwise (note answer.digest); never 0. */
 uint64_t outcome_answer_hash(struct span body);
 
-/* What the report calls it: "http 503", "grpc 5 NOT_FOUND", "deadline", "wrong answer";
- * "ok" for a good one. Returns out. */
+/* What the report calls it: "http 503", "grpc 5 NOT_FOUND", "deadline", "wrong answer",
+ * "crossed answer" (whatever its status); "ok" for a good one. Returns out. */
 #define OUT_CLASS_MAX 48
 char *outcome_class(const struct outcome *o, char out[OUT_CLASS_MAX]);
-/* Answered, with success, and not found wrong. */
+/* Answered, with success, and found neither wrong nor another's. */
 bool outcome_ok(const struct outcome *o);
 
 /* "NOT_FOUND" for 5; NULL for a code that gRPC does not define. */

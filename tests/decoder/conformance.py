@@ -159,6 +159,8 @@ def some_outcomes(rng, features):
                      check=rng.choice(trc_encode.CHECKS), attempts=rng.randrange(4))
             if rng.random() < 0.5:
                 o["grpc_status"] = rng.randrange(17)
+            if rng.random() < 0.3:
+                o["wait"] = rng.choice(trc_encode.WAITS[1:])
         if "times" in features:
             t = now
             for key in ("ready_ns", "sent_ns", "first_ns", "done_ns"):

@@ -107,7 +107,7 @@ for i in range(count):
             print(json.dumps({"late": waiting.pop(rng.randrange(len(waiting))), **answer({})}))
     else:
         o = {"op": i, "due_ns": now, **s, "cause": rng.choice(CAUSES),
-             "check": rng.choice(["unchecked", "right", "wrong"]), "attempts": rng.randrange(3),
+             "check": rng.choice(["unchecked", "right", "wrong", "crossed"]), "attempts": rng.randrange(3),
              "worker": rng.randrange(4), "bytes_out": rng.randrange(10**6),
              "bytes_in": rng.randrange(10**12)}
         t = now
@@ -115,6 +115,7 @@ for i in range(count):
             t += rng.randrange(10**7)
             if rng.random() < 0.9:
                 o[key] = t
+        maybe(o, "wait", lambda: rng.choice(["slot", "own", "connect", "turn"]), 0.3)
         maybe(o, "status", lambda: rng.choice([200, 503]))
         maybe(o, "grpc_status", lambda: rng.randrange(17))
         maybe(o, "connection", lambda: rng.randrange(64))

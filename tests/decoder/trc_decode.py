@@ -376,7 +376,8 @@ def late(b, blobs):
 
 CAUSES = ["ok", "status", "connect", "reset", "closed", "garbage", "too-big", "deadline",
           "dropped", "refused", "stopped"]
-CHECKS = ["unchecked", "right", "wrong"]
+CHECKS = ["unchecked", "right", "wrong", "crossed"]
+WAITS = ["none", "slot", "own", "connect", "turn"]
 
 
 def outcomes(b):
@@ -394,8 +395,8 @@ def outcomes(b):
         ("grpc", answer, 6, None), ("cause", answer, 34, 0), ("check", answer, 35, 0),
         ("ready", answer, 36, None), ("sent", answer, 37, None),
         ("first", answer, 38, None), ("done", answer, 39, None),
-        ("attempts", answer, 40, 1), ("connection", ids, 18, None), ("worker", ids, 41, 0),
-        ("out", ids, 42, 0), ("in", ids, 43, 0))}
+        ("attempts", answer, 40, 1), ("wait", answer, 46, 0), ("connection", ids, 18, None),
+        ("worker", ids, 41, 0), ("out", ids, 42, 0), ("in", ids, 43, 0))}
     for i in range(n):
         due += col["due"][i]
         op = base + steps[i] if i == 0 else op + 1 + steps[i]
@@ -412,6 +413,8 @@ def outcomes(b):
         if col["grpc"][i] is not None:
             o["grpc_status"] = col["grpc"][i]
         o["attempts"], o["worker"] = col["attempts"][i], col["worker"][i]
+        if col["wait"][i]:
+            o["wait"] = WAITS[col["wait"][i]]
         if col["connection"][i] is not None:
             o["connection"] = col["connection"][i]
         o["bytes_out"], o["bytes_in"] = col["out"][i], col["in"][i]

@@ -333,7 +333,8 @@ def late(f, records, before):
 
 CAUSES = ["ok", "status", "connect", "reset", "closed", "garbage", "too-big", "deadline",
           "dropped", "refused", "stopped"]
-CHECKS = ["unchecked", "right", "wrong"]
+CHECKS = ["unchecked", "right", "wrong", "crossed"]
+WAITS = ["none", "slot", "own", "connect", "turn"]
 
 
 def outcomes(f, records, before):
@@ -357,6 +358,7 @@ def outcomes(f, records, before):
         {5: of("status", 0), 6: of("grpc_status", None),
          34: f.column([CAUSES.index(o["cause"]) for o in records], 0),
          35: f.column([CHECKS.index(o["check"]) for o in records], 0), 40: of("attempts", 1),
+         46: f.column([WAITS.index(o.get("wait", "none")) for o in records], 0),
          **{number: f.column(values, None) for number, values in columns.items()}},
         {18: of("connection", None), 41: of("worker", 0), 42: of("bytes_out", 0),
          43: of("bytes_in", 0)},
@@ -448,8 +450,8 @@ def hashed_answer(index, o):
 
 def hashed_outcome(o):
     return b"ou" + struct.pack("<Q", o["op"]) + u128(xxh128(stream(o))) + struct.pack(
-        "<BBBxHHh", CAUSES.index(o["cause"]), CHECKS.index(o["check"]), o["attempts"],
-        o["worker"], o.get("status", 0), o.get("grpc_status", -1)) + \
+        "<BBBBHHh", CAUSES.index(o["cause"]), CHECKS.index(o["check"]), o["attempts"],
+        WAITS.index(o.get("wait", "none")), o["worker"], o.get("status", 0), o.get("grpc_status", -1)) + \
         ordinal(o, "connection") + \
         b"".join(time(o, k) for k in ("due_ns", "ready_ns", "sent_ns", "first_ns", "done_ns")) + \
         struct.pack("<QQQ", o["bytes_out"], o["bytes_in"], int(o.get("answer_hash", "0"), 16))

@@ -25,6 +25,10 @@ static void every_enum_value_has_its_name(void **state)
     check_str(out_cause_names[OUT_STOPPED], "stopped");
     check_true(out_cause_names[OUT_CAUSE_COUNT] == NULL);
     check_str(out_check_names[OUT_WRONG], "wrong");
+    check_str(out_check_names[OUT_CROSSED], "crossed");
+    check_true(out_check_names[OUT_CHECK_COUNT] == NULL);
+    check_str(out_wait_names[OUT_WAIT_TURN], "turn");
+    check_true(out_wait_names[OUT_WAIT_COUNT] == NULL);
 }
 
 static void an_empty_op_knows_nothing(void **state)
@@ -152,8 +156,12 @@ static void classes_are_what_the_report_says(void **state)
     check_class(o, "ok", true);
     o.check = OUT_WRONG;
     check_class(o, "wrong answer", false);
+    o.check = OUT_CROSSED;
+    check_class(o, "crossed answer", false);
+    o.cause = OUT_STATUS; /* whose failure it is matters less than whose answer */
+    o.status = 503;
+    check_class(o, "crossed answer", false);
     o.check = OUT_UNCHECKED;
-    o.cause = OUT_STATUS;
     o.status = 503;
     check_class(o, "http 503", false);
     o.grpc_status = 0; /* no failure of gRPC's: the HTTP status is */

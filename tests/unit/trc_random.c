@@ -193,7 +193,8 @@ struct outcome *trc_random_outcomes(struct arena *a, uint64_t seed, size_t n,
         o->stream = &streams[rng_below(&r, how->streams)];
         o->cause =
             (enum out_cause)(rng_below(&r, 4) ? 0 : rng_below(&r, OUT_CAUSE_COUNT));
-        o->check = (enum out_check)rng_below(&r, 3);
+        o->check = (enum out_check)rng_below(&r, OUT_CHECK_COUNT);
+        o->wait = (enum out_wait)rng_below(&r, OUT_WAIT_COUNT);
         o->due_ns = now;
         int64_t *times[] = {&o->ready_ns, &o->sent_ns, &o->first_ns, &o->done_ns};
         int64_t t = now;
@@ -274,6 +275,7 @@ const char *trc_outcome_difference(const struct outcome *a, const struct outcome
     DIFFER(op_index);
     DIFFER(cause);
     DIFFER(check);
+    DIFFER(wait);
     DIFFER(due_ns);
     DIFFER(ready_ns);
     DIFFER(sent_ns);

@@ -45,7 +45,7 @@ static const uint8_t late_columns[TRC_GROUPS][16] = {
 static const uint8_t outcome_columns[TRC_GROUPS][16] = {
     {TRC_COL_TIME, TRC_COL_STREAM, TRC_COL_STREAM_TABLE, TRC_COL_OP_INDEX},
     {TRC_COL_STATUS, TRC_COL_GRPC, TRC_COL_CAUSE, TRC_COL_CHECK, TRC_COL_READY,
-     TRC_COL_SENT, TRC_COL_OUT_FIRST, TRC_COL_DONE, TRC_COL_ATTEMPTS},
+     TRC_COL_SENT, TRC_COL_OUT_FIRST, TRC_COL_DONE, TRC_COL_ATTEMPTS, TRC_COL_WAIT},
     {TRC_COL_CONNECTION, TRC_COL_WORKER, TRC_COL_BYTES_OUT, TRC_COL_BYTES_IN},
     {TRC_COL_HASH_REF, TRC_COL_HASH_TABLE},
 };
@@ -665,7 +665,7 @@ static int decode_late(struct decoding *d)
 
 struct outcomes {
     struct feeder due, stream, status, grpc, cause, check, ready, sent, first, done,
-        attempts, connection, worker, bytes_out, bytes_in;
+        attempts, wait, connection, worker, bytes_out, bytes_in;
     struct resolver hash;
     struct trc_ints op_index;
     uint64_t next_op;
@@ -688,12 +688,13 @@ static int outcomes_columns(struct outcomes *s, struct decoding *d)
         {&s->status, TRC_ANSWERS, TRC_COL_STATUS, 0, 0, UINT16_MAX},
         {&s->grpc, TRC_ANSWERS, TRC_COL_GRPC, TRC_NULL, 0, INT16_MAX},
         {&s->cause, TRC_ANSWERS, TRC_COL_CAUSE, 0, 0, OUT_CAUSE_COUNT - 1},
-        {&s->check, TRC_ANSWERS, TRC_COL_CHECK, 0, 0, OUT_WRONG},
+        {&s->check, TRC_ANSWERS, TRC_COL_CHECK, 0, 0, OUT_CHECK_COUNT - 1},
         {&s->ready, TRC_ANSWERS, TRC_COL_READY, TRC_NULL, -2 * t, 2 * t},
         {&s->sent, TRC_ANSWERS, TRC_COL_SENT, TRC_NULL, -2 * t, 2 * t},
         {&s->first, TRC_ANSWERS, TRC_COL_OUT_FIRST, TRC_NULL, -2 * t, 2 * t},
         {&s->done, TRC_ANSWERS, TRC_COL_DONE, TRC_NULL, -2 * t, 2 * t},
         {&s->attempts, TRC_ANSWERS, TRC_COL_ATTEMPTS, 1, 0, UINT8_MAX},
+        {&s->wait, TRC_ANSWERS, TRC_COL_WAIT, 0, 0, OUT_WAIT_COUNT - 1},
         {&s->connection, TRC_IDS, TRC_COL_CONNECTION, TRC_NULL, 0, OP_NONE - 1},
         {&s->worker, TRC_IDS, TRC_COL_WORKER, 0, 0, UINT16_MAX},
         {&s->bytes_out, TRC_IDS, TRC_COL_BYTES_OUT, 0, 0, INT64_MAX},
@@ -792,6 +793,7 @@ static int outcomes_answers(struct outcomes *s, struct outcome *o, size_t n)
     EACH(&s->cause, o[i].cause = (enum out_cause)v[i]);
     EACH(&s->check, o[i].check = (enum out_check)v[i]);
     EACH(&s->attempts, o[i].attempts = (uint8_t)v[i]);
+    EACH(&s->wait, o[i].wait = (enum out_wait)v[i]);
     for (size_t i = 0; i < n; i++)
         base[i] = o[i].due_ns;
     if ((rc = outcomes_time(&s->ready, base, v, n)) < 0)
@@ -840,12 +842,12 @@ static int outcomes_hashes(struct outcomes *s, struct outcome *o, size_t n)
 static int outcomes_end(struct outcomes *s, unsigned wanted)
 {
     const struct feeder *all[] = {
-        &s->due,      &s->stream,     &s->status, &s->grpc,      &s->cause,
-        &s->check,    &s->ready,      &s->sent,   &s->first,     &s->done,
-        &s->attempts, &s->connection, &s->worker, &s->bytes_out, &s->bytes_in};
+        &s->due,        &s->stream, &s->status,    &s->grpc,    &s->cause,    &s->check,
+        &s->ready,      &s->sent,   &s->first,     &s->done,    &s->attempts, &s->wait,
+        &s->connection, &s->worker, &s->bytes_out, &s->bytes_in};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        bool read = i < 2 || (i < 11 && (wanted & TRC_READ_ANSWERS)) ||
-                    (i >= 11 && (wanted & TRC_READ_IDS));
+        bool read = i < 2 || (i < 12 && (wanted & TRC_READ_ANSWERS)) ||
+                    (i >= 12 && (wanted & TRC_READ_IDS));
         int rc = read ? feeder_end(all[i]) : 0;
         if (rc < 0)
             return rc;

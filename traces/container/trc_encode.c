@@ -124,9 +124,10 @@ int trc_check_outcome(const struct outcome *o, struct err *e)
 {
     if (!o->stream)
         return err_set(e, ERR_USAGE, "outcome without a stream");
-    if ((unsigned)o->cause >= OUT_CAUSE_COUNT || (unsigned)o->check > OUT_WRONG)
-        return err_set(e, ERR_USAGE, "outcome with cause %u, check %u",
-                       (unsigned)o->cause, (unsigned)o->check);
+    if ((unsigned)o->cause >= OUT_CAUSE_COUNT ||
+        (unsigned)o->check >= OUT_CHECK_COUNT || (unsigned)o->wait >= OUT_WAIT_COUNT)
+        return err_set(e, ERR_USAGE, "outcome with cause %u, check %u, wait %u",
+                       (unsigned)o->cause, (unsigned)o->check, (unsigned)o->wait);
     if (o->grpc_status < -1)
         return err_set(e, ERR_USAGE, "outcome with gRPC status %d", o->grpc_status);
     if (o->due_ns == OP_TIME_NONE || !time_fits(o->due_ns) || !time_fits(o->ready_ns) ||
@@ -553,6 +554,7 @@ int trc_encode_outcomes(struct trc_build *b, struct trc_group_out *g, struct err
     PUT_EACH(TRC_ANSWERS, TRC_COL_OUT_FIRST, false, TRC_NULL, since(o, 3, o->first_ns));
     PUT_EACH(TRC_ANSWERS, TRC_COL_DONE, false, TRC_NULL, since(o, 4, o->done_ns));
     PUT_EACH(TRC_ANSWERS, TRC_COL_ATTEMPTS, false, 1, o->attempts);
+    PUT_EACH(TRC_ANSWERS, TRC_COL_WAIT, false, 0, o->wait);
     PUT_EACH(TRC_IDS, TRC_COL_CONNECTION, false, TRC_NULL, ordinal_row(o->connection));
     PUT_EACH(TRC_IDS, TRC_COL_WORKER, false, 0, o->worker);
     PUT_EACH(TRC_IDS, TRC_COL_BYTES_OUT, false, 0, o->bytes_out);

@@ -182,7 +182,7 @@ void trc_hash_outcome(const struct outcome *o, const uint64_t stream_hash[2],
     put8(&k, (uint8_t)o->cause);
     put8(&k, (uint8_t)o->check);
     put8(&k, o->attempts);
-    put8(&k, 0);
+    put8(&k, (uint8_t)o->wait);
     put16(&k, o->worker);
     put16(&k, o->status);
     put16(&k, (uint16_t)o->grpc_status);

@@ -250,7 +250,7 @@ static const struct {
     {TRC_COL_BY_PROTOCOL, offsetof(struct trc_counts, protocol), OP_PROTOCOL_COUNT},
     {TRC_COL_BY_TIER, offsetof(struct trc_counts, tier), OP_TIER_COUNT},
     {TRC_COL_BY_CAUSE, offsetof(struct trc_counts, cause), OUT_CAUSE_COUNT},
-    {TRC_COL_BY_CHECK, offsetof(struct trc_counts, check), OUT_WRONG + 1},
+    {TRC_COL_BY_CHECK, offsetof(struct trc_counts, check), OUT_CHECK_COUNT},
 };
 #define COUNT_COLUMNS (sizeof count_columns / sizeof *count_columns)
 

@@ -72,7 +72,7 @@ struct trc_model_count {
 };
 struct trc_counts {
     uint64_t protocol[OP_PROTOCOL_COUNT], tier[OP_TIER_COUNT];
-    uint64_t cause[OUT_CAUSE_COUNT], check[OUT_WRONG + 1]; /* of a run */
+    uint64_t cause[OUT_CAUSE_COUNT], check[OUT_CHECK_COUNT]; /* of a run */
     const struct trc_model_count *models; /* ascending by resource, then name */
     uint32_t model_count;
     uint64_t other; /* records whose model is not listed: there are too many */

@@ -563,10 +563,10 @@ static int read_outcome(struct reading *r, const json_t *line)
         "first_ns",   "done_ns",    "status",    "grpc_status",  "attempts",
         "worker",     "connection", "bytes_out", "bytes_in",     "answer_hash",
         "model_type", "method",     "path",      "content_type", "content_encoding",
-        "headers",    NULL};
+        "headers",    "wait",       NULL};
     struct outcome o = outcome_empty();
     struct op_stream s;
-    int cause = OUT_OK, check = OUT_UNCHECKED;
+    int cause = OUT_OK, check = OUT_UNCHECKED, wait = OUT_WAIT_NONE;
     int64_t op = 0, status = 0, grpc = -1, attempts = 1, worker = 0, out = 0, in = 0;
     int rc = check_keys(r, line, keys, " in an outcome");
     if (rc == 0)
@@ -577,6 +577,8 @@ static int read_outcome(struct reading *r, const json_t *line)
         rc = maybe_name(r, line, "cause", out_cause_names, &cause);
     if (rc == 0)
         rc = maybe_name(r, line, "check", out_check_names, &check);
+    if (rc == 0)
+        rc = maybe_name(r, line, "wait", out_wait_names, &wait);
     if (rc == 0)
         rc = take_times(r, line, &o);
     struct {
@@ -596,6 +598,7 @@ static int read_outcome(struct reading *r, const json_t *line)
     o.stream = &s;
     o.cause = (enum out_cause)cause;
     o.check = (enum out_check)check;
+    o.wait = (enum out_wait)wait;
     o.status = (uint16_t)status;
     o.grpc_status = (int16_t)grpc;
     o.attempts = (uint8_t)attempts;

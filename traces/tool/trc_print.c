@@ -258,6 +258,8 @@ void trc_print_outcome_json(const struct outcome *o, struct buf *out)
     if (o->grpc_status >= 0)
         jsonw_key_i64(&w, "grpc_status", o->grpc_status);
     jsonw_key_u64(&w, "attempts", o->attempts);
+    if (o->wait)
+        jsonw_key_str(&w, "wait", out_wait_names[o->wait]);
     jsonw_key_u64(&w, "worker", o->worker);
     key_ordinal(&w, "connection", o->connection);
     jsonw_key_u64(&w, "bytes_out", o->bytes_out);
