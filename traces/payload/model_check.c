@@ -18,108 +18,10 @@
 
 #include "traces/payload/base64.h"
 #include "traces/payload/json_scan.h"
+#include "traces/payload/pay_compare.h"
 
 /* Start of a text for an error message. */
 #define SHOWN(s) (int)((s).n < 40 ? (s).n : 40), (const char *)(s).p
-
-/* --- exact ------------------------------------------------------------------- */
-
-static bool same_number(const struct pay_tensor *a, const struct pay_tensor *b,
-                        uint64_t i)
-{
-    if (!pay_type_is_float(a->type))
-        return pay_tensor_int(a, i) == pay_tensor_int(b, i);
-    double x = pay_tensor_number(a, i), y = pay_tensor_number(b, i);
-    return x == y || (isnan(x) && isnan(y));
-}
-
-static int compare_numbers(const struct pay_tensor *want, const struct pay_tensor *got,
-                           struct err *e)
-{
-    if (span_eq(want->packed, got->packed))
-        return 0;
-    for (uint64_t i = 0; i < want->element_count; i++) {
-        if (same_number(want, got, i))
-            continue;
-        if (pay_type_is_float(want->type))
-            return err_set(e, ERR_FORMAT,
-                           "'%.*s' element %" PRIu64 " is %.9g, wanted %.9g",
-                           SHOWN(want->name), i, pay_tensor_number(got, i),
-                           pay_tensor_number(want, i));
-        return err_set(
-            e, ERR_FORMAT, "'%.*s' element %" PRIu64 " is %" PRId64 ", wanted %" PRId64,
-            SHOWN(want->name), i, pay_tensor_int(got, i), pay_tensor_int(want, i));
-    }
-    return 0;
-}
-
-static int compare_texts(const struct pay_tensor *want, const struct pay_tensor *got,
-                         struct err *e)
-{
-    struct buf base64 = {0};
-    int rc = 0;
-    for (uint64_t i = 0; rc == 0 && i < want->element_count; i++) {
-        if (span_eq(want->bytes[i], got->bytes[i]))
-            continue;
-        buf_reset(&base64);
-        base64_encode(want->bytes[i], &base64);
-        rc = buf_check(&base64, e);
-        if (rc == 0 && !span_eq(buf_view(&base64), got->bytes[i]))
-            rc = err_set(e, ERR_FORMAT,
-                         "'%.*s' element %" PRIu64 " is \"%.*s\", wanted \"%.*s\"",
-                         SHOWN(want->name), i, SHOWN(got->bytes[i]),
-                         SHOWN(want->bytes[i]));
-    }
-    buf_done(&base64);
-    return rc;
-}
-
-/* "[1,16]" */
-struct shape_text {
-    char text[PAY_RANK_MAX * 21 + 3];
-};
-
-static struct shape_text shape_text(const struct pay_tensor *t)
-{
-    struct shape_text out;
-    size_t n = 0;
-    out.text[n++] = '[';
-    for (uint32_t i = 0; i < t->rank; i++)
-        n += (size_t)sprintf(out.text + n, i > 0 ? ",%" PRId64 : "%" PRId64,
-                             t->shape[i]);
-    out.text[n++] = ']';
-    out.text[n] = '\0';
-    return out;
-}
-
-static bool same_shape(const struct pay_tensor *a, const struct pay_tensor *b)
-{
-    return a->rank == b->rank &&
-           memcmp(a->shape, b->shape, a->rank * sizeof a->shape[0]) == 0;
-}
-
-static int compare_tensor(const struct pay_tensor *want,
-                          const struct pay_message *answer, uint32_t place,
-                          struct err *e)
-{
-    const struct pay_tensor *got = NULL;
-    if (place < answer->tensor_count &&
-        span_eq(answer->tensors[place].name, want->name))
-        got = &answer->tensors[place];
-    for (uint32_t i = 0; !got && i < answer->tensor_count; i++)
-        if (span_eq(answer->tensors[i].name, want->name))
-            got = &answer->tensors[i];
-    if (!got)
-        return err_set(e, ERR_FORMAT, "no output '%.*s'", SHOWN(want->name));
-    if (got->type != want->type)
-        return err_set(e, ERR_FORMAT, "'%.*s' is %s, wanted %s", SHOWN(want->name),
-                       pay_type_names[got->type], pay_type_names[want->type]);
-    if (!same_shape(want, got))
-        return err_set(e, ERR_FORMAT, "'%.*s' has shape %s, wanted %s",
-                       SHOWN(want->name), shape_text(got).text, shape_text(want).text);
-    return want->type == PAY_BYTES ? compare_texts(want, got, e)
-                                   : compare_numbers(want, got, e);
-}
 
 /* --- by form ----------------------------------------------------------------- */
 
@@ -162,7 +64,7 @@ static int check_iris(const struct pay_tensor *want, const struct pay_message *a
         return err_set(e, ERR_FORMAT,
                        "'predict' has shape %s, wanted [%" PRId64 "] or [%" PRId64
                        ",1]",
-                       shape_text(got).text, items, items);
+                       pay_shape_text(got).text, items, items);
     if (got->type != PAY_INT64 && got->type != PAY_INT32)
         return err_set(e, ERR_FORMAT, "'predict' is %s, wanted INT64",
                        pay_type_names[got->type]);
@@ -272,11 +174,24 @@ static int check(const struct model_type *mt, const struct pay_message *want,
         return check_synth(answer, e);
     default:
         for (uint32_t i = 0; i < want->tensor_count; i++) {
-            int rc = compare_tensor(&want->tensors[i], answer, i, e);
+            int rc = pay_compare_tensor(&want->tensors[i], answer, i, 0, e);
             if (rc < 0)
                 return rc;
         }
         return 0;
+    }
+}
+
+bool model_type_is_function(const struct model_type *mt)
+{
+    switch (mt->kind) {
+    case MT_TFSIMPLE:
+    case MT_TFSIMPLE_STRING:
+    case MT_ADD10:
+    case MT_ECHO:
+        return true;
+    default:
+        return false;
     }
 }
 

@@ -109,6 +109,10 @@ int model_type_answer(const struct model_type *mt, const struct pay_message *req
                       struct arena *a, struct pay_message *answer,
                       struct err *e) MUST_USE;
 
+/* True where the right answer follows from the request element by element, and (nearly)
+ * no two different requests have the same one: an answer tells its request. */
+bool model_type_is_function(const struct model_type *mt);
+
 /* Whether an answer is what the type must give to that request: exact where the type is
  * a function (sums, echoes), shape and range where it is not (classes). 0 right;
  * ERR_FORMAT wrong, with the first difference; ERR_USAGE when the request itself cannot
