@@ -27,7 +27,7 @@ struct standin_config {
     struct opt_strv models, pipelines, experiments;
     const char *service, *slow, *stall;
     uint64_t workers, seed, error_status, error_code;
-    double error_rate, close_rate, garbage_rate, never_rate;
+    double error_rate, close_rate, garbage_rate, never_rate, cross_rate;
     int64_t stream_timeout_ns;
     const char *stamps, *log_requests, *debug;
 };
@@ -102,6 +102,9 @@ static const struct opt standin_opts[] = {
     ROW("garbage-rate", OPT_F64, garbage_rate, "P", "0",
         "share that gets bytes which break the protocol"),
     ROW("never-rate", OPT_F64, never_rate, "P", "0", "share that is never answered"),
+    ROW("cross-rate", OPT_F64, cross_rate, "P", "0",
+        "share whose answers are exchanged, two and two of one tier and protocol: each "
+        "caller gets the other's. One that finds no other within 50 ms keeps its own"),
     ROW("stall", OPT_STR, stall, "EVERY,FOR", NULL,
         "freeze the whole process for FOR, every EVERY, counted from the first "
         "request: 6s,1s"),
@@ -215,7 +218,8 @@ static int fill_options(const struct standin_config *cfg, struct si_core_options
     o->faults = (struct si_faults){.rates = {[SI_FAULT_ERROR] = cfg->error_rate,
                                              [SI_FAULT_CLOSE] = cfg->close_rate,
                                              [SI_FAULT_GARBAGE] = cfg->garbage_rate,
-                                             [SI_FAULT_NEVER] = cfg->never_rate},
+                                             [SI_FAULT_NEVER] = cfg->never_rate,
+                                             [SI_FAULT_CROSS] = cfg->cross_rate},
                                    .seed = cfg->seed};
     if (cfg->error_status < 400 || cfg->error_status > 599)
         return err_set(e, ERR_USAGE, "--error-status is between 400 and 599");
@@ -365,11 +369,12 @@ static void print_summary(const struct si_core *core, const struct si_host *h)
             n->abandoned);
     fprintf(stderr,
             "standin: faults: errors %" PRIu64 ", closed %" PRIu64 ", garbage %" PRIu64
-            ", never %" PRIu64 "; longest queue %" PRIu64
+            ", never %" PRIu64 ", exchanged %" PRIu64 "; longest queue %" PRIu64
             "; connections refused %" PRIu64 "; stamps lost %" PRIu64 "\n",
             n->faults[SI_FAULT_ERROR], n->faults[SI_FAULT_CLOSE],
-            n->faults[SI_FAULT_GARBAGE], n->faults[SI_FAULT_NEVER], core->queue.longest,
-            h->refused, core->stamps.lost);
+            n->faults[SI_FAULT_GARBAGE], n->faults[SI_FAULT_NEVER],
+            n->faults[SI_FAULT_CROSS], core->queue.longest, h->refused,
+            core->stamps.lost);
 }
 
 static int turn_until_stopped(struct ev *ev, struct err *e)

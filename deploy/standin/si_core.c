@@ -10,6 +10,8 @@
 
 /* What a pooled exchange may keep, so that a burst of large bodies is given back. */
 #define KEEP_BYTES (1u << 20)
+/* How long an answer waits for another to be exchanged with. */
+#define CROSS_WAIT_NS (50 * CLK_MS)
 
 const char *const si_draw_names[] = {"order", "body", "id", NULL};
 
@@ -85,6 +87,8 @@ static void put_back(struct si_exchange *ex)
         core->in_use = ex->next;
     if (ex->next)
         ex->next->prev = ex->prev;
+    if (core->crossing == ex)
+        core->crossing = NULL;
     if (ex->timer)
         ev_timer_cancel(core->ev, ex->timer);
     ex->timer = NULL;
@@ -233,6 +237,43 @@ static void hang(struct si_exchange *ex)
             timed_out, ex);
 }
 
+/* No other came. */
+static void cross_over(struct ev *ev, void *arg)
+{
+    struct si_exchange *ex = arg;
+    (void)ev;
+    ex->timer = NULL;
+    ex->core->crossing = NULL;
+    ex->fault = SI_FAULT_NONE;
+    answer(ex);
+}
+
+/* Exchanges the answer of ex with that of another call of its tier. False: it cannot
+ * wait for one. */
+static bool cross(struct si_exchange *ex)
+{
+    struct si_core *core = ex->core;
+    struct si_exchange *other = core->crossing;
+    if (!other) {
+        ex->timer = ev_timer_at(core->ev, clk_mono_add(ev_now(core->ev), CROSS_WAIT_NS),
+                                cross_over, ex);
+        if (ex->timer) {
+            ex->state = SI_HANGING;
+            core->crossing = ex;
+        }
+        return ex->timer != NULL;
+    }
+    if (other->wire != ex->wire || other->tier != ex->tier)
+        return false;
+    core->crossing = NULL;
+    ev_timer_cancel(core->ev, other->timer);
+    other->timer = NULL;
+    swap_clients(ex, other);
+    answer(ex);
+    answer(other);
+    return true;
+}
+
 /* Everything has been waited for. */
 static void finish(struct si_exchange *ex)
 {
@@ -251,6 +292,9 @@ static void finish(struct si_exchange *ex)
         ex->wire->cut(ex);
         return;
     }
+    if (ex->fault == SI_FAULT_CROSS && cross(ex))
+        return;
+    ex->fault = ex->fault == SI_FAULT_CROSS ? SI_FAULT_NONE : ex->fault;
     answer(ex);
 }
 

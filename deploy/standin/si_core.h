@@ -96,6 +96,7 @@ struct si_core {
     struct si_counts counts;
     uint64_t next_ordinal;
     struct si_exchange *in_use, *unused;
+    struct si_exchange *crossing; /* waits for another to exchange answers with */
     struct si_exchange *flying[SI_FLYING]; /* at the gateway, by key */
 };
 

@@ -8,7 +8,8 @@
 
 int si_faults_check(const struct si_faults *f, struct err *e)
 {
-    static const char *const names[] = {"", "error", "close", "garbage", "never"};
+    static const char *const names[] = {"",        "error", "close",
+                                        "garbage", "never", "cross"};
     double sum = 0;
     for (int i = SI_FAULT_ERROR; i < SI_FAULT_COUNT; i++) {
         if (!(f->rates[i] >= 0 && f->rates[i] <= 1))

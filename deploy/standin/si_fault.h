@@ -20,6 +20,7 @@ enum si_fault {
     SI_FAULT_CLOSE,   /* half an answer, then the end */
     SI_FAULT_GARBAGE, /* an answer that breaks its protocol */
     SI_FAULT_NEVER,   /* no answer */
+    SI_FAULT_CROSS,   /* the answer of another call, which gets this one's */
     SI_FAULT_COUNT
 };
 
