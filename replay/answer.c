@@ -5,38 +5,170 @@
  */
 #include "replay/answer.h"
 
+#include <string.h>
+
+#include "traces/base/units.h"
 #include "traces/payload/model_type.h"
+#include "traces/payload/pay_compare.h"
 #include "traces/payload/v2_json.h"
 #include "traces/payload/v2_proto.h"
+
+int rep_answer_parse(struct rep_answer_want *w, const char *text, struct err *e)
+{
+    static const char with_tolerance[] = "recorded:";
+    if (strcmp(text, "model") == 0) {
+        w->model = true;
+        return 0;
+    }
+    if (strcmp(text, "recorded") == 0) {
+        w->recorded = true;
+        return 0;
+    }
+    if (strncmp(text, with_tolerance, sizeof with_tolerance - 1) == 0 &&
+        units_f64(text + sizeof with_tolerance - 1, &w->tolerance, NULL) == 0 &&
+        w->tolerance >= 0 && w->tolerance < 1) {
+        w->recorded = true;
+        return 0;
+    }
+    return err_set(e, ERR_USAGE,
+                   "--check '%s' is not model, recorded or recorded:TOLERANCE, such as "
+                   "recorded:1e-6",
+                   text);
+}
+
+bool rep_answer_wanted(const struct rep_answer_want *w)
+{
+    return w->model || w->recorded || w->content;
+}
 
 static bool is_inference(const struct op_stream *s)
 {
     return span_ends(s->path, s->protocol == OP_REST ? "/infer" : "/ModelInfer");
 }
 
-enum out_check rep_answer_check(const struct rep_request *r, struct arena *a,
-                                struct err *why)
+static int parse_request(const struct rep_request *r, struct arena *a,
+                         struct pay_message *m)
+{
+    return r->stream->as_sent.protocol == OP_REST
+               ? v2_json_parse_request(r->body, a, m, NULL)
+               : v2_proto_parse_request(r->body, a, m, NULL);
+}
+
+static int parse_response(const struct rep_request *r, struct span body,
+                          struct arena *a, struct pay_message *m, struct err *e)
+{
+    return r->stream->as_sent.protocol == OP_REST
+               ? v2_json_parse_response(body, a, m, e)
+               : v2_proto_parse_response(body, a, m, e);
+}
+
+/* answer: NULL where it is no V2 answer, for the reason in *why. */
+static enum out_check by_model(const struct rep_request *r, struct arena *a,
+                               const struct pay_message *answer, struct err *why)
 {
     const struct op_stream *s = &r->stream->as_sent;
     const struct model_type *type = model_type_find(s->model_type);
-    struct pay_message request, answer;
-    bool rest = s->protocol == OP_REST;
+    struct pay_message request;
 
-    if (r->out.cause != OUT_OK || !type || !is_inference(s))
+    if (r->out.cause != OUT_OK || !type || !is_inference(s) ||
+        parse_request(r, a, &request) < 0)
         return OUT_UNCHECKED;
+    if (!answer)
+        return OUT_WRONG;
+    int rc = model_type_check(type, &request, answer, why);
+    return rc == 0                              ? OUT_RIGHT
+           : rc == ERR_USAGE || rc == ERR_NOMEM ? OUT_UNCHECKED
+                                                : OUT_WRONG;
+}
+
+/* What was answered with success then must be answered so now; what was not is not
+ * asked for again. */
+static enum out_check by_record(const struct rep_request *r, double tolerance,
+                                struct arena *a, const struct pay_message *answer,
+                                struct err *why)
+{
+    const struct op *op = r->op;
+    struct pay_message recorded;
+    bool good = op->grpc_status == 0 ||
+                (op->grpc_status < 0 && op->status >= 200 && op->status < 300);
+
+    if (r->out.cause != OUT_OK || (op->status == 0 && op->grpc_status < 0))
+        return OUT_UNCHECKED;
+    if (!good) {
+        err_set(why, ERR_FORMAT, "answered with success, recorded was %s %d",
+                op->grpc_status > 0 ? "grpc" : "http",
+                op->grpc_status > 0 ? op->grpc_status : op->status);
+        return OUT_WRONG;
+    }
+    if (op->response.state != OP_BODY_KEPT)
+        return OUT_UNCHECKED;
+    if (!is_inference(&r->stream->as_sent) ||
+        parse_response(r, op->response.data, a, &recorded, NULL) < 0) {
+        if (span_eq(op->response.data, buf_view(&r->answer)))
+            return OUT_RIGHT;
+        err_set(why, ERR_FORMAT, "its body is not the recorded one");
+        return OUT_WRONG;
+    }
+    if (!answer)
+        return OUT_WRONG;
+    return pay_compare(&recorded, answer, tolerance, why) == 0 ? OUT_RIGHT : OUT_WRONG;
+}
+
+static enum out_check both(enum out_check x, enum out_check y)
+{
+    return x > y ? x : y;
+}
+
+void rep_answer_judge(struct rep_request *r, const struct rep_answer_want *w,
+                      struct arena *a, struct err *why)
+{
+    struct pay_message answer;
+    struct buf content = {0};
+    bool parsed = false;
+
     arena_reset(a);
-    int rc = rest ? v2_json_parse_request(r->body, a, &request, NULL)
-                  : v2_proto_parse_request(r->body, a, &request, NULL);
-    if (rc < 0)
-        return OUT_UNCHECKED;
-    struct span body = buf_view(&r->answer);
-    rc = rest ? v2_json_parse_response(body, a, &answer, why)
-              : v2_proto_parse_response(body, a, &answer, why);
-    if (rc == 0)
-        rc = model_type_check(type, &request, &answer, why);
-    if (rc == 0)
-        return OUT_RIGHT;
-    if (rc == ERR_USAGE || rc == ERR_NOMEM)
-        return OUT_UNCHECKED;
-    return OUT_WRONG;
+    if (r->out.cause == OUT_OK && rep_answer_wanted(w) &&
+        is_inference(&r->stream->as_sent))
+        parsed = parse_response(r, buf_view(&r->answer), a, &answer, why) == 0;
+    if (parsed && w->content) {
+        pay_content(&answer, &content);
+        if (!content.failed)
+            r->out.answer_hash = outcome_answer_hash(buf_view(&content));
+        buf_done(&content);
+    }
+    if (r->mark == REP_MARK_OTHER) {
+        err_clear(why);
+        err_set(why, ERR_FORMAT, "it shows the request id of another operation");
+        r->out.check = OUT_CROSSED;
+        return;
+    }
+    r->out.check = OUT_UNCHECKED;
+    if (w->model)
+        r->out.check = by_model(r, a, parsed ? &answer : NULL, why);
+    if (w->recorded && r->out.check != OUT_WRONG)
+        r->out.check = both(
+            r->out.check, by_record(r, w->tolerance, a, parsed ? &answer : NULL, why));
+}
+
+bool rep_answer_tells(const struct rep_request *r)
+{
+    const struct op_stream *s = &r->stream->as_sent;
+    const struct model_type *type = model_type_find(s->model_type);
+    return type && model_type_is_function(type) && is_inference(s);
+}
+
+bool rep_answer_fits(const struct rep_request *r, const struct rep_request *other,
+                     struct arena *a)
+{
+    const struct op_stream *x = &r->stream->as_sent, *y = &other->stream->as_sent;
+    struct pay_message answer, request;
+
+    if (r == other || x->protocol != y->protocol ||
+        (span_eq(x->model_type, y->model_type) && span_eq(r->body, other->body)))
+        return false;
+    arena_reset(a);
+    return parse_response(r, buf_view(&r->answer), a, &answer, NULL) == 0 &&
+           parse_request(other, a, &request) == 0 &&
+           model_type_check(model_type_find(y->model_type), &request, &answer, NULL) ==
+               0;
 }

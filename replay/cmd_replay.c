@@ -29,8 +29,9 @@ struct config {
     uint64_t cap;
     double catch_up;
     uint64_t answer_max;
-    struct opt_strv versions, labels, rules;
+    struct opt_strv versions, labels, rules, checks;
     int64_t window_ns;
+    int digest;
     bool force, check, spin, pin, quiet, json;
 };
 
@@ -40,6 +41,8 @@ static const char *const tier_choices[] = {"envoy",           "rproxy",       "s
 enum { PROTOCOL_BOTH, PROTOCOL_REST, PROTOCOL_GRPC };
 static const char *const protocol_choices[] = {"both", "rest", "grpc", NULL};
 static const char *const id_choices[] = {"mint", "keep", "none", NULL};
+enum { DIGEST_BODY, DIGEST_CONTENT };
+static const char *const digest_choices[] = {"body", "content", NULL};
 
 #define FIELD(name) offsetof(struct config, name)
 
@@ -246,12 +249,30 @@ static const struct opt options[] = {
      .arg = "N",
      .help =
          "make the request ids reproducible; by default they differ from run to run"},
+    {.name = "check",
+     .type = OPT_STRV,
+     .at = FIELD(checks),
+     .arg = "HOW",
+     .help =
+         "decode every answer and check it: model, against its request, as far as the "
+         "model type tells what is right; recorded, against the answer in the trace "
+         "(status, outputs by name, type, shape and value); recorded:1e-6 lets floats "
+         "differ by that share. May be given again; the exit status is 3 if any answer "
+         "is wrong, or another operation's"},
     {.name = "check-answers",
      .type = OPT_FLAG,
      .at = FIELD(check),
+     .help = "the same as --check model"},
+    {.name = "digest",
+     .type = OPT_CHOICE,
+     .at = FIELD(digest),
+     .arg = "WHAT",
+     .def = "body",
+     .choices = digest_choices,
      .help =
-         "decode every answer and check it against its request, as far as the model "
-         "type tells what is right; the exit status is 3 if any is wrong"},
+         "what of an answer its hash in the run file is of: body, its bytes; content, "
+         "what it says (outputs alone, without ids and versions), so that compare can "
+         "tell how many answers differ between runs"},
     {.name = "answer-limit",
      .type = OPT_SIZE,
      .at = FIELD(answer_max),
@@ -322,7 +343,7 @@ static const struct opt_cmd doc = {
         "believed is stated as the run's health: VALID, DEGRADED or INVALID.\n"
         "\n"
         "Exit status: 0 completed, also with failed operations; 3 a wrong answer "
-        "(--check-answers), or ended early by a rule (--abort-if, --abort-late); 65 "
+        "(--check), or ended early by a rule (--abort-if, --abort-late); 65 "
         "the trace "
         "cannot be read to its end; 69 the target "
         "cannot "
@@ -491,11 +512,15 @@ static void describe_options(const struct config *c, struct buf *out)
             " deadline=%" PRId64 "ns duration=%" PRId64 "ns drop-late=%" PRId64
             "ns abort-late=%" PRId64 "ns cap=%" PRIu64 " catch-up=%g warmup=%" PRId64
             "ns cooldown=%" PRId64 "ns model-version=%" PRIu64
-            " request-ids=%s seed=%" PRIu64 " check-answers=%s spin=%s pin=%s",
+            " request-ids=%s seed=%" PRIu64 " digest=%s spin=%s pin=%s",
             c->deadline_ns, c->duration_ns, c->drop_late_ns, c->abort_late_ns, c->cap,
             c->catch_up, c->warmup_ns, c->cooldown_ns, c->version, id_choices[c->ids],
-            c->seed, c->check ? "yes" : "no", c->spin ? "yes" : "no",
+            c->seed, digest_choices[c->digest], c->spin ? "yes" : "no",
             c->pin ? "yes" : "no");
+    if (c->check)
+        buf_str(out, " check=model");
+    for (size_t i = 0; i < c->checks.n; i++)
+        buf_fmt(out, " check=%s", c->checks.v[i]);
 }
 
 /* --- results ---------------------------------------------------------------------- */
@@ -533,6 +558,7 @@ static void json_counts(struct jsonw *w, const struct rep_run_result *r)
     jsonw_key_u64(w, "refused", t->refused);
     jsonw_key_u64(w, "stopped", t->stopped);
     jsonw_key_u64(w, "wrong", t->wrong);
+    jsonw_key_u64(w, "crossed", t->crossed);
     jsonw_key_u64(w, "never_due", r->never_due);
     jsonw_end(w);
 }
@@ -639,11 +665,11 @@ static void print_text(FILE *f, const struct rep_run_result *r)
             t->due, t->sent, t->ok, t->failed, t->dropped, t->refused, t->stopped);
     if (r->never_due > 0)
         fprintf(f, "  never due   %" PRIu64 "\n", r->never_due);
-    if (t->right + t->wrong + t->unjudged > 0)
+    if (t->right + t->wrong + t->crossed + t->unjudged > 0)
         fprintf(f,
                 "  answers     right %" PRIu64 ", wrong %" PRIu64
-                ", not judged %" PRIu64 "\n",
-                t->right, t->wrong, t->unjudged);
+                ", another operation's %" PRIu64 ", not judged %" PRIu64 "\n",
+                t->right, t->wrong, t->crossed, t->unjudged);
     fprintf(f, "  rate        offered %s, achieved %s\n",
             units_rate_text(rep_tally_offered(t), a),
             units_rate_text(rep_tally_achieved(t), b));
@@ -685,6 +711,10 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
     struct rep_rule rules[REP_RULES_MAX];
     for (size_t i = 0; i < c->rules.n && rc == 0; i++)
         rc = rep_rule_parse(c->rules.v[i], &rules[i], e);
+    struct rep_answer_want answers = {.model = c->check,
+                                      .content = c->digest == DIGEST_CONTENT};
+    for (size_t i = 0; i < c->checks.n && rc == 0; i++)
+        rc = rep_answer_parse(&answers, c->checks.v[i], e);
     struct rep_shard shard = {0};
     struct clk_wall start_at = {0};
     if (rc == 0 && c->shard)
@@ -724,7 +754,7 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
                    .cap = (uint32_t)c->cap,
                    .catch_up = c->catch_up},
         .answer_max = c->answer_max,
-        .check_answers = c->check,
+        .answers = answers,
         .spin = c->spin,
         .pin = c->pin,
         .quiet = c->quiet,
@@ -769,14 +799,18 @@ int rep_cmd_replay(int argc, char **argv)
         fprintf(stderr, "reprise replay: aborted: %s\n", result.aborted);
         status = EXIT_INVALID;
     }
-    if (status == EXIT_DONE && result.tally.wrong > 0) {
-        fprintf(stderr, "reprise replay: %" PRIu64 " wrong answers\n",
-                result.tally.wrong);
+    uint64_t not_right = result.tally.wrong + result.tally.crossed;
+    if (status == EXIT_DONE && not_right > 0 && (c.check || c.checks.n > 0)) {
+        fprintf(stderr,
+                "reprise replay: %" PRIu64 " wrong answers, %" PRIu64
+                " of them another operation's\n",
+                not_right, result.tally.crossed);
         status = EXIT_INVALID;
     }
     rep_run_result_done(&result);
     opt_strv_done(&c.versions);
     opt_strv_done(&c.labels);
     opt_strv_done(&c.rules);
+    opt_strv_done(&c.checks);
     return status;
 }

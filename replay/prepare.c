@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "replay/mark.h"
 #include "traces/base/rng.h"
 #include "traces/payload/v2_proto.h"
 
@@ -256,24 +257,23 @@ static bool id_ok(struct span id)
 
 /* Unique in this run by its index, among runs by the nonce. */
 static int make_id(struct rep_preparer *p, const struct op *op,
-                   const struct rep_stream *s, struct arena *a, struct span *out,
+                   const struct rep_stream *s, struct arena *a, struct rep_request *r,
                    struct err *e)
 {
     bool may_keep = p->config->ids == REP_IDS_KEEP &&
                     !rep_tier_needs_unique_id(p->config->tier, s->as_sent.resource);
     char text[REP_ID_MAX];
 
-    *out = (struct span){0};
     if (!s->sends_id)
         return 0;
     if (may_keep && id_ok(op->id)) {
-        *out = op->id;
+        r->id = op->id;
         return 0;
     }
-    int n = snprintf(text, sizeof text, "%08" PRIx64 "-%" PRIx64,
-                     p->config->id_nonce & 0xffffffffu, op->index);
-    *out = arena_dup(a, span_of(text, (size_t)n));
-    return out->p ? 0 : err_set(e, ERR_NOMEM, "%s", no_memory);
+    r->minted = true;
+    size_t n = rep_mark_make(p->config->id_nonce, op->index, text);
+    r->id = arena_dup(a, span_of(text, n));
+    return r->id.p ? 0 : err_set(e, ERR_NOMEM, "%s", no_memory);
 }
 
 static int frame_rest(struct rep_preparer *p, const struct rep_stream *s,
@@ -351,7 +351,8 @@ int rep_prepare_request(struct rep_preparer *p, const struct op *op,
     }
     if (op->request.state == OP_BODY_KEPT)
         r->body = op->request.data;
-    int rc = make_id(p, op, s, a, &r->id, e);
+    r->op = op;
+    int rc = make_id(p, op, s, a, r, e);
     if (rc == 0)
         rc = s->as_sent.protocol == OP_REST ? frame_rest(p, s, a, r, e)
                                             : frame_grpc(p, s, a, r, e);

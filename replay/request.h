@@ -23,6 +23,9 @@
 #define REP_FIELDS_MAX 64 /* of one request, pseudo-header fields included */
 #define REP_ID_MAX     64 /* bytes of a request id */
 
+/* What the id that an answer shows says about whose answer it is (mark.h). */
+enum rep_mark { REP_MARK_NONE, REP_MARK_OWN, REP_MARK_OTHER };
+
 /* What requests of one op_stream have in common at this target. Lives in the batch. */
 struct rep_stream {
     struct op_stream as_sent; /* tier and path are the target's; no headers */
@@ -44,13 +47,16 @@ struct rep_request {
     const char *refusal; /* of this one alone; or NULL */
     struct span wire[2]; /* REST: head and body; gRPC: prefixed message, nothing */
     struct span id;      /* value of x-request-id; empty: none */
+    bool minted;         /* … and it is this run's own: a mark */
     struct span body;    /* as the trace has it, for checks of the answer */
+    const struct op *op; /* of the trace, for what was answered then; lives as body */
     struct outcome out;
 
     /* Of the engine that holds it. */
     int64_t started_ns; /* handed to the engine: the deadline counts from here */
     void *place;        /* connection or stream that carries it */
     uint8_t tries;      /* sendings begun, those included that put no byte on a wire */
+    enum rep_mark mark; /* by rep_mark_look, for each x-request-id of the answer */
     struct buf answer;  /* body of the answer, where it is wanted; freed on release */
 };
 

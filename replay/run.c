@@ -14,9 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "replay/answer.h"
 #include "replay/machine.h"
 #include "replay/progress.h"
+#include "replay/suspects.h"
 #include "replay/worker.h"
 #include "traces/base/log.h"
 #include "traces/base/units.h"
@@ -35,7 +35,7 @@
  * take, and the measuring begins. */
 #define CONNECT_EARLY_NS (500 * CLK_MS)
 #define START_EARLY_NS   (20 * CLK_MS)
-#define WRONG_SHOWN      10 /* wrong answers that get a line in the log */
+#define WRONG_SHOWN      10 /* wrong answers that get a line in the log; crossed too */
 
 /* Everything of one run; owned by rep_run. */
 struct run {
@@ -61,7 +61,9 @@ struct run {
     int64_t own_before_ns;
     struct rep_clock_watch clock;
     struct arena arena; /* of answer checks */
-    struct err fault;   /* the first thing that ended the run early */
+    struct rep_suspects suspects;
+    unsigned wrong_shown, crossed_shown;
+    struct err fault; /* the first thing that ended the run early */
 };
 
 static void nap(void)
@@ -284,6 +286,7 @@ static void note_start(struct run *x)
     if (c->shard.count > 0)
         note_fmt(x, NOTE_SCHEDULE_SHARD, "%" PRIu32 "/%" PRIu32, c->shard.index + 1,
                  c->shard.count);
+    note(x, NOTE_ANSWER_DIGEST, c->answers.content ? "content" : "body");
     note(x, NOTE_OPTIONS, c->options);
     note(x, NOTE_MACHINE_NAME, x->machine.name);
     note(x, NOTE_MACHINE_KERNEL, x->machine.kernel);
@@ -354,7 +357,8 @@ static void note_end(struct run *x, const struct rep_health_facts *f)
     note_fmt(x, NOTE_FILTERED, "%" PRIu64, r->plan.filtered);
     note_refusals(x);
     note_lateness(x, f);
-    if (x->config->check_answers) {
+    note_fmt(x, NOTE_CHECK_CROSSED, "%" PRIu64, r->tally.crossed);
+    if (x->config->answers.model || x->config->answers.recorded) {
         note_fmt(x, NOTE_CHECK_RIGHT, "%" PRIu64, r->tally.right);
         note_fmt(x, NOTE_CHECK_WRONG, "%" PRIu64, r->tally.wrong);
         note_fmt(x, NOTE_CHECK_UNJUDGED, "%" PRIu64, r->tally.unjudged);
@@ -412,7 +416,7 @@ static int start_workers(struct run *x, struct err *e)
             .warm_limit_ns = c->connect_limit_ns,
             .deadline_ns = c->deadline_ns,
             .answer_max = c->answer_max,
-            .keep_answers = c->check_answers,
+            .keep_answers = rep_answer_wanted(&c->answers),
             .spin = c->spin,
             .pin_cpu = c->pin ? rep_machine_cpu(i) : -1,
             .users = c->users ? part(c->users, i, c->workers) : 0,
@@ -450,18 +454,15 @@ static void to_start(int64_t *t, int64_t start)
         *t -= start;
 }
 
-static void check_answer(struct run *x, struct rep_request *r)
+static void judge_answer(struct run *x, struct rep_request *r)
 {
-    struct rep_tally *t = &x->result->tally;
     struct err why = {0};
 
-    r->out.check = rep_answer_check(r, &x->arena, &why);
-    t->unjudged += r->out.check == OUT_UNCHECKED && r->out.cause == OUT_OK;
-    if (r->out.check != OUT_WRONG || t->wrong >= WRONG_SHOWN)
-        return;
-    log_warn(AREA, "wrong answer to operation %" PRIu64 " (%.*s): %s%s",
-             r->out.op_index, SPAN_ARG(r->stream->as_sent.name), why.text,
-             t->wrong + 1 == WRONG_SHOWN ? "; no more of these are shown" : "");
+    rep_answer_judge(r, &x->config->answers, &x->arena, &why);
+    if (r->out.check == OUT_WRONG && x->wrong_shown++ < WRONG_SHOWN)
+        log_warn(AREA, "wrong answer to operation %" PRIu64 " (%.*s): %s%s",
+                 r->out.op_index, SPAN_ARG(r->stream->as_sent.name), why.text,
+                 x->wrong_shown == WRONG_SHOWN ? "; no more of these are shown" : "");
 }
 
 static void report_news(struct run *x, const struct rep_request *r)
@@ -471,13 +472,34 @@ static void report_news(struct run *x, const struct rep_request *r)
     if (r->refusal)
         log_warn(AREA, "operation %" PRIu64 " (%.*s) is not sent: %s", r->out.op_index,
                  SPAN_ARG(r->stream->as_sent.name), r->refusal);
-    else if (r->out.cause != OUT_STOPPED && r->out.check != OUT_WRONG)
+    else if (r->out.cause != OUT_STOPPED && r->out.check < OUT_WRONG)
         log_info(AREA, "first '%s': operation %" PRIu64 " (%.*s)", class,
                  r->out.op_index, SPAN_ARG(r->stream->as_sent.name));
     (void)x;
 }
 
-/* A request has ended: writes its outcome, counts it, gives its memory back. */
+/* Writes an outcome and counts it. The request is still to be released. */
+static void write_outcome(void *arg, struct rep_request *r)
+{
+    struct run *x = arg;
+    struct outcome *o = &r->out;
+
+    if (o->check == OUT_CROSSED && x->crossed_shown++ < WRONG_SHOWN)
+        log_warn(AREA,
+                 "operation %" PRIu64 " (%.*s) got the answer of another operation%s",
+                 o->op_index, SPAN_ARG(r->stream->as_sent.name),
+                 x->crossed_shown == WRONG_SHOWN ? "; no more of these are shown" : "");
+    if (x->config->answers.model || x->config->answers.recorded)
+        x->result->tally.unjudged += o->check == OUT_UNCHECKED && o->cause == OUT_OK;
+    if (rep_tally_add(&x->result->tally, o, r->refusal))
+        report_news(x, r);
+    rep_progress_add(&x->progress, o);
+    rep_rules_add(&x->rules, clk_mono_now(x->clk).ns - x->start_ns, o);
+    if (x->fault.code == ERR_OK && trc_writer_outcome(x->writer, o, &x->fault) < 0)
+        stop(x);
+}
+
+/* A request has ended: judges its answer, writes its outcome, gives its memory back. */
 static void settle(struct run *x, struct rep_request *r)
 {
     struct outcome *o = &r->out;
@@ -491,14 +513,13 @@ static void settle(struct run *x, struct rep_request *r)
     to_start(&o->sent_ns, x->start_ns);
     to_start(&o->first_ns, x->start_ns);
     to_start(&o->done_ns, x->start_ns);
-    if (x->config->check_answers)
-        check_answer(x, r);
-    if (rep_tally_add(&x->result->tally, o, r->refusal))
-        report_news(x, r);
-    rep_progress_add(&x->progress, o);
-    rep_rules_add(&x->rules, clk_mono_now(x->clk).ns - x->start_ns, o);
-    if (x->fault.code == ERR_OK && trc_writer_outcome(x->writer, o, &x->fault) < 0)
-        stop(x);
+    if (r->mark == REP_MARK_OTHER || rep_answer_wanted(&x->config->answers))
+        judge_answer(x, r);
+    if (x->config->answers.model) {
+        rep_suspects_add(&x->suspects, r);
+        return;
+    }
+    write_outcome(x, r);
     rep_request_release(r);
 }
 
@@ -597,6 +618,7 @@ static void watch(struct run *x)
         if (!any)
             nap();
     }
+    rep_suspects_done(&x->suspects);
     rep_progress_end(&x->progress);
 }
 
@@ -852,6 +874,8 @@ int rep_run(const struct rep_run_config *c, struct rep_run_result *r, struct err
     x->result = r;
     x->clk = clk_system();
     r->out = c->out;
+    x->suspects.decided = write_outcome;
+    x->suspects.arg = x;
 
     int rc = prepare(x, e);
     if (rc == 0) {

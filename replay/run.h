@@ -14,6 +14,7 @@
 
 #include <signal.h>
 
+#include "replay/answer.h"
 #include "replay/health.h"
 #include "replay/plan.h"
 #include "replay/rules.h"
@@ -48,7 +49,7 @@ struct rep_run_config {
     int64_t rule_window_ns;
     struct rep_policy policy; /* cap: over all workers */
     uint64_t answer_max;
-    bool check_answers;
+    struct rep_answer_want answers;
     bool spin, pin;
     bool quiet;
     const struct opt_strv *labels; /* KEY=VALUE, checked */

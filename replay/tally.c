@@ -140,6 +140,7 @@ static void count_kind(struct rep_tally *t, const struct outcome *o)
     t->answered += o->cause == OUT_OK || o->cause == OUT_STATUS;
     t->right += o->check == OUT_RIGHT;
     t->wrong += o->check == OUT_WRONG;
+    t->crossed += o->check == OUT_CROSSED;
     if (o->cause == OUT_DROPPED)
         t->dropped++;
     else if (o->cause == OUT_REFUSED)

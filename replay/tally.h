@@ -38,7 +38,7 @@ struct rep_trend {
 
 struct rep_tally {
     uint64_t due, sent, answered, ok, failed, dropped, refused, stopped;
-    uint64_t right, wrong, unjudged;
+    uint64_t right, wrong, crossed, unjudged;
     uint64_t retried; /* sent more than once */
     uint64_t bytes_in, bytes_out;
     int64_t first_due_ns, last_due_ns, first_sent_ns, last_sent_ns, last_end_ns;

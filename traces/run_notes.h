@@ -32,8 +32,9 @@
 #define NOTE_COOLDOWN         "phases.cooldown_from_ns" /* due at it or later: not judged */
 #define NOTE_RULES            "rules.abort_if"          /* "errors>5%, p99>1s" */
 #define NOTE_RULE_WINDOW      "rules.window_ns"
-#define NOTE_OPTIONS          "run.options"       /* of the command, one line */
-#define NOTE_START            "run.start"         /* wall clock, ISO 8601, of due = 0 */
+#define NOTE_ANSWER_DIGEST    "answer.digest" /* of answer_hash: "body", "content" */
+#define NOTE_OPTIONS          "run.options"   /* of the command, one line */
+#define NOTE_START            "run.start"     /* wall clock, ISO 8601, of due = 0 */
 #define NOTE_START_WALL       "run.start_wall_ns" /* the same, since 1970 UTC */
 #define NOTE_START_MONO       "run.start_mono_ns" /* the same, on CLOCK_MONOTONIC */
 #define NOTE_MACHINE_NAME     "machine.name"
@@ -58,6 +59,7 @@
 #define NOTE_RATE_OFFERED  "rate.offered"         /* per second, from due times */
 #define NOTE_RATE_ACHIEVED "rate.achieved"        /* per second, from sent times */
 #define NOTE_CHECK_RIGHT   "check.right"
+#define NOTE_CHECK_CROSSED "check.crossed" /* answers of other requests */
 #define NOTE_CHECK_WRONG   "check.wrong"
 #define NOTE_CHECK_UNJUDGED                                                            \
     "check.unjudged" /* asked for, but type or request unknown */

@@ -17,6 +17,9 @@
  * one that a GOAWAY names (RFC 9113 6.8, 8.7). outcome.attempts counts how often its
  * bytes went out; sent_ns is the first time.
  *
+ * Every x-request-id of an answer, header or trailer, is shown to rep_mark_look
+ * (mark.h) before the request is given back.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPLAY_ENGINE_ENGINE_H

@@ -19,6 +19,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "replay/engine/engine.h"
+#include "replay/mark.h"
 #include "replay/schedule.h"
 #include "traces/base/log.h"
 
@@ -245,6 +246,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
     } else if (span_eq_str(n, "grpc-status")) {
         c->grpc_status = small_number(value, value_len);
         c->garbage = c->garbage || c->grpc_status < 0;
+    } else if (span_eq_str(n, REP_MARK_FIELD)) {
+        rep_mark_look(c->request, v);
     } else if (span_eq_str(n, "content-type")) {
         c->grpc_type = span_starts(v, "application/grpc");
     }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "replay/engine/engine.h"
+#include "replay/mark.h"
 #include "replay/schedule.h"
 #include "traces/base/log.h"
 #include "traces/wire/http1.h"
@@ -177,6 +178,14 @@ static void conn_body_piece(struct conn *c, struct span data)
     buf_span(&c->body, data);
 }
 
+static void look_at_marks(struct conn *c)
+{
+    const struct http1_head *h = &c->parser.head;
+    for (uint32_t i = 0; i < h->field_count; i++)
+        if (span_eq_nocase(h->fields[i].name, REP_MARK_FIELD))
+            rep_mark_look(c->request, h->fields[i].value);
+}
+
 /* Answer complete; `more` bytes came behind it. */
 static void conn_answered(struct conn *c, bool more, bool eof)
 {
@@ -191,6 +200,7 @@ static void conn_answered(struct conn *c, bool more, bool eof)
     r->out.status = status;
     r->out.bytes_in = body.n;
     r->out.answer_hash = outcome_answer_hash(body);
+    look_at_marks(c);
     if (en->base.config.keep_answers)
         buf_span(&r->answer, body);
     if (c->body.failed)

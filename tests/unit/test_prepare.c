@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "replay/answer.h"
+#include "replay/mark.h"
 #include "replay/prepare.h"
 #include "traces/payload/model_type.h"
 #include "traces/payload/v2_json.h"
@@ -258,6 +259,174 @@ static void what_cannot_be_sent_says_why(void **state)
     check_str(refusal_of(&s, ok), "a Kafka operation needs the tier kafka");
 }
 
+static enum out_check judged(struct rep_request *r, const struct rep_answer_want *w,
+                             struct arena *a, struct err *why)
+{
+    rep_answer_judge(r, w, a, why);
+    return r->out.check;
+}
+
+/* r with the answer that its model gives to it, in scratch memory a. */
+static void answer_well(struct rep_request *r, struct arena *a)
+{
+    struct pay_message q, answer;
+    struct err e = {0};
+    check_ok(v2_json_parse_request(r->body, a, &q, &e), &e);
+    check_ok(
+        model_type_answer(model_type_find(SPAN_LIT("tfsimple")), &q, a, &answer, &e),
+        &e);
+    buf_reset(&r->answer);
+    v2_json_response(&answer, &r->answer);
+}
+
+static void answers_are_held_against_the_recorded_one(void **state)
+{
+    static const char recorded[] = "{\"model_name\":\"iris_1\",\"id\":\"a\","
+                                   "\"outputs\":[{\"name\":\"x\",\"shape\":[2],"
+                                   "\"datatype\":\"FP32\",\"data\":[1.0,2.0]}]}";
+    const struct op_stream s = {.protocol = OP_REST, .name = SPAN_LIT("m")};
+    struct rep_answer_want want = {.recorded = true};
+    struct arena scratch = {0};
+    struct err e = {0};
+    (void)state;
+    struct rep_request *r = prepare(&s, op_body_of(SPAN_LIT("{}")), 0);
+    struct op op = *r->op;
+    r->op = &op;
+    r->out.status = 200;
+    buf_str(&r->answer, "{\"id\":\"b\",\"outputs\":[{\"name\":\"x\",\"shape\":[2],"
+                        "\"datatype\":\"FP32\",\"data\":[1,2.0001]}]}");
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_UNCHECKED); /* nothing recorded */
+    op.status = 200;
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_UNCHECKED); /* not its body */
+    op.response = op_body_of(SPAN_LIT(recorded));
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_WRONG);
+    check_str_has(e.text, "'x' element 1 is 2.00009");
+    err_clear(&e);
+    want.tolerance = 1e-3;
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_RIGHT);
+    op.status = 404;
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_WRONG);
+    check_str_has(e.text, "recorded was http 404");
+    op.status = 200;
+    buf_reset(&r->answer);
+    buf_str(&r->answer, "{\"outputs\":[]}");
+    check_int(judged(r, &want, &scratch, NULL), ==, OUT_WRONG);
+    buf_done(&r->answer);
+    arena_done(&scratch);
+}
+
+static void ways_of_checking_are_read(void **state)
+{
+    struct rep_answer_want want = {0};
+    struct err e = {0};
+    (void)state;
+    check_ok(rep_answer_parse(&want, "model", &e), &e);
+    check_true(want.model && !want.recorded);
+    check_ok(rep_answer_parse(&want, "recorded:1e-6", &e), &e);
+    check_true(want.recorded && want.tolerance == 1e-6);
+    check_int(rep_answer_parse(&want, "recorded:-1", &e), ==, ERR_USAGE);
+    err_clear(&e);
+    check_int(rep_answer_parse(&want, "recorded:", &e), ==, ERR_USAGE);
+    err_clear(&e);
+    check_int(rep_answer_parse(&want, "all", &e), ==, ERR_USAGE);
+    check_str_has(e.text, "'all' is not model");
+}
+
+/* Equal answers have equal digests whatever their ids and order; others have not. */
+static void the_digest_is_of_what_an_answer_says(void **state)
+{
+    static const char *const same[] = {
+        "{\"id\":\"a\",\"outputs\":[{\"name\":\"x\",\"shape\":[1],\"datatype\":"
+        "\"FP32\","
+        "\"data\":[0]},{\"name\":\"b\",\"shape\":[1],\"datatype\":\"BYTES\",\"data\":"
+        "[\"t\"]}]}",
+        "{\"model_version\":\"2\",\"outputs\":[{\"name\":\"b\",\"shape\":[1],"
+        "\"datatype\":\"BYTES\",\"data\":[\"t\"]},{\"name\":\"x\",\"shape\":[1],"
+        "\"datatype\":\"FP32\",\"data\":[-0.0]}]}"};
+    static const char other[] =
+        "{\"outputs\":[{\"name\":\"x\",\"shape\":[1],\"datatype\":\"FP32\",\"data\":[0]"
+        "},"
+        "{\"name\":\"b\",\"shape\":[1],\"datatype\":\"BYTES\",\"data\":[\"u\"]}]}";
+    const struct op_stream s = {.protocol = OP_REST, .name = SPAN_LIT("m")};
+    const struct rep_answer_want want = {.content = true};
+    struct arena scratch = {0};
+    uint64_t hash[3];
+    (void)state;
+    struct rep_request *r = prepare(&s, op_body_of(SPAN_LIT("{}")), 0);
+    for (int i = 0; i < 3; i++) {
+        buf_reset(&r->answer);
+        buf_str(&r->answer, i < 2 ? same[i] : other);
+        r->out.answer_hash = outcome_answer_hash(buf_view(&r->answer));
+        check_int(judged(r, &want, &scratch, NULL), ==, OUT_UNCHECKED);
+        hash[i] = r->out.answer_hash;
+    }
+    check_true(hash[0] == hash[1]);
+    check_true(hash[0] != hash[2]);
+    buf_done(&r->answer);
+    arena_done(&scratch);
+}
+
+static void an_answer_tells_whose_it_is_by_its_mark(void **state)
+{
+    static const struct {
+        const char *value;
+        enum rep_mark mark;
+    } cases[] = {
+        {"abcdef12-ff", REP_MARK_OWN},
+        {"0.some-pipe.abcdef12-ff, abcdef12-ff", REP_MARK_OWN},
+        {"some-pipe.abcdef12-ff", REP_MARK_OWN},
+        {"abcdef12-fe", REP_MARK_OTHER},
+        {"0.p.abcdef12-1,abcdef12-ff", REP_MARK_OTHER},
+        {"00000000-ff", REP_MARK_OTHER},         /* of another run */
+        {"d0k3v1g2s7pc73b8sr5g", REP_MARK_NONE}, /* made by a tier */
+        {"6ba7b810-9dad-11d1-80b4-00c04fd430c8", REP_MARK_NONE},
+        {"abcdef12-", REP_MARK_NONE},
+        {"", REP_MARK_NONE},
+        {",,", REP_MARK_NONE},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct rep_request r = {.id = SPAN_LIT("abcdef12-ff"), .minted = true};
+        rep_mark_look(&r, span_str(cases[i].value));
+        check_int(r.mark, ==, cases[i].mark);
+        r = (struct rep_request){.id = SPAN_LIT("abcdef12-ff")}; /* a recorded id */
+        rep_mark_look(&r, span_str(cases[i].value));
+        check_int(r.mark, ==, REP_MARK_NONE);
+    }
+}
+
+static void tensors_tell_whose_answer_it_is(void **state)
+{
+    const struct op_stream s = {
+        .protocol = OP_REST, .name = SPAN_LIT("m"), .model_type = SPAN_LIT("tfsimple")};
+    const struct model_type *type = model_type_find(s.model_type);
+    struct arena a = {0}, scratch = {0};
+    struct buf bodies[2] = {0};
+    struct rep_request r[2];
+    (void)state;
+    for (uint64_t i = 0; i < 2; i++) {
+        struct mt_request q = {
+            .protocol = OP_REST, .batch = 1, .values = MT_COUNTING, .ordinal = i};
+        check_ok(model_type_request(type, &q, &bodies[i], NULL), NULL);
+        r[i] = *prepare(&s, op_body_of(buf_view(&bodies[i])), i);
+        answer_well(&r[i], &a);
+        check_true(rep_answer_tells(&r[i]));
+    }
+    check_true(!rep_answer_fits(&r[0], &r[1], &scratch));
+    struct buf kept = r[0].answer;
+    r[0].answer = r[1].answer;
+    r[1].answer = kept;
+    check_true(rep_answer_fits(&r[0], &r[1], &scratch));
+    check_true(rep_answer_fits(&r[1], &r[0], &scratch));
+    check_true(!rep_answer_fits(&r[0], &r[0], &scratch));
+    for (int i = 0; i < 2; i++) {
+        buf_done(&r[i].answer);
+        buf_done(&bodies[i]);
+    }
+    arena_done(&a);
+    arena_done(&scratch);
+}
+
 static void answers_are_judged_by_their_model_type(void **state)
 {
     struct op_stream s = {
@@ -267,27 +436,31 @@ static void answers_are_judged_by_their_model_type(void **state)
     struct arena a = {0}, scratch = {0};
     struct buf body = {0};
     struct err e = {0};
+    const struct rep_answer_want model = {.model = true};
     (void)state;
     struct rep_request *r = prepare(&s, op_body_of(message(OP_REST, &body)), 0);
     check_ok(v2_json_parse_request(r->body, &a, &q, &e), &e);
     check_ok(model_type_answer(type, &q, &a, &answer, &e), &e);
     v2_json_response(&answer, &r->answer);
 
-    check_int(rep_answer_check(r, &scratch, &e), ==, OUT_RIGHT);
+    check_int(judged(r, &model, &scratch, &e), ==, OUT_RIGHT);
+    r->mark = REP_MARK_OTHER; /* right by chance */
+    check_int(judged(r, &model, &scratch, NULL), ==, OUT_CROSSED);
+    r->mark = REP_MARK_OWN;
     r->out.cause = OUT_STATUS;
-    check_int(rep_answer_check(r, &scratch, &e), ==, OUT_UNCHECKED);
+    check_int(judged(r, &model, &scratch, &e), ==, OUT_UNCHECKED);
     r->out.cause = OUT_OK;
     buf_reset(&r->answer);
     buf_str(&r->answer, "{\"outputs\": []}");
-    check_int(rep_answer_check(r, &scratch, &e), ==, OUT_WRONG);
+    check_int(judged(r, &model, &scratch, &e), ==, OUT_WRONG);
     check_true(e.text[0] != '\0');
     buf_reset(&r->answer);
     buf_str(&r->answer, "no JSON");
-    check_int(rep_answer_check(r, &scratch, NULL), ==, OUT_WRONG);
+    check_int(judged(r, &model, &scratch, NULL), ==, OUT_WRONG);
     buf_done(&r->answer);
     s.model_type = SPAN_LIT("unheard-of");
     prepare(&s, op_body_of(buf_view(&body)), 0);
-    check_int(rep_answer_check(&request, &scratch, NULL), ==, OUT_UNCHECKED);
+    check_int(judged(&request, &model, &scratch, NULL), ==, OUT_UNCHECKED);
     arena_done(&a);
     arena_done(&scratch);
     buf_done(&body);
@@ -307,6 +480,11 @@ int main(void)
         PART(grpc_fields_carry_routing_and_the_deadline),
         PART(what_cannot_be_sent_says_why),
         PART(answers_are_judged_by_their_model_type),
+        PART(answers_are_held_against_the_recorded_one),
+        PART(ways_of_checking_are_read),
+        PART(the_digest_is_of_what_an_answer_says),
+        PART(an_answer_tells_whose_it_is_by_its_mark),
+        PART(tensors_tell_whose_answer_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

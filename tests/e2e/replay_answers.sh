@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Whose answer is it? Exchanged answers are found by request ids where a tier shows them, and by
+# tensors where none does; clean runs show none. Recorded answers; digests that compare uses.
+source "$(dirname "$0")/../cli/lib.sh"
+summary() { jq -c "$1" "$tmp/out"; }
+
+expect 0 "$REPRISE" synth -o "$tmp/m.trace" --model-type tfsimple,add10 --rate 1000 --count 400 \
+    --duration 1h --protocol both --values counting --quiet
+expect 0 "$REPRISE" synth -o "$tmp/p.trace" --model-type tfsimple --pipeline --rate 1000 \
+    --count 400 --duration 1h --protocol both --values counting --quiet
+
+serve() { # options of the stand-in...
+    rm -f "$tmp/ports"
+    "$REPRISE" standin --free-ports --ports "$tmp/ports" --service fixed:2ms "$@" \
+        >/dev/null 2>"$tmp/standin.err" &
+    pids=($!)
+    for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
+}
+unserve() { kill "${pids[0]}"; wait "${pids[0]}" 2>/dev/null; pids=(); }
+at() { sed -n "s/^$1=//p" "$tmp/ports"; }
+replay() { # status tier trace options...
+    local status=$1 tier=$2 trace=$3; shift 3
+    expect "$status" "$REPRISE" replay "$tmp/$trace" --tier "$tier" --http "$(at "$tier.http")" \
+        --grpc "$(at "$tier.grpc")" -o "$tmp/$tier.run" --force --quiet --json "$@"
+    same "$(summary '[.operations.due, .operations.sent]')" '[400,400]' "nothing lost: $*"
+}
+tiers() { echo "envoy m.trace rproxy m.trace server m.trace modelgateway m.trace
+    envoy p.trace pipelinegateway p.trace"; }
+
+serve
+read -ra list <<<"$(tiers | tr '\n' ' ')"
+for ((i = 0; i < ${#list[@]}; i += 2)); do
+    replay 0 "${list[i]}" "${list[i + 1]}" --check model
+    same "$(summary '[.operations.ok, .operations.wrong, .operations.crossed]')" '[400,0,0]' \
+        "clean at ${list[i]}"
+done
+unserve
+
+# Half of what is exchanged is one of two; an odd last one keeps its own answer.
+for ((i = 0; i < ${#list[@]}; i += 2)); do
+    tier=${list[i]}
+    serve --cross-rate 0.1
+    replay 3 "$tier" "${list[i + 1]}" --check model
+    crossed=$(summary .operations.crossed)
+    err_has "of them another operation's"
+    same "$(summary '[.operations.ok + .operations.crossed, .operations.wrong,
+        (.errors | map(select(.class == "crossed answer")) | .[0].count)]')" \
+        "[400,0,$crossed]" "exchanged at $tier"
+    unserve
+    same "$(sed -n 's/.*exchanged \([0-9]*\);.*/\1/p' "$tmp/standin.err")" "$crossed" \
+        "found and made at $tier"
+    [ "$crossed" -ge 10 ] || fail "only $crossed answers were exchanged at $tier"
+done
+
+# Ids are looked at without being asked: that makes a bad run, not a failed command.
+serve --cross-rate 0.1
+replay 0 rproxy m.trace
+same "$(summary '.operations.crossed > 10 and .operations.failed == .operations.crossed')" true
+err_has "got the answer of another operation"
+expect 0 "$REPRISE" report "$tmp/rproxy.run" --json
+same "$(summary '.errors[0].class')" '"crossed answer"'
+replay 0 server m.trace
+same "$(summary .operations.crossed)" 0 "no mark at the server tier"
+unserve
+
+# What answers say is compared from run to run. Exchanged ones at the server tier, where nothing
+# else tells them: B differs from A by as many as the stand-in exchanged, A from itself by none.
+run() { # arm pair
+    replay 0 server m.trace --digest content --label "arm=$1" --label "pair=$2"
+    mv "$tmp/server.run" "$tmp/$2-$1.run"
+}
+serve; run A 1; run A 2; unserve
+serve --cross-rate 0.1; run B 1; run B 2; unserve
+made=$(sed -n 's/.*exchanged \([0-9]*\);.*/\1/p' "$tmp/standin.err")
+"$REPRISE" compare "$tmp"/?-A.run --vs "$tmp"/?-B.run --json >"$tmp/out" 2>"$tmp/err"
+same "$(summary '.answers | [.A_B.compared, .A_B.differ, .A_A.compared, .A_A.differ]')" \
+    "[800,$made,400,0]" "answers that differ"
+"$REPRISE" compare "$tmp"/?-A.run --vs "$tmp"/?-B.run >"$tmp/out" 2>"$tmp/err"
+out_has "answers   $made of 800 differ between A and B, 0 of 400 between runs of A"
+
+# Recorded answers: a run's own answers cannot be put into a trace, so one is made by hand.
+"$REPRISE" trace cat --jsonl "$tmp/m.trace" | jq -c 'select(.protocol == "rest") | select(
+    (.body.text | fromjson | .inputs | length) == 1) | . + {status: 200, first_ns: 1, last_ns: 1,
+    answer: {text: ({outputs: [(.body.text | fromjson | .inputs[0]
+        | {name: "OUTPUT", shape, datatype, data: [.data[] + 10]})]} | tojson)}}
+    | del(.body.hash, .body.bytes, .index)' >"$tmp/recorded.jsonl"
+expect 0 "$REPRISE" import jsonl "$tmp/recorded.jsonl" -o "$tmp/recorded.trace" --quiet
+count=$(wc -l <"$tmp/recorded.jsonl")
+serve
+expect 0 "$REPRISE" replay "$tmp/recorded.trace" --tier server --http "$(at server.http)" \
+    -o "$tmp/x.run" --force --quiet --json --check recorded
+same "$(summary '[.operations.ok, .operations.wrong]')" "[$count,0]" "as recorded"
+sed 's/\(\\"data\\":\[\)1/\12/' "$tmp/recorded.jsonl" >"$tmp/off.jsonl"
+expect 0 "$REPRISE" import jsonl "$tmp/off.jsonl" -o "$tmp/off.trace" --quiet
+expect 3 "$REPRISE" replay "$tmp/off.trace" --tier server --http "$(at server.http)" \
+    -o "$tmp/x.run" --force --quiet --json --check recorded
+same "$(summary '.operations.wrong > 0')" true "not as recorded"
+err_has "wrong answer to operation"
+unserve
+finish
