@@ -348,6 +348,20 @@ static int count_errors(struct ana_comparison *c, struct err *e)
     return 0;
 }
 
+/* --- answers ---------------------------------------------------------------------- */
+
+static int compare_answers(struct ana_comparison *c, struct err *e)
+{
+    struct ana_run_pair *pairs =
+        arena_alloc(&c->arena, (c->pair_count + 1) * sizeof *pairs);
+    if (!pairs)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (unsigned i = 0; i < c->pair_count; i++)
+        pairs[i] =
+            (struct ana_run_pair){&c->runs[c->pairs[i].a], &c->runs[c->pairs[i].b]};
+    return ana_answers_find(&c->answers, pairs, c->pair_count, e);
+}
+
 /* --- the whole -------------------------------------------------------------------- */
 
 int ana_compare(struct ana_comparison *c, const struct ana_compare_config *config,
@@ -373,6 +387,8 @@ int ana_compare(struct ana_comparison *c, const struct ana_compare_config *confi
     }
     if (rc == 0 && !c->invalid) {
         rc = count_errors(c, e);
+        if (rc == 0)
+            rc = compare_answers(c, e);
         if (rc == 0)
             rc = ana_gates_build(c, e);
         if (rc == 0)

@@ -12,6 +12,7 @@
 #ifndef ANALYSIS_COMPARE_H
 #define ANALYSIS_COMPARE_H
 
+#include "analysis/answers.h"
 #include "analysis/drift.h"
 #include "analysis/layout.h"
 #include "analysis/scan.h"
@@ -120,6 +121,7 @@ struct ana_comparison {
     struct ana_error_class *classes; /* new in B first, then by count */
     size_t class_count;
     uint64_t due[2], bad[2]; /* operations in the valid pairs */
+    struct ana_answers answers;
     int64_t
         floor_ns; /* differences below it do not matter: asked for, or our own noise */
 

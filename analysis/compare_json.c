@@ -313,6 +313,38 @@ static void put_errors(struct jsonw *w, const struct ana_comparison *c)
     jsonw_end(w);
 }
 
+static void put_answer_counts(struct jsonw *w, const char *key,
+                              const struct ana_answer_counts *n)
+{
+    jsonw_key(w, key);
+    jsonw_object(w);
+    jsonw_key_u64(w, "compared", n->compared);
+    jsonw_key_u64(w, "differ", n->differ);
+    jsonw_end(w);
+}
+
+static void put_answers(struct jsonw *w, const struct ana_comparison *c)
+{
+    const struct ana_answers *a = &c->answers;
+    jsonw_key(w, "answers");
+    jsonw_object(w);
+    jsonw_key_str(w, "reason", c->invalid ? "the session is invalid" : a->reason);
+    if (!c->invalid && !a->reason) {
+        put_answer_counts(w, "A_B", &a->ab);
+        put_answer_counts(w, "A_A", &a->aa);
+        jsonw_key(w, "first");
+        if (a->any_differ) {
+            jsonw_object(w);
+            jsonw_key_u64(w, "op", a->first_op);
+            jsonw_key_str(w, "model", a->first_model);
+            jsonw_end(w);
+        } else {
+            jsonw_null(w);
+        }
+    }
+    jsonw_end(w);
+}
+
 static void put_verdict(struct jsonw *w, const struct ana_comparison *c)
 {
     jsonw_key(w, "verdict");
@@ -347,6 +379,7 @@ void ana_compare_json(const struct ana_comparison *c, struct buf *out)
         put_gate(&w, c, &c->gates[i]);
     jsonw_end(&w);
     put_errors(&w, c);
+    put_answers(&w, c);
     jsonw_key(&w, "cells");
     jsonw_array(&w);
     for (size_t i = 0; i < c->explored_count; i++)

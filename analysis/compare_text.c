@@ -239,6 +239,17 @@ static void put_errors(const struct ana_comparison *c, struct buf *out)
     }
 }
 
+static void put_answers(const struct ana_comparison *c, struct buf *out)
+{
+    struct buf line = {0};
+
+    if (c->answers.reason)
+        return; /* --json tells it */
+    ana_answers_text(&c->answers, &line);
+    put_wrapped(out, "answers", buf_text(&line));
+    buf_done(&line);
+}
+
 /* The least q, and the largest effect among equals, that is not among `shown`. */
 static const struct ana_gate *next_finding(const struct ana_comparison *c,
                                            const struct ana_gate *const *shown,
@@ -332,6 +343,7 @@ void ana_compare_text(const struct ana_comparison *c, bool colour, struct buf *o
         buf_str(out, "\n");
         put_drift(c, out);
         put_errors(c, out);
+        put_answers(c, out);
         put_explored(c, out);
     }
     put_health(c, out);

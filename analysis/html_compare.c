@@ -317,6 +317,18 @@ static void put_errors(const struct ana_comparison *c, struct buf *out)
     ana_html_section_end(out);
 }
 
+static void put_answers(const struct ana_comparison *c, struct buf *out)
+{
+    struct buf lead = {0};
+
+    if (c->answers.reason)
+        return;
+    ana_answers_text(&c->answers, &lead);
+    ana_html_section(out, "Answers", buf_text(&lead));
+    ana_html_section_end(out);
+    buf_done(&lead);
+}
+
 static void put_run_row(const struct ana_comparison *c, size_t i, struct buf *out)
 {
     static const char *const class[] = {"good", "warn", "bad"};
@@ -409,6 +421,7 @@ void ana_compare_html(const struct ana_comparison *c, struct buf *out)
         ana_draw_over_time(c, out);
         put_explored(c, out);
         put_errors(c, out);
+        put_answers(c, out);
     }
     put_health(c, out);
     put_method(c, out);
