@@ -395,7 +395,7 @@ def outcomes(b):
         ("grpc", answer, 6, None), ("cause", answer, 34, 0), ("check", answer, 35, 0),
         ("ready", answer, 36, None), ("sent", answer, 37, None),
         ("first", answer, 38, None), ("done", answer, 39, None),
-        ("attempts", answer, 40, 1), ("wait", answer, 46, 0), ("connection", ids, 18, None),
+        ("attempts", answer, 40, 1), ("wait", answer, 47, 0), ("connection", ids, 18, None),
         ("worker", ids, 41, 0), ("out", ids, 42, 0), ("in", ids, 43, 0))}
     for i in range(n):
         due += col["due"][i]
@@ -412,9 +412,10 @@ def outcomes(b):
             o["status"] = col["status"][i]
         if col["grpc"][i] is not None:
             o["grpc_status"] = col["grpc"][i]
-        o["attempts"], o["worker"] = col["attempts"][i], col["worker"][i]
+        o["attempts"] = col["attempts"][i]
         if col["wait"][i]:
             o["wait"] = WAITS[col["wait"][i]]
+        o["worker"] = col["worker"][i]
         if col["connection"][i] is not None:
             o["connection"] = col["connection"][i]
         o["bytes_out"], o["bytes_in"] = col["out"][i], col["in"][i]

@@ -358,7 +358,7 @@ def outcomes(f, records, before):
         {5: of("status", 0), 6: of("grpc_status", None),
          34: f.column([CAUSES.index(o["cause"]) for o in records], 0),
          35: f.column([CHECKS.index(o["check"]) for o in records], 0), 40: of("attempts", 1),
-         46: f.column([WAITS.index(o.get("wait", "none")) for o in records], 0),
+         47: f.column([WAITS.index(o.get("wait", "none")) for o in records], 0),
          **{number: f.column(values, None) for number, values in columns.items()}},
         {18: of("connection", None), 41: of("worker", 0), 42: of("bytes_out", 0),
          43: of("bytes_in", 0)},
