@@ -104,7 +104,7 @@ class Block:
 # --- 5. Groups and columns ---
 
 KNOWN = set(range(1, 10)) | set(range(16, 27)) | set(range(28, 31)) | \
-    set(range(32, 46)) | {48, 49, 50, 56, 57} | set(range(64, 70)) | set(range(72, 79)) | \
+    set(range(32, 46)) | {47, 48, 49, 50, 56, 57} | set(range(64, 70)) | set(range(72, 79)) | \
     {80, 81, 82, 84, 85, 86}
 
 

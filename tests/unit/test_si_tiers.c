@@ -747,7 +747,7 @@ static void injected_faults_over_http2(void **state)
     (void)state;
     char message[256];
     size_t n = simple_message("tfsimple1_1", message);
-    for (int fault = SI_FAULT_ERROR; fault < SI_FAULT_COUNT; fault++) {
+    for (int fault = SI_FAULT_ERROR; fault < SI_FAULT_CROSS; fault++) {
         struct si_rig rig;
         struct si_h2_client c;
         struct si_core_options o = {.error_status = 503, .error_code = SI_UNAVAILABLE};
@@ -775,6 +775,50 @@ static void injected_faults_over_http2(void **state)
         check_true(rig.core.in_use == NULL);
         si_rig_close(&rig);
     }
+}
+
+static bool holds(struct si_h2_answer *a, const char *text)
+{
+    return a->body.n > 0 && memmem(a->body.p, a->body.n, text, strlen(text)) != NULL;
+}
+
+static void two_callers_get_each_others_answers(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"tfsimple1_1", "tfsimple2_1"};
+    char message[2][256];
+    struct si_h2_answer *a[2];
+    struct si_core_options o = {.faults.rates = {[SI_FAULT_CROSS] = 1}};
+    struct si_rig rig;
+    struct si_h2_client c;
+    si_rig_open(&rig, "fixed:1ms", &o, SI_RELEASE_2_10);
+    si_h2_client_open(&c, &rig, SI_SERVER);
+    for (int i = 0; i < 2; i++) {
+        size_t n = simple_message(names[i], message[i]);
+        a[i] =
+            si_h2_client_call(&c, grpc_fields("ModelInfer", ""), framed(message[i], n));
+    }
+    si_rig_pass(&rig, MS);
+    si_h2_client_pump(&c);
+    for (int i = 0; i < 2; i++) {
+        check_int(status_of(a[i]), ==, SI_OK);
+        check_true(holds(a[i], names[1 - i]) && !holds(a[i], names[i]));
+    }
+    check_int(rig.core.counts.faults[SI_FAULT_CROSS], ==, 2);
+    /* A third finds no other: it waits, and keeps its own. */
+    size_t n = simple_message(names[0], message[0]);
+    a[0] = si_h2_client_call(&c, grpc_fields("ModelInfer", ""), framed(message[0], n));
+    si_rig_pass(&rig, MS);
+    si_h2_client_pump(&c);
+    check_true(!a[0]->closed);
+    si_rig_pass(&rig, 50 * MS);
+    si_h2_client_pump(&c);
+    check_int(status_of(a[0]), ==, SI_OK);
+    check_true(holds(a[0], names[0]));
+    check_int(rig.core.counts.faults[SI_FAULT_CROSS], ==, 2);
+    si_h2_client_close(&c);
+    check_true(rig.core.in_use == NULL);
+    si_rig_close(&rig);
 }
 
 static void a_model_error_is_converted_by_the_tiers_in_front(void **state)
@@ -1021,6 +1065,7 @@ int main(void)
         cmocka_unit_test(triton_answers_raw_and_without_events),
         cmocka_unit_test(a_stream_answers_each_message),
         cmocka_unit_test(injected_faults_over_http2),
+        cmocka_unit_test(two_callers_get_each_others_answers),
         cmocka_unit_test(a_model_error_is_converted_by_the_tiers_in_front),
         cmocka_unit_test(a_silent_call_through_envoy_becomes_unavailable),
         cmocka_unit_test(a_reset_call_is_given_up_and_its_work_goes_on),
