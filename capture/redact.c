@@ -111,18 +111,10 @@ static void hash_body(struct cap_redact *r, struct op_body *body)
     body->data = (struct span){0};
 }
 
-/* A value in Kafka is a message as gRPC has it, or JSON, which begins as none does. */
-static enum op_protocol form_of(const struct op_stream *s, struct span body)
-{
-    if (s->protocol != OP_KAFKA)
-        return s->protocol;
-    return body.n && body.p[0] == '{' ? OP_REST : OP_GRPC;
-}
-
 static int rewrite(struct cap_redact *r, const struct op_stream *s, bool answer,
                    struct span body, struct arena *a, struct err *e)
 {
-    enum op_protocol form = form_of(s, body);
+    enum op_protocol form = pay_mask_form(s->protocol, body);
     if (r->bodies == BODIES_SHAPE)
         return pay_mask_shape(form, answer, body, a, &r->scratch, e);
     if (form == OP_REST)
@@ -195,20 +187,6 @@ int cap_redact_answer(struct cap_redact *r, const struct cap_exchange *x, struct
 
 /* --- headers ---------------------------------------------------------------------- */
 
-static bool standard(struct span name)
-{
-    return span_eq_str(name, "accept-encoding") || span_eq_str(name, "seldon-model");
-}
-
-/* Asked for by the user, and none that is never kept. */
-static bool asked(const struct cap_redact *r, struct span name)
-{
-    for (size_t i = 0; i < r->o.header_count; i++)
-        if (span_eq_nocase(name, r->o.headers[i]))
-            return !trc_secret_header(name);
-    return false;
-}
-
 /* Keeps the allowed headers, in their order. */
 static void redact_headers(struct cap_redact *r, struct cap_record *rec)
 {
@@ -219,12 +197,11 @@ static void redact_headers(struct cap_redact *r, struct cap_record *rec)
         if (span_eq_str(h.name, "content-type") ||
             span_eq_str(h.name, "content-encoding"))
             continue; /* fields of the stream */
-        bool there = standard(h.name) || asked(r, h.name);
-        if (!there && (span_eq_str(h.name, "traceparent") ||
-                       span_eq_str(h.name, "x-seldon-route"))) {
+        enum trc_header_fate fate =
+            trc_header_fate(h.name, r->o.headers, r->o.header_count);
+        bool there = fate != TRC_HEADER_DENIED;
+        if (fate == TRC_HEADER_PRESENCE)
             h.value = (struct span){0};
-            there = true;
-        }
         bytes += there ? h.name.n + h.value.n : 0;
         if (there && n < CAP_HEADERS_MAX && bytes <= CAP_HEADERS_BYTES)
             r->kept[n++] = h;
@@ -259,8 +236,7 @@ void cap_redact_describe(const struct cap_redact *r, struct buf *out)
     buf_fmt(out, "bodies=%s answers=%s query=%s headers=",
             r->o.bodies && *r->o.bodies ? r->o.bodies : "keep",
             r->o.no_answers ? "hash" : "as-bodies", r->o.keep_query ? "keep" : "cut");
-    buf_str(out, "content-type,content-encoding,accept-encoding,seldon-model,"
-                 "traceparent(presence),x-seldon-route(presence)");
+    buf_str(out, "content-type,content-encoding," TRC_HEADERS_DEFAULT);
     for (size_t i = 0; i < r->o.header_count; i++)
         buf_fmt(out, ",%s", r->o.headers[i]);
 }

@@ -12,6 +12,7 @@
 
 #include "commands.h"
 #include "traces/base/units.h"
+#include "traces/cmd_scrub.h"
 #include "traces/container/trc_repair.h"
 #include "traces/tool/trc_copy.h"
 #include "traces/tool/trc_cut.h"
@@ -901,6 +902,8 @@ const struct opt_cmd *const trc_trace_docs[] = {
     &merge_page,      //
     &filter_page,     //
     &scale_page,      //
+    &trc_scrub_page,  //
+    &trc_scan_page,   //
     &pack_page,       //
     &trc_legs_page,   //
     NULL,
@@ -915,6 +918,8 @@ static int (*const runs[])(int, char **) = {
     run_merge,      //
     run_filter,     //
     run_scale,      //
+    trc_run_scrub,  //
+    trc_run_scan,   //
     run_pack,       //
     trc_run_legs,   //
 };

@@ -30,6 +30,13 @@ int pay_mask_parse(struct span text, struct pay_mask *m, struct err *e)
     }
 }
 
+enum op_protocol pay_mask_form(enum op_protocol protocol, struct span body)
+{
+    if (protocol != OP_KAFKA)
+        return protocol;
+    return body.n && body.p[0] == '{' ? OP_REST : OP_GRPC;
+}
+
 static bool any_word(struct span word)
 {
     return span_eq_str(word, "*");

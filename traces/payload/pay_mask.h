@@ -27,6 +27,10 @@ struct pay_mask {
 /* ERR_USAGE when it is no path. Borrows text. */
 int pay_mask_parse(struct span text, struct pay_mask *m, struct err *e) MUST_USE;
 
+/* How a body is written, OP_REST for JSON: Kafka holds both, which differ in their
+ * first byte. */
+enum op_protocol pay_mask_form(enum op_protocol protocol, struct span body);
+
 /* Append the message with its masks applied. ERR_FORMAT when it cannot be decoded,
  * ERR_LIMIT, ERR_NOMEM; out then holds a part. At most PAY_MASKS_MAX masks. */
 int pay_mask_json(const struct pay_mask *masks, size_t n, struct span json,

@@ -21,3 +21,18 @@ bool trc_secret_header(struct span name)
     }
     return false;
 }
+
+enum trc_header_fate trc_header_fate(struct span name, const char *const *asked,
+                                     size_t n)
+{
+    if (trc_secret_header(name))
+        return TRC_HEADER_DENIED;
+    if (span_eq_nocase(name, "accept-encoding") || span_eq_nocase(name, "seldon-model"))
+        return TRC_HEADER_KEPT;
+    for (size_t i = 0; i < n; i++)
+        if (span_eq_nocase(name, asked[i]))
+            return TRC_HEADER_KEPT;
+    return span_eq_nocase(name, "traceparent") || span_eq_nocase(name, "x-seldon-route")
+               ? TRC_HEADER_PRESENCE
+               : TRC_HEADER_DENIED;
+}
