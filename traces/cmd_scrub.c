@@ -90,8 +90,13 @@ const struct opt_cmd trc_scrub_page = {
         "scrub.key names the key without telling it. Equal ids have equal hashes under "
         "one key. Ids inside bodies are another matter: --mask id. Connections and "
         "clients are ordinals already and stay. Other notes stay too: 'trace scan' "
-        "looks "
-        "at them.",
+        "looks at them.\n\n"
+        "What --shape-only leaves can be replayed: a message with the same tensors, "
+        "JSON filled up with blanks to its old length (integers of gRPC messages may "
+        "take fewer bytes than before). Equal shapes of equal length are stored once. "
+        "Answers to it "
+        "are not those that were recorded, but 'replay --check-answers' knows what "
+        "they must be.",
     .opts = scrub_opts,
     .examples =
         "# for people who may see shapes and times, but no values\n"
@@ -164,10 +169,9 @@ const struct opt_cmd trc_scan_page = {
     .synopsis = "FILE [--json]",
     .about =
         "Looks at names, paths, headers, ids, bodies of requests and answers, and "
-        "notes "
-        "for bearer tokens, JWTs, AWS access keys, private keys, e-mail addresses, "
-        "card "
-        "numbers (by issuer, length and check digit), headers that carry credentials, "
+        "notes for bearer tokens, JWTs, AWS access keys, private keys, e-mail "
+        "addresses, card numbers (by issuer, length and check digit), headers that "
+        "carry credentials, "
         "and texts whose member, tensor or parameter is called password, token, secret "
         "or the like. A line tells the operation, the place, the kind, what all of the "
         "kind have in common, and where in the place it stands; never the secret. What "
@@ -175,8 +179,8 @@ const struct opt_cmd trc_scan_page = {
         "them.\n\n"
         "These are patterns: what is found may be harmless, and what has no pattern is "
         "not found. Bodies that are compressed are not looked into, and counted.\n\n"
-        "Exit status: 0 nothing found; 65 something found, or damaged input; 3 nothing "
-        "found, but there were bodies that could not be looked into.",
+        "Exit status: 0 nothing found; 1 something found; 3 nothing found, but there "
+        "were bodies that could not be looked into; 65 damaged input.",
     .opts = scan_opts,
     .examples = "# before a trace leaves the house\n"
                 "reprise trace scrub day.trace --shape-only -o clean.trace &&\n"
@@ -309,5 +313,5 @@ int trc_run_scan(int argc, char **argv)
                 "reprise %s: warning: %" PRIu64
                 " bodies are compressed and were not looked into\n",
                 trc_scan_page.name, done.unopened);
-    return done.hits ? EXIT_DATA : done.unopened ? EXIT_INVALID : EXIT_DONE;
+    return done.hits ? EXIT_FOUND : done.unopened ? EXIT_INVALID : EXIT_DONE;
 }

@@ -5,7 +5,10 @@
  */
 #include "check.h"
 
+#include <string.h>
+
 #include "traces/base/arena.h"
+#include "traces/payload/v2_proto.h"
 #include "traces/tool/trc_find.h"
 #include "traces/tool/trc_secret.h"
 
@@ -97,7 +100,7 @@ static void members_are_judged_by_name_and_escapes_hide_nothing(void **state)
     (void)state;
     struct seen s = in_body("{\"Password\":\"hunter2\",\"max_tokens\":5,\"token\":7}");
     check_int(s.n[TRC_FIND_NAMED], ==, 1);
-    check_int(s.last.at, ==, 12);
+    check_int(s.last.at, ==, 13);
     check_int(s.last.bytes, ==, 7);
     check_int(in_body("{\"access_token\":[\"a\",\"b\"]}").n[TRC_FIND_NAMED], ==, 2);
     check_int(in_body("{\"password\":\"xxxxxxx\"}").all, ==, 0); /* masked */
@@ -109,6 +112,53 @@ static void members_are_judged_by_name_and_escapes_hide_nothing(void **state)
                 "\"BYTES\",\"data\":[\"plain\"]}]}");
     check_int(s.n[TRC_FIND_NAMED], ==, 1);
     check_int(in_body("{\"password\":\"cut of").all, ==, 0); /* no whole text */
+}
+
+static void json_is_looked_at_value_by_value_and_once(void **state)
+{
+    (void)state;
+    struct seen s = in_body("{\"a\":[4111111111111111, 0.4111111111111111],"
+                            "\"b\":\"\\nann@example.org\",\"x@y.org\":null}");
+    check_int(s.all, ==, 3);
+    check_int(s.n[TRC_FIND_CARD], ==, 1);
+    check_int(s.n[TRC_FIND_EMAIL], ==, 2);
+    check_int(in_body("[\"\\nBearer abcdef0123456789\"]").n[TRC_FIND_BEARER], ==, 1);
+    s = in_body("[\"ann@example.org\", \"bob@example.org\"");
+    check_int(s.all, ==, 2); /* no JSON: a text */
+}
+
+/* In a message a text lies between the byte that tells its length and the tag of what
+ * follows; both may look like letters, here A and B. */
+static void what_lies_between_letters_in_a_message_is_found(void **state)
+{
+    (void)state;
+    char jwt[65 + 1] = "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.";
+    memset(jwt + 36, 's', 65 - 36);
+    const struct span texts[] = {span_str(jwt), SPAN_LIT("4111111111111111"),
+                                 SPAN_LIT("AKIAABCDEFGHIJKLMNOP"), SPAN_LIT("plain")};
+    const struct pay_tensor t = {.name = SPAN_LIT("text"),
+                                 .type = PAY_BYTES,
+                                 .shape = {4},
+                                 .rank = 1,
+                                 .element_count = 4,
+                                 .bytes = texts};
+    const struct pay_message m = {
+        .model_name = SPAN_LIT("m"), .tensors = &t, .tensor_count = 1};
+    struct buf body = {0};
+    struct arena a = {0};
+    struct err e = {0};
+    struct seen s = {0};
+    v2_proto_request(&m, &body);
+    struct span bytes = buf_view(&body);
+    check_int(in_text("AeyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.").all, ==, 0);
+    check_ok(trc_find_body(bytes, &a, count, &s, &e), &e);
+    check_int(s.all, ==, 3);
+    check_int(s.n[TRC_FIND_JWT], ==, 1);
+    check_int(s.n[TRC_FIND_CARD], ==, 1);
+    check_int(s.n[TRC_FIND_AWS_KEY], ==, 1);
+    check_true(span_eq(span_sub(bytes, s.last.at, s.last.at + s.last.bytes), texts[2]));
+    buf_done(&body);
+    arena_done(&a);
 }
 
 static void a_query_is_judged_by_its_names(void **state)
@@ -140,6 +190,8 @@ int main(void)
         cmocka_unit_test(each_kind_is_found_with_its_place),
         cmocka_unit_test(what_only_resembles_a_secret_is_not_told),
         cmocka_unit_test(members_are_judged_by_name_and_escapes_hide_nothing),
+        cmocka_unit_test(json_is_looked_at_value_by_value_and_once),
+        cmocka_unit_test(what_lies_between_letters_in_a_message_is_found),
         cmocka_unit_test(a_query_is_judged_by_its_names),
         cmocka_unit_test(headers_follow_one_rule),
     };

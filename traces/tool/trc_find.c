@@ -21,6 +21,7 @@
 #define DOMAIN_MAX    255u
 #define CARD_LEAST    13u
 #define CARD_MOST     19u
+#define MESSAGE_DEPTH 7u /* a parameter of a tensor lies 5 deep, text and all */
 
 const char *const trc_find_names[] = {"bearer",      "jwt",    "aws-key",
                                       "private-key", "email",  "card",
@@ -59,8 +60,7 @@ static size_t run_of(struct span s, size_t at, const char *more)
     return end - at;
 }
 
-/* --- one pattern each: the bytes of it that begin at `at`, or 0 --------------------
- */
+/* --- one pattern each: the bytes of it that begin at `at`, or 0 ------------------- */
 
 static size_t bearer(struct span s, size_t at)
 {
@@ -191,8 +191,7 @@ static size_t card(struct span s, size_t at)
     }
 }
 
-/* --- text --------------------------------------------------------------------------
- */
+/* --- text ------------------------------------------------------------------------ */
 
 static size_t found_at(struct span s, size_t at, enum trc_find_kind *kind)
 {
@@ -215,16 +214,23 @@ static size_t found_at(struct span s, size_t at, enum trc_find_kind *kind)
     return n;
 }
 
+/* What stands at `at`, or, for an @, around it. */
+static struct trc_finding look(struct span s, size_t at)
+{
+    struct trc_finding f = {.at = at};
+    if (s.p[at] == '@' && at > 0) {
+        f.kind = TRC_FIND_EMAIL;
+        f.bytes = email(s, at + 1, &f.at);
+    } else {
+        f.bytes = found_at(s, at, &f.kind);
+    }
+    return f;
+}
+
 void trc_find_text(struct span s, trc_find_fn *fn, void *ctx)
 {
     for (size_t at = 0; at < s.n;) {
-        struct trc_finding f = {.at = at};
-        if (s.p[at] == '@' && at > 0) {
-            f.kind = TRC_FIND_EMAIL;
-            f.bytes = email(s, at + 1, &f.at);
-        } else {
-            f.bytes = found_at(s, at, &f.kind);
-        }
+        struct trc_finding f = look(s, at);
         if (f.bytes)
             fn(ctx, &f);
         at = f.bytes ? f.at + f.bytes : at + 1;
@@ -278,74 +284,170 @@ void trc_find_path(struct span path, trc_find_fn *fn, void *ctx)
     }
 }
 
-/* --- bodies ------------------------------------------------------------------------
- */
+/* --- bodies ----------------------------------------------------------------------- */
 
-struct decoded {
+struct body {
+    struct span text;
     trc_find_fn *fn;
     void *ctx;
+    size_t at; /* of the part that is looked at, in text */
 };
 
 static void tell_inside(void *ctx, const struct trc_finding *found)
 {
-    const struct decoded *d = ctx;
+    const struct body *b = ctx;
     struct trc_finding f = *found;
     f.at = 0;
     f.inside = true;
-    d->fn(d->ctx, &f);
+    b->fn(b->ctx, &f);
+}
+
+static void tell_part(void *ctx, const struct trc_finding *found)
+{
+    const struct body *b = ctx;
+    struct trc_finding f = *found;
+    f.at += b->at;
+    b->fn(b->ctx, &f);
+}
+
+static bool borrowed(const struct body *b, struct span part)
+{
+    return part.n && part.p >= b->text.p && part.p < b->text.p + b->text.n;
+}
+
+/* A text of a JSON body, which has its own bytes if it was spelled with escapes. */
+static void find_part(struct body *b, struct span part, bool named)
+{
+    bool here = borrowed(b, part);
+    b->at = here ? (size_t)(part.p - b->text.p) : 0;
+    if (named)
+        tell_named(b->at, part, !here, b->fn, b->ctx);
+    trc_find_text(part, here ? tell_part : tell_inside, b);
 }
 
 /* Texts below `named` belong to a member whose name says secret. Depth is bounded by
  * the scanner. */
-static void find_value(struct json_scan *s, bool named, struct decoded *d)
+static void find_value(struct json_scan *s, bool named, struct body *b)
 {
     struct span text;
-    size_t at = json_scan_at(s);
     switch (json_scan_peek(s)) {
     case JSON_KIND_OBJECT:
         json_scan_open(s, JSON_KIND_OBJECT);
-        while (json_scan_member(s, &text))
-            find_value(s, trc_find_named(text), d);
+        while (json_scan_member(s, &text)) {
+            find_part(b, text, false);
+            find_value(s, trc_find_named(text), b);
+        }
         break;
     case JSON_KIND_ARRAY:
         json_scan_open(s, JSON_KIND_ARRAY);
         while (json_scan_element(s))
-            find_value(s, named, d);
+            find_value(s, named, b);
         break;
     case JSON_KIND_STRING:
-        if (!json_scan_string(s, &text))
-            return;
-        if (named)
-            tell_named(at, text, false, d->fn, d->ctx);
-        if (text.n && (text.p < s->start || text.p >= s->end)) /* had escapes */
-            trc_find_text(text, tell_inside, d);
+        if (json_scan_string(s, &text))
+            find_part(b, text, named);
+        break;
+    case JSON_KIND_NUMBER:
+        if (json_scan_number(s, &text))
+            find_part(b, text, false);
         break;
     default:
         json_scan_skip(s);
     }
 }
 
-static void find_params(const struct pay_param *params, uint32_t n, struct decoded *d)
+/* around[depth] is part of the others, the first of which was looked at: tells what the
+ * part's neighbours hid, and none around it showed. */
+static void find_hidden(struct body *b, const struct span *around, uint32_t depth)
+{
+    struct span part = around[depth];
+    for (size_t at = 0; at < part.n;) {
+        struct trc_finding f = look(part, at);
+        bool seen = f.bytes == 0;
+        for (uint32_t i = 0; !seen && i < depth; i++)
+            seen = look(around[i], (size_t)(part.p - around[i].p) + at).bytes > 0;
+        if (!seen)
+            b->fn(b->ctx,
+                  &(struct trc_finding){f.kind, (size_t)(part.p - b->text.p) + f.at,
+                                        f.bytes, false});
+        at = f.bytes ? f.at + f.bytes : at + 1;
+    }
+}
+
+/* Raw BYTES: each element behind its length in four bytes. False: it is none. */
+static bool find_raw(struct body *b, struct span *around, uint32_t depth, bool tell)
+{
+    struct cursor c = cursor_of(around[depth]);
+    while (cursor_left(&c)) {
+        uint32_t n = cursor_u32(&c);
+        if (c.bad || n > cursor_left(&c))
+            return false;
+        around[depth + 1] = cursor_take(&c, n);
+        if (tell)
+            find_hidden(b, around, depth + 1);
+    }
+    return true;
+}
+
+/* The fields of a message, and those of what may be messages in it. In front of a text
+ * stands its length and behind it the next field's tag, and both may look like letters.
+ */
+static void find_fields(struct body *b, struct span *around, uint32_t depth)
+{
+    struct cursor c = cursor_of(around[depth]);
+    while (cursor_left(&c) && !c.bad) {
+        uint64_t n = cursor_varint(&c) & 7;
+        if (n == 0) {
+            cursor_varint(&c);
+        } else if (n == 1 || n == 5) {
+            cursor_take(&c, n == 1 ? 8 : 4);
+        } else if (n != 2 || (n = cursor_varint(&c)) > cursor_left(&c) || c.bad) {
+            return;
+        } else {
+            around[depth + 1] = cursor_take(&c, (size_t)n);
+            find_hidden(b, around, depth + 1);
+            if (depth + 2 < MESSAGE_DEPTH && find_raw(b, around, depth + 1, false))
+                find_raw(b, around, depth + 1, true);
+            if (depth + 2 < MESSAGE_DEPTH)
+                find_fields(b, around, depth + 1);
+        }
+    }
+}
+
+static void find_params(const struct pay_param *params, uint32_t n, struct body *b)
 {
     for (uint32_t i = 0; i < n; i++)
         if (trc_find_named(params[i].name))
-            tell_named(0, params[i].s, true, d->fn, d->ctx);
+            tell_named(0, params[i].s, true, b->fn, b->ctx);
 }
 
-/* json: its parameters are members, which have been looked at. */
-static void find_message(const struct pay_message *m, bool json, struct decoded *d)
+/* What is called a secret. json: its parameters are members, which have been looked at.
+ */
+static void find_message(const struct pay_message *m, bool json, struct body *b)
 {
     if (!json)
-        find_params(m->params, m->param_count, d);
+        find_params(m->params, m->param_count, b);
     for (uint32_t i = 0; i < m->tensor_count; i++) {
         const struct pay_tensor *t = &m->tensors[i];
         if (!json)
-            find_params(t->params, t->param_count, d);
+            find_params(t->params, t->param_count, b);
         if (t->type != PAY_BYTES || !trc_find_named(t->name))
             continue;
         for (uint64_t k = 0; k < t->element_count; k++)
-            tell_named(0, t->bytes[k], true, d->fn, d->ctx);
+            tell_named(0, t->bytes[k], true, b->fn, b->ctx);
     }
+}
+
+/* Whether the body is JSON from its first byte to its last. */
+static bool is_json(struct span body, struct arena *a, struct err *why)
+{
+    struct span start = span_trim(body);
+    struct json_scan s;
+    if (!start.n || (start.p[0] != '{' && start.p[0] != '['))
+        return false;
+    json_scan_init(&s, body, a, why);
+    json_scan_skip(&s);
+    return json_scan_end(&s) == 0;
 }
 
 typedef int parse_fn(struct span, struct arena *, struct pay_message *, struct err *);
@@ -355,23 +457,26 @@ int trc_find_body(struct span body, struct arena *a, trc_find_fn *fn, void *ctx,
 {
     static parse_fn *const json[] = {v2_json_parse_request, v2_json_parse_response};
     static parse_fn *const proto[] = {v2_proto_parse_request, v2_proto_parse_response};
-    struct decoded d = {fn, ctx};
+    struct body b = {.text = body, .fn = fn, .ctx = ctx};
     struct pay_message m;
     struct err why = {0};
-    trc_find_text(body, fn, ctx);
-    struct span start = span_trim(body);
-    bool is_json = start.n && (start.p[0] == '{' || start.p[0] == '[');
     arena_reset(a);
-    if (is_json) {
+    bool whole = is_json(body, a, &why);
+    if (whole) {
         struct json_scan s;
         json_scan_init(&s, body, a, &why);
-        find_value(&s, false, &d);
-        is_json = json_scan_end(&s) == 0;
+        find_value(&s, false, &b);
+        b.at = json_scan_at(&s); /* the end, or a number too long to be one */
+        trc_find_text(span_sub(body, b.at, body.n), tell_part, &b);
+    } else {
+        struct span around[MESSAGE_DEPTH] = {body};
+        trc_find_text(body, fn, ctx);
+        find_fields(&b, around, 0);
     }
     for (size_t i = 0; why.code != ERR_NOMEM && i < 2; i++) {
         err_clear(&why);
-        if ((is_json ? json : proto)[i](body, a, &m, &why) == 0) {
-            find_message(&m, is_json, &d);
+        if ((whole ? json : proto)[i](body, a, &m, &why) == 0) {
+            find_message(&m, whole, &b);
             break;
         }
     }

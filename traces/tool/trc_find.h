@@ -41,9 +41,9 @@ typedef void trc_find_fn(void *ctx, const struct trc_finding *found);
 void trc_find_text(struct span text, trc_find_fn *fn, void *ctx);
 /* A request's path: as text, and members of its query whose name says secret. */
 void trc_find_path(struct span path, trc_find_fn *fn, void *ctx);
-/* A body: as text; of JSON also members by name, and texts that are spelled with
- * escapes; of V2 messages also tensors and parameters by name. `a` is scratch, and is
- * reset. ERR_NOMEM. */
+/* A body. JSON: each key, text and number of it, escapes undone, and members by name;
+ * anything else as text. Of V2 messages also tensors and parameters by name. `a` is
+ * scratch, and is reset. ERR_NOMEM. */
 int trc_find_body(struct span body, struct arena *a, trc_find_fn *fn, void *ctx,
                   struct err *e) MUST_USE;
 

@@ -6,7 +6,8 @@
  * become shape only, or lose what masks name; a body that cannot be dealt with then
  * (another format, compressed) is never kept, but reduced to its length and a keyed
  * hash. So is the hash of one that was not kept before. Every operation of which
- * anything was taken has OP_FLAG_REDACTED.
+ * anything was taken has OP_FLAG_REDACTED; of a late answer, which has no flags, that
+ * cannot be told.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

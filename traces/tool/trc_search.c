@@ -37,11 +37,24 @@ static void hit(void *ctx, const struct trc_finding *found)
     s->rc = s->fn(s->ctx, &s->at, s->e);
 }
 
-static void look(struct search *s, enum trc_place place, struct span name,
-                 struct span text)
+static void no_name(void *ctx, const struct trc_finding *found)
+{
+    (void)found;
+    *(struct span *)ctx = (struct span){0};
+}
+
+/* A name that is a secret itself is not told. */
+static void set_place(struct search *s, enum trc_place place, struct span name)
 {
     s->at.place = place;
     s->at.name = name;
+    trc_find_text(name, no_name, &s->at.name);
+}
+
+static void look(struct search *s, enum trc_place place, struct span name,
+                 struct span text)
+{
+    set_place(s, place, name);
     trc_find_text(text, hit, s);
 }
 
@@ -50,13 +63,12 @@ static void look_at_stream(struct search *s, const struct op_stream *stream)
     struct span none = {0};
     look(s, TRC_PLACE_NAME, none, stream->name);
     look(s, TRC_PLACE_NAME, none, stream->model_type);
-    s->at.place = TRC_PLACE_PATH;
+    set_place(s, TRC_PLACE_PATH, none);
     trc_find_path(stream->path, hit, s);
     for (uint32_t i = 0; i < stream->header_count; i++) {
         const struct op_header *h = &stream->headers[i];
-        if (trc_secret_header(h->name) && h->value.n > 0) {
-            s->at.place = TRC_PLACE_HEADER;
-            s->at.name = h->name;
+        if (trc_secret_header(h->name) && h->value.n > 0) { /* whatever it says */
+            set_place(s, TRC_PLACE_HEADER, h->name);
             hit(s, &(struct trc_finding){.kind = TRC_FIND_HEADER, .bytes = h->value.n});
         } else {
             look(s, TRC_PLACE_HEADER, h->name, h->value);
@@ -67,12 +79,15 @@ static void look_at_stream(struct search *s, const struct op_stream *stream)
     look(s, TRC_PLACE_HEADER, SPAN_LIT("content-encoding"), stream->content_encoding);
 }
 
-/* gzip and zstd begin so; neither JSON nor a V2 message does. */
+/* gzip, zlib and zstd begin so; neither JSON nor a V2 message does. */
 static bool compressed(struct span body)
 {
-    static const uint8_t gzip[] = {0x1f, 0x8b}, zstd[] = {0x28, 0xb5, 0x2f, 0xfd};
-    return span_eq(span_sub(body, 0, sizeof gzip), span_of(gzip, sizeof gzip)) ||
-           span_eq(span_sub(body, 0, sizeof zstd), span_of(zstd, sizeof zstd));
+    static const char *const starts[] = {"\x1f\x8b", "\x78\x01", "\x78\x9c", "\x78\xda",
+                                         "\x28\xb5\x2f\xfd"};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (span_starts(body, starts[i]))
+            return true;
+    return false;
 }
 
 static int look_at_body(struct search *s, enum trc_place place, struct span encoding,
@@ -86,8 +101,7 @@ static int look_at_body(struct search *s, enum trc_place place, struct span enco
         return 0;
     }
     s->done->bodies++;
-    s->at.place = place;
-    s->at.name = (struct span){0};
+    set_place(s, place, (struct span){0});
     return trc_find_body(body->data, &s->a, hit, s, s->e);
 }
 

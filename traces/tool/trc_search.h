@@ -23,7 +23,7 @@ extern const char *const trc_place_names[]; /* "note" …, in order */
 struct trc_hit {
     uint64_t index; /* of the operation or outcome; none for notes */
     enum trc_place place;
-    struct span name; /* of the note or header; borrowed, not free of surprises */
+    struct span name; /* of the note or header, unless it is a secret; borrowed */
     struct trc_finding found;
 };
 typedef int trc_search_fn(void *ctx, const struct trc_hit *hit, struct err *e);
