@@ -83,7 +83,8 @@ const struct opt_cmd trc_scrub_page = {
         "A path of --mask names values in JSON bodies, and the same tensors and "
         "parameters in gRPC messages: a word is a key, an element's number or name, or "
         "* for any. Numbers become 0, texts as many x. A body that --mask or "
-        "--shape-only cannot read (another format, compressed) is not kept: its length "
+        "--shape-only cannot read (another format, compressed, server-sent events) is "
+        "not kept: its length "
         "and a keyed hash stay, and the summary counts it.\n\n"
         "Operations of which anything was taken are flagged as redacted. The note "
         "redaction.policy tells what was asked for, behind what the note said before; "
@@ -313,5 +314,5 @@ int trc_run_scan(int argc, char **argv)
                 "reprise %s: warning: %" PRIu64
                 " bodies are compressed and were not looked into\n",
                 trc_scan_page.name, done.unopened);
-    return done.hits ? EXIT_FOUND : done.unopened ? EXIT_INVALID : EXIT_DONE;
+    return done.hits ? EXIT_REGRESSED : done.unopened ? EXIT_INVALID : EXIT_DONE;
 }

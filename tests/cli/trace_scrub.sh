@@ -96,6 +96,23 @@ same "$(jq -sc 'map(.[2]) | unique | length' <<<"$one$other")" 4 'another key'
 bare=$("$REPRISE" trace cat --jsonl "$tmp/plain.trace" | jq -r .body.hash | head -n 1)
 ! grep -qF -- "$bare" <<<"$one$other" || fail 'a hash without a key'
 
+# --- streams: each message for itself; server-sent events are looked at, and not kept where something must go
+expect 0 "$REPRISE" trace cat --jsonl "$tmp/grpc.trace"
+message=$(head -n 1 "$tmp/out" | jq -r .body.base64) bytes=$(head -n 1 "$tmp/out" | jq .body.bytes)
+event="data: {\\\"model_name\\\":\\\"m\\\",\\\"password\\\":\\\"$secret\\\"}\\n\\n"
+cat >"$tmp/stream.jsonl" <<LINES
+{"arrival_ns":1,"protocol":"grpc","name":"iris0","path":"/inference.GRPCInferenceService/ModelStreamInfer","body":{"base64":"$( (base64 -d <<<"$message"; base64 -d <<<"$message") | base64 -w0)"},"messages":[[0,$bytes],[5,$bytes]]}
+{"arrival_ns":2,"protocol":"rest","name":"m","body":{"text":"{\"inputs\":[]}"},"status":200,"first_ns":5,"last_ns":6,"answer":{"text":"$event$event"},"answer_messages":[[5,47],[6,47]]}
+LINES
+expect 0 "$REPRISE" import jsonl "$tmp/stream.jsonl" -o "$tmp/stream.trace"
+expect 1 "$REPRISE" trace scan "$tmp/stream.trace" --json
+same "$(jq -c 'select(.kind) | [.index, .place, .kind, .at]' "$tmp/out" | paste -sd' ')" '[1,"answer","named",36] [1,"answer","named",83]'
+expect 0 "$REPRISE" trace scrub "$tmp/stream.trace" --shape-only -o "$tmp/stream.clean.trace"
+err_has '1 bodies masked, 1 bodies reduced to a hash'
+expect 0 "$REPRISE" trace scan "$tmp/stream.clean.trace"
+expect 0 "$REPRISE" trace cat --jsonl "$tmp/stream.clean.trace"
+same "$(jq -sc '.[0].messages == [[0,'"$bytes"'],[5,'"$bytes"']] and .[0].body.bytes == 2 * '"$bytes"' and .[1].answer.text == null' "$tmp/out")" true streams
+
 # --- what makes no sense
 expect 64 "$REPRISE" trace scrub "$tmp/in.trace"
 err_has '-o OUT is needed'

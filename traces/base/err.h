@@ -34,8 +34,7 @@ enum err_code {
 /* Exit statuses: one table for all commands. */
 enum exit_status {
     EXIT_DONE = 0,
-    EXIT_REGRESSED = 1,
-    EXIT_FOUND = 1, /* of a search: what should not be there is there */
+    EXIT_REGRESSED = 1, /* or, for a search: what should not be there is there */
     EXIT_INCONCLUSIVE = 2,
     EXIT_INVALID = 3, /* a measurement not to be believed, or data repaired with loss */
     EXIT_USAGE = 64,

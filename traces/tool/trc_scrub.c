@@ -92,10 +92,10 @@ static void elide(struct scrubbing *m, struct op_body *body)
     m->done->bodies_refused++;
 }
 
+/* Appends the message as it may stay. */
 static int rewrite(struct scrubbing *m, enum op_protocol form, bool answer,
                    struct span body, struct err *e)
 {
-    buf_reset(&m->text);
     if (m->how->shape_only)
         return pay_mask_shape(form, answer, body, &m->body, &m->text, e);
     if (form == OP_REST)
@@ -104,28 +104,66 @@ static int rewrite(struct scrubbing *m, enum op_protocol form, bool answer,
                           &m->text, e);
 }
 
-/* s: NULL for a late answer, whose form only its bytes tell. */
+/* A body of one message, or of those of a stream, whose lengths become new ones. */
+static int rewrite_all(struct scrubbing *m, enum op_protocol form, bool answer,
+                       struct span body, struct op_messages *parts, struct err *e)
+{
+    struct op_message *v = arena_alloc(&m->body, sizeof *v * (parts->count + 1u));
+    size_t at = 0;
+    int rc = 0;
+    buf_reset(&m->text);
+    if (!v)
+        return err_set(e, ERR_NOMEM, "out of memory for messages");
+    if (parts->count == 0)
+        return rewrite(m, form, answer, body, e);
+    for (uint32_t i = 0; rc == 0 && i < parts->count; i++) {
+        size_t end = at + (size_t)parts->v[i].bytes, before = m->text.n;
+        rc = rewrite(m, form, answer, span_sub(body, at, end), e);
+        v[i] = (struct op_message){parts->v[i].at_ns, m->text.n - before};
+        at = end;
+    }
+    if (rc == 0)
+        parts->v = v;
+    return rc;
+}
+
+/* A late answer comes without its stream: only its bytes tell its form. */
+static int rewrite_late(struct scrubbing *m, struct span body,
+                        struct op_messages *parts, struct err *e)
+{
+    struct span start = span_trim(body);
+    int rc = ERR_FORMAT;
+    if (start.n && start.p[0] == '{')
+        rc = rewrite_all(m, OP_REST, true, body, parts, e);
+    if (rc < 0 && rc != ERR_NOMEM) {
+        err_clear(e);
+        rc = rewrite_all(m, OP_GRPC, true, body, parts, e);
+    }
+    return rc;
+}
+
+static bool encoded(const struct op_stream *s)
+{
+    return s->content_encoding.n > 0 &&
+           !span_eq_nocase(s->content_encoding, "identity");
+}
+
+/* s: NULL for a late answer. */
 static int scrub_body(struct scrubbing *m, const struct op_stream *s, bool answer,
-                      struct op_body *body, bool *changed, struct err *e)
+                      struct op_body *body, struct op_messages *parts, bool *changed,
+                      struct err *e)
 {
     if (body->state == OP_BODY_NONE || (!m->how->shape_only && m->how->path_count == 0))
         return 0;
-    bool encoded = s && !answer && s->content_encoding.n > 0 &&
-                   !span_eq_nocase(s->content_encoding, "identity");
     struct err why = {0};
     int rc = ERR_FORMAT;
-    if (body->state == OP_BODY_KEPT && !encoded) {
-        struct span start = span_trim(body->data);
-        bool brace = start.n && start.p[0] == '{';
-        enum op_protocol form = s       ? pay_mask_form(s->protocol, body->data)
-                                : brace ? OP_REST
-                                        : OP_GRPC;
-        rc = rewrite(m, form, answer, body->data, &why);
-        if (rc < 0 && rc != ERR_NOMEM && !s && brace) {
-            err_clear(&why);
-            rc = rewrite(m, OP_GRPC, answer, body->data, &why);
-        }
-    }
+    if (body->state != OP_BODY_KEPT || (s && !answer && encoded(s)))
+        buf_reset(&m->text);
+    else if (s)
+        rc = rewrite_all(m, pay_mask_form(s->protocol, body->data), answer, body->data,
+                         parts, &why);
+    else
+        rc = rewrite_late(m, body->data, parts, &why);
     if (rc == ERR_NOMEM) {
         *e = why;
         return rc;
@@ -166,9 +204,10 @@ static int scrub_answer(struct scrubbing *m, const struct op_stream *s, struct o
                         bool *changed, struct err *e)
 {
     if (!m->how->drop_answers)
-        return scrub_body(m, s, true, &o->response, changed, e);
+        return scrub_body(m, s, true, &o->response, &o->response_messages, changed, e);
     if (o->response.state != OP_BODY_NONE) {
         o->response = (struct op_body){0};
+        o->response_messages = (struct op_messages){0};
         m->done->answers_dropped++;
         *changed = true;
     }
@@ -181,7 +220,8 @@ static int scrub_op(struct scrubbing *m, const struct stream *stream, struct op 
     bool changed = stream->changed;
     o->stream = &stream->s;
     m->done->headers_denied += stream->denied;
-    int rc = scrub_body(m, &stream->s, false, &o->request, &changed, e);
+    int rc = scrub_body(m, &stream->s, false, &o->request, &o->request_messages,
+                        &changed, e);
     if (rc == 0)
         rc = scrub_answer(m, &stream->s, o, &changed, e);
     if (rc == 0 && m->how->hash_ids && o->id.n > 0) {

@@ -23,6 +23,7 @@ struct search {
     struct trc_search_done *done;
     struct arena a;
     struct trc_hit at; /* the place that is looked at */
+    size_t base;       /* where the part that is looked at begins in it */
     int rc;            /* of fn */
     struct err *e;
 };
@@ -33,6 +34,8 @@ static void hit(void *ctx, const struct trc_finding *found)
     if (s->rc < 0)
         return;
     s->at.found = *found;
+    if (!found->inside)
+        s->at.found.at += s->base;
     s->done->hits++;
     s->rc = s->fn(s->ctx, &s->at, s->e);
 }
@@ -90,8 +93,46 @@ static bool compressed(struct span body)
     return false;
 }
 
+static int look_at_part(struct search *s, struct span body, size_t from, size_t to)
+{
+    s->base = from;
+    int rc = trc_find_body(span_sub(body, from, to), &s->a, hit, s, s->e);
+    s->base = 0;
+    return rc;
+}
+
+/* Server-sent events: what stands behind "data:" in a line is a body of its own. */
+static int look_at_events(struct search *s, struct span body)
+{
+    int rc = 0;
+    for (size_t at = 0; rc == 0 && at < body.n;) {
+        size_t end = span_find(body, '\n', at);
+        bool data = span_starts(span_sub(body, at, end), "data:");
+        rc = look_at_part(s, body, data ? at + strlen("data:") : at, end);
+        at = end + 1;
+    }
+    return rc;
+}
+
+static int look_at_messages(struct search *s, const struct op_body *body,
+                            const struct op_messages *parts)
+{
+    size_t at = 0;
+    int rc = 0;
+    if (span_starts(body->data, "data:") || span_starts(body->data, "event:"))
+        return look_at_events(s, body->data);
+    if (parts->count == 0)
+        return look_at_part(s, body->data, 0, body->data.n);
+    for (uint32_t i = 0; rc == 0 && i < parts->count; i++) {
+        size_t end = at + (size_t)parts->v[i].bytes;
+        rc = look_at_part(s, body->data, at, end);
+        at = end;
+    }
+    return rc;
+}
+
 static int look_at_body(struct search *s, enum trc_place place, struct span encoding,
-                        const struct op_body *body)
+                        const struct op_body *body, const struct op_messages *parts)
 {
     if (body->state != OP_BODY_KEPT)
         return 0;
@@ -102,7 +143,7 @@ static int look_at_body(struct search *s, enum trc_place place, struct span enco
     }
     s->done->bodies++;
     set_place(s, place, (struct span){0});
-    return trc_find_body(body->data, &s->a, hit, s, s->e);
+    return look_at_messages(s, body, parts);
 }
 
 static int look_at_op(struct search *s, const struct op *o)
@@ -113,9 +154,10 @@ static int look_at_op(struct search *s, const struct op *o)
     look(s, TRC_PLACE_ID, none, o->id);
     if (o->stream)
         rc = look_at_body(s, TRC_PLACE_REQUEST, o->stream->content_encoding,
-                          &o->request);
+                          &o->request, &o->request_messages);
     if (rc == 0)
-        rc = look_at_body(s, TRC_PLACE_ANSWER, none, &o->response);
+        rc = look_at_body(s, TRC_PLACE_ANSWER, none, &o->response,
+                          &o->response_messages);
     return rc;
 }
 
@@ -140,7 +182,9 @@ static int look_at_block(struct search *s, const struct trc_block *b)
     }
     for (uint32_t i = 0; rc == 0 && i < b->late_count; i++) {
         s->at.index = b->late[i].index;
-        rc = look_at_body(s, TRC_PLACE_ANSWER, (struct span){0}, &b->late[i].response);
+        const struct op *l = &b->late[i];
+        rc = look_at_body(s, TRC_PLACE_ANSWER, (struct span){0}, &l->response,
+                          &l->response_messages);
         rc = s->rc < 0 ? s->rc : rc;
     }
     free(seen);
