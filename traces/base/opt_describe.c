@@ -19,7 +19,7 @@ static const struct {
     const char *meaning;
 } exit_table[] = {
     {EXIT_DONE, "done; of a comparison: no difference that matters was found"},
-    {EXIT_REGRESSED, "regressed: a difference (of trace scan: a secret) was found"},
+    {EXIT_REGRESSED, "regressed: a difference was found (trace scan: a secret)"},
     {EXIT_INCONCLUSIVE, "inconclusive: the measurements cannot decide"},
     {EXIT_INVALID, "a measurement that must not be believed, or damaged data that was "
                    "repaired with loss"},
