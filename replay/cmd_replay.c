@@ -22,7 +22,8 @@
 
 struct config {
     const char *out, *http, *grpc, *speed, *debug, *start_at, *shard;
-    int tier, protocol, ids;
+    const char *proxy;
+    int tier, protocol, ids, engine, http_version;
     uint64_t connections, grpc_connections, streams, workers, users, seed, version;
     int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns, abort_late_ns,
         warmup_ns, cooldown_ns;
@@ -40,6 +41,9 @@ static const char *const tier_choices[] = {"envoy",           "rproxy",       "s
                                            "pipelinegateway", "modelgateway", NULL};
 enum { PROTOCOL_BOTH, PROTOCOL_REST, PROTOCOL_GRPC };
 static const char *const protocol_choices[] = {"both", "rest", "grpc", NULL};
+enum { ENGINE_OWN, ENGINE_CURL };
+static const char *const engine_choices[] = {"own", "curl", NULL};
+static const char *const version_choices[] = {"1.1", "2", NULL};
 static const char *const id_choices[] = {"mint", "keep", "none", NULL};
 enum { DIGEST_BODY, DIGEST_CONTENT };
 static const char *const digest_choices[] = {"body", "content", NULL};
@@ -148,6 +152,29 @@ static const struct opt options[] = {
      .at = FIELD(grpc_connections),
      .arg = "N",
      .help = "HTTP/2 connections, over all workers; by default 4"},
+    {.name = "engine",
+     .type = OPT_CHOICE,
+     .at = FIELD(engine),
+     .arg = "E",
+     .def = "own",
+     .choices = engine_choices,
+     .help = "what sends REST operations: own is fast and exact, HTTP/1.1 alone; curl "
+             "is libcurl, the reference, with HTTP/2 and proxies"},
+    {.name = "http-version",
+     .type = OPT_CHOICE,
+     .at = FIELD(http_version),
+     .arg = "V",
+     .def = "1.1",
+     .choices = version_choices,
+     .help =
+         "HTTP version of REST operations, with --engine curl; 2 is spoken from the "
+         "first byte on"},
+    {.name = "proxy",
+     .type = OPT_STR,
+     .at = FIELD(proxy),
+     .arg = "URL",
+     .help = "HTTP proxy for REST operations, with --engine curl: http://HOST:PORT; "
+             "what the environment says of proxies is never followed"},
     {.name = "streams",
      .type = OPT_U64,
      .at = FIELD(streams),
@@ -465,6 +492,9 @@ static int check(const struct config *c, struct err *e)
         rc = err_set(e, ERR_USAGE,
                      "--grpc-connections %" PRIu64 " leaves workers without one",
                      c->grpc_connections);
+    if (rc == 0 && c->engine != ENGINE_CURL &&
+        (c->proxy || opt_given(&doc, "http-version")))
+        rc = err_set(e, ERR_USAGE, "--proxy and --http-version need --engine curl");
     if (rc == 0 && c->deadline_ns <= 0)
         rc = err_set(e, ERR_USAGE, "--deadline must be more than 0");
     if (rc == 0 && (c->connect_ns <= 0 || c->duration_ns < 0 || c->drop_late_ns < 0 ||
@@ -508,6 +538,8 @@ static void describe_options(const struct config *c, struct buf *out)
             " grpc-connections=%" PRIu64 " streams=%" PRIu64 " closed-loop=%" PRIu64,
             tier_choices[c->tier], protocol_choices[c->protocol], c->speed, c->workers,
             c->connections, c->grpc_connections, c->streams, c->users);
+    buf_fmt(out, " engine=%s http-version=%s", engine_choices[c->engine],
+            version_choices[c->http_version]);
     buf_fmt(out,
             " deadline=%" PRId64 "ns duration=%" PRId64 "ns drop-late=%" PRId64
             "ns abort-late=%" PRId64 "ns cap=%" PRIu64 " catch-up=%g warmup=%" PRId64
@@ -728,6 +760,9 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
         .tier = (enum op_tier)(OP_TIER_ENVOY + c->tier),
         .http = c->http,
         .grpc = c->grpc || c->tier != 0 ? c->grpc : c->http,
+        .curl = c->engine == ENGINE_CURL,
+        .http_version = c->http_version + 1,
+        .proxy = c->proxy,
         .rest_wanted = c->protocol != PROTOCOL_GRPC,
         .grpc_wanted = c->protocol != PROTOCOL_REST,
         .speed = c->speed,

@@ -42,7 +42,7 @@ struct run {
     const struct rep_run_config *config;
     struct rep_run_result *result;
     const struct clk *clk;
-    struct rep_address http, grpc;
+    struct rep_address http, grpc, proxy;
     struct rep_speed speed;
     struct rep_plan *plan;
     char coverage[32]; /* share that a captured trace states; empty: none */
@@ -154,7 +154,9 @@ static int reach_targets(struct run *x, struct err *e)
     unsigned used = rep_plan_protocols(x->plan);
     int64_t limit = x->config->connect_limit_ns;
     int rc = 0;
-    if (x->config->http)
+    if (x->config->proxy) /* which finds the target itself */
+        rc = rep_target_resolve(&x->proxy, used & 1u << OP_REST, limit, e);
+    else if (x->config->http)
         rc = rep_target_resolve(&x->http, used & 1u << OP_REST, limit, e);
     if (rc == 0 && x->config->grpc)
         rc = rep_target_resolve(&x->grpc, used & 1u << OP_GRPC, limit, e);
@@ -412,6 +414,9 @@ static int start_workers(struct run *x, struct err *e)
             .http_connections = part(http, i, c->workers),
             .grpc_connections = part(grpc, i, c->workers),
             .streams = c->streams,
+            .rest = c->curl ? &rep_curl_engine : &rep_http1_engine,
+            .http_version = c->http_version,
+            .proxy = c->proxy ? &x->proxy : NULL,
             .warm = rep_plan_protocols(x->plan),
             .warm_limit_ns = c->connect_limit_ns,
             .deadline_ns = c->deadline_ns,
@@ -814,6 +819,8 @@ static int prepare(struct run *x, struct err *e)
         rc = rep_target_parse(&x->http, c->http, "--http", e);
     if (rc == 0 && c->grpc)
         rc = rep_target_parse(&x->grpc, c->grpc, "--grpc", e);
+    if (rc == 0 && c->proxy)
+        rc = rep_target_parse(&x->proxy, c->proxy, "--proxy", e);
     if (rc == 0)
         rc = rep_tally_init(&x->result->tally, e);
     if (rc == 0)

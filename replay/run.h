@@ -30,6 +30,9 @@ struct rep_run_config {
     bool force;              /* replace an existing run file */
     enum op_tier tier;
     const char *http, *grpc; /* targets, or NULL */
+    bool curl;               /* REST goes out by libcurl */
+    int http_version;        /* of libcurl: 1 or 2 */
+    const char *proxy;       /* of libcurl; or NULL */
     bool rest_wanted, grpc_wanted;
     const char *speed;
     struct rep_versions versions;

@@ -432,6 +432,8 @@ static int open_engine(struct rep_worker *w, const struct rep_engine_ops *ops,
         .deadline_ns = c->deadline_ns,
         .answer_max = c->answer_max,
         .keep_answers = c->keep_answers,
+        .http_version = c->http_version,
+        .proxy = c->proxy,
         .done = on_done,
         .arg = w,
     };
@@ -445,7 +447,7 @@ static int warm_up(struct rep_worker *w)
 
     for (int i = 0; i < LANE_COUNT; i++) {
         struct rep_engine *en = w->lanes[i].engine;
-        if (en && (w->config.warm & 1u << en->ops->protocol))
+        if (en && en->ops->warm && (w->config.warm & 1u << en->ops->protocol))
             en->ops->warm(en);
     }
     while (warming && now_ns(w) < limit && !atomic_load(&w->config.control->stop)) {
@@ -463,7 +465,7 @@ static int warm_up(struct rep_worker *w)
     }
     for (int i = 0; i < LANE_COUNT; i++) {
         struct rep_engine *en = w->lanes[i].engine;
-        if (en && (w->config.warm & 1u << en->ops->protocol))
+        if (en && en->ops->warm && (w->config.warm & 1u << en->ops->protocol))
             w->stats.warm_failed += en->config.connections - en->ops->live(en);
     }
     return 0;
@@ -485,7 +487,7 @@ static int prepare(struct rep_worker *w)
     /* The kernel may else add 50 us to every sleep, to save wake-ups. */
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     if (c->http)
-        rc = open_engine(w, &rep_http1_engine, c->http, c->http_connections);
+        rc = open_engine(w, c->rest, c->http, c->http_connections);
     if (rc == 0 && c->grpc)
         rc = open_engine(w, &rep_grpc_engine, c->grpc, c->grpc_connections);
     if (rc == 0 && c->spin)

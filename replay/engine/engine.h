@@ -42,6 +42,9 @@ struct rep_engine_config {
     int64_t deadline_ns;  /* > 0; from hand-over to the last byte */
     uint64_t answer_max;  /* bytes of one answer's body; above: OUT_TOO_BIG */
     bool keep_answers;    /* leave the body in request.answer */
+    int http_version;     /* curl alone: 1 or 2; 0 is 1 */
+    const struct rep_address
+        *proxy; /* curl alone: reached instead of target; or NULL */
     void (*done)(void *arg, struct rep_request *r);
     void *arg;
 };
@@ -67,7 +70,8 @@ struct rep_engine_ops {
     enum op_protocol protocol;
     int (*open)(struct rep_engine **en, const struct rep_engine_config *c,
                 struct err *e);
-    /* Begins to connect everything; warming turns false when each attempt has ended. */
+    /* Begins to connect everything; warming turns false when each attempt has ended.
+     * NULL: it connects when it has something to send. */
     void (*warm)(struct rep_engine *en);
     bool (*warming)(const struct rep_engine *en);
     uint32_t (*live)(const struct rep_engine *en); /* connections that are up */
@@ -85,6 +89,7 @@ struct rep_engine_ops {
 };
 
 extern const struct rep_engine_ops rep_http1_engine; /* REST over HTTP/1.1 */
+extern const struct rep_engine_ops rep_curl_engine;  /* REST by libcurl */
 extern const struct rep_engine_ops rep_grpc_engine;  /* unary gRPC over HTTP/2 */
 
 /* --- for engines ------------------------------------------------------------------ */

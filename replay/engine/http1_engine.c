@@ -263,10 +263,12 @@ static void conn_eof(struct conn *c)
         return;
     }
     bool begun = !http1_idle(&c->parser);
-    if (http1_eof(&c->parser, NULL) == HTTP1_END && begun)
+    if (http1_eof(&c->parser, NULL) == HTTP1_END && begun) {
         conn_answered(c, false, true);
-    else
+    } else {
+        c->request->out.status = c->parser.head.status;
         conn_fail(c, OUT_CLOSED);
+    }
 }
 
 /* Idle: the peer closed, or says something that nobody asked for (a 408 before
@@ -368,6 +370,8 @@ static void conn_put(struct conn *c)
 {
     struct rep_request *r = c->request;
     c->state = CONN_BUSY;
+    c->parser.head.status =
+        0; /* that of the answer before must not be taken for ours */
     c->parser.head_request = span_eq_str(r->stream->as_sent.method, "HEAD");
     r->out.connection = c->ordinal;
     r->tries++;

@@ -1,4 +1,5 @@
-/* test_http1_engine.c - the HTTP/1.1 engine against peers of every kind.
+/* test_http1_engine.c - both engines of REST against HTTP/1.1 peers of every kind: the
+ * same tests, so that one is the measure of the other.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/check.h"
 
@@ -14,6 +15,8 @@
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: "
 #define PLENTY  (10 * CLK_SEC)
+
+static const struct rep_engine_ops *ops; /* the engine that is tested */
 
 /* An engine on a loop, and what came back from it. */
 struct rig {
@@ -58,7 +61,7 @@ static void setup(struct rig *g, uint16_t port, uint32_t connections, int64_t de
                                   .keep_answers = true,
                                   .done = on_done,
                                   .arg = g};
-    check_ok(rep_http1_engine.open(&g->engine, &c, &e), &e);
+    check_ok(ops->open(&g->engine, &c, &e), &e);
     g->stream.as_sent.method = SPAN_LIT("POST");
 }
 
@@ -114,8 +117,10 @@ static void turn_for(struct rig *g, int64_t ns)
 {
     struct err e = {0};
     int64_t end = now_ns() + ns;
-    while (now_ns() < end)
+    do {
+        g->engine->ops->flush(g->engine);
         check_ok(ev_turn(g->ev, (struct clk_mono){end}, &e), &e);
+    } while (now_ns() < end);
 }
 
 static void check_clocks(const struct rep_request *r)
@@ -244,10 +249,12 @@ static void connections_work_side_by_side(void **state)
     static char bodies[16][32];
     (void)state;
     setup(&g, peer_port(p), 16, PLENTY);
-    g.engine->ops->warm(g.engine);
-    while (g.engine->ops->warming(g.engine))
-        turn_for(&g, CLK_MS);
-    check_int(g.engine->ops->live(g.engine), ==, 16);
+    if (ops->warm) {
+        ops->warm(g.engine);
+        while (ops->warming(g.engine))
+            turn_for(&g, CLK_MS);
+        check_int(ops->live(g.engine), ==, 16);
+    }
     for (int i = 0; i < 16; i++) {
         snprintf(bodies[i], sizeof bodies[i], "body %d", i);
         send_one(&g, bodies[i]);
@@ -384,8 +391,11 @@ static void what_is_no_http_is_garbage(void **state)
 static void an_answer_beyond_the_limit_is_too_big(void **state)
 {
     static char stated[] = OK_HEAD "5000\r\n\r\n";
-    static char chunked[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                            "FFFFFF\r\n";
+    static char chunked[8192];
+    /* libcurl counts what came, not what a chunk promises. */
+    snprintf(chunked, sizeof chunked,
+             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFF\r\n%05000d",
+             0);
     char *texts[] = {stated, chunked};
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -488,8 +498,10 @@ static void a_request_that_met_a_close_under_way_is_sent_once_more(void **state)
     struct rep_request *r = send_one(&g, "x");
     await(&g, 2);
     check_int(r->out.cause, ==, OUT_OK);
-    check_int(r->out.attempts, ==, 2);
-    check_int(g.engine->stats.retries, ==, 1);
+    /* libcurl looks at a connection before it takes it up again. */
+    int again = ops == &rep_http1_engine;
+    check_int(r->out.attempts, ==, 1 + again);
+    check_int(g.engine->stats.retries, ==, again);
     check_clocks(r);
     teardown(&g);
     peer_stop(p);
@@ -597,17 +609,19 @@ static void connecting_is_waiting_for_the_target(void **state)
     peer_stop(p);
 }
 
-/* Reads slowly, so that a large body fills the socket buffers. */
+/* Reads slowly, so that a large body fills the socket buffers. The body is all 'x'. */
 static void read_slowly(int fd, int nth, void *arg)
 {
     char piece[65536];
-    size_t left = *(size_t *)arg;
+    size_t left = *(size_t *)arg, in_head = 1;
     (void)nth;
     while (left > 0) {
         ssize_t n = read(fd, piece, sizeof piece);
         if (n <= 0)
             return;
-        left -= (size_t)n;
+        char *end = in_head ? memmem(piece, (size_t)n, "\r\n\r\n", 4) : NULL;
+        left -= end ? (size_t)(piece + n - end - 4) : in_head ? 0 : (size_t)n;
+        in_head = in_head && !end;
         usleep(200);
     }
     peer_say(fd, OK_HEAD "2\r\n\r\nok");
@@ -626,7 +640,7 @@ static void a_body_larger_than_the_socket_takes_goes_out_in_parts(void **state)
     struct peer *p = peer_start(read_slowly, &total);
     setup(&g, peer_port(p), 1, PLENTY);
     struct rep_request *r = make(&g, body);
-    total = r->wire[0].n + size;
+    total = size;
     g.engine->ops->send(g.engine, r);
     await(&g, 1);
     check_int(r->out.cause, ==, OUT_OK);
@@ -688,6 +702,20 @@ static void cancelling_gives_everything_back(void **state)
     peer_stop(p);
 }
 
+static int with_own(void **state)
+{
+    (void)state;
+    ops = &rep_http1_engine;
+    return 0;
+}
+
+static int with_curl(void **state)
+{
+    (void)state;
+    ops = &rep_curl_engine;
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -715,5 +743,6 @@ int main(void)
         cmocka_unit_test(an_early_refusal_of_a_large_body_is_its_answer),
         cmocka_unit_test(cancelling_gives_everything_back),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("http1 engine", tests, with_own, NULL) +
+           cmocka_run_group_tests_name("curl engine", tests, with_curl, NULL);
 }

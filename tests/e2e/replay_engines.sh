@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# One trace through the engine of our own and through libcurl, against a target that fails
+# now and then, always the same requests: every outcome agrees, in status, cause, size,
+# answer and its check. By HTTP/2 and through a proxy too, and nothing else is contacted.
+source "$(dirname "$0")/../cli/lib.sh"
+
+expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type tfsimple,add10 --rate 1000 \
+    --count 300 --duration 1h --protocol rest --ids --quiet
+
+serve() { # options of the stand-in...
+    rm -f "$tmp/ports"
+    "$REPRISE" standin --tier envoy --http 127.0.0.1:0 --ports "$tmp/ports" --draw id \
+        --service fixed:100us "$@" >/dev/null 2>"$tmp/standin.err" &
+    server=$!
+    pids+=("$server")
+    for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
+    target=$(sed -n 's/^envoy.http=//p' "$tmp/ports")
+}
+unserve() { kill "$server"; wait "$server" 2>/dev/null; }
+
+replay() { # run options...
+    local run=$1; shift
+    expect 0 "$REPRISE" replay "$tmp/t.trace" --http "$target" --request-ids keep \
+        --deadline 2s -o "$tmp/$run.run" --force --quiet --json "$@"
+    "$REPRISE" trace cat --jsonl "$tmp/$run.run" |
+        jq -c '[.op, .cause, .status, .check, .bytes_in, .bytes_out, .answer_hash,
+                .sent_ns != null, .done_ns != null]' >"$tmp/$run.outcomes"
+    [ "$(wc -l <"$tmp/$run.outcomes")" = 300 ] || fail "$run: an outcome is missing"
+}
+agree() { # run run
+    cmp -s "$tmp/$1.outcomes" "$tmp/$2.outcomes" || {
+        fail "$1 and $2 do not agree on every outcome"
+        diff "$tmp/$1.outcomes" "$tmp/$2.outcomes" | head
+    }
+}
+causes() { jq -r '.[1]' "$tmp/$1.outcomes" | sort | uniq -c | awk '{print $2}' | xargs; }
+
+serve --error-rate 0.2
+replay own --engine own
+replay curl --engine curl
+replay curl2 --engine curl --http-version 2
+same "$(causes own)" "ok status"
+agree own curl
+agree own curl2
+unserve
+
+serve --close-rate 0.1
+replay own --engine own
+replay curl --engine curl
+same "$(causes own)" "closed ok"
+agree own curl
+unserve
+
+serve --garbage-rate 0.1
+replay own --engine own
+replay curl --engine curl
+same "$(causes own)" "garbage ok"
+agree own curl
+unserve
+
+serve --never-rate 0.01
+replay own --engine own --deadline 400ms
+replay curl --engine curl --deadline 400ms
+replay curl2 --engine curl --deadline 400ms --http-version 2
+same "$(causes own)" "deadline ok"
+agree own curl
+agree own curl2
+unserve
+
+# Nobody there: no answer, nothing sent.
+expect 69 "$REPRISE" replay "$tmp/t.trace" --http "$target" --engine curl \
+    --connect-timeout 300ms -o "$tmp/none.run" --force --quiet
+
+# A proxy sees every request, and the target no other client. What the environment says
+# of proxies is no address that was given.
+python3 "$root/tests/e2e/proxy.py" "$tmp/port" >"$tmp/proxied" &
+pids+=($!)
+for _ in $(seq 100); do [ -e "$tmp/port" ] && break; sleep 0.1; done
+serve
+replay own --engine own
+export http_proxy=http://127.0.0.1:1 all_proxy=http://127.0.0.1:1 no_proxy=127.0.0.1
+replay direct --engine curl
+same "$(wc -l <"$tmp/proxied")" 0 "nothing through the proxy unless it is asked for"
+replay proxied --engine curl --proxy "http://127.0.0.1:$(cat "$tmp/port")"
+same "$(grep -c "^POST http://$target/v2/models/" "$tmp/proxied")" 300
+proxied=$(wc -l <"$tmp/proxied")
+replay tunnel --engine curl --http-version 2 --proxy "http://127.0.0.1:$(cat "$tmp/port")"
+same "$(tail -n +$((proxied + 1)) "$tmp/proxied" | sort -u)" "CONNECT $target"
+unset http_proxy all_proxy no_proxy
+for run in direct proxied tunnel; do agree own $run; done
+unserve
+
+expect 64 "$REPRISE" replay "$tmp/t.trace" --http "$target" --http-version 2
+err_has "--proxy and --http-version need --engine curl"
+finish
