@@ -42,6 +42,7 @@
 
 #include <curl/curl.h>
 
+#include "replay/mark.h"
 #include "replay/schedule.h"
 #include "traces/base/log.h"
 #include "traces/wire/http1.h"
@@ -340,17 +341,27 @@ static int before_request(void *arg, char *remote, char *local, int remote_port,
     return CURL_PREREQFUNC_OK;
 }
 
+/* The value of a header line when it has that name; NULL in p else. */
+static struct span field_value(struct span line, const char *name)
+{
+    size_t n = strlen(name);
+    if (line.n <= n || line.p[n] != ':' || !span_eq_nocase(span_sub(line, 0, n), name))
+        return (struct span){0};
+    line = span_sub(line, n + 1, line.n);
+    while (line.n > 0 && line.p[line.n - 1] <= ' ')
+        line.n--;
+    return span_trim(line);
+}
+
 /* libcurl takes the last of several lengths; two that differ are no answer to trust. */
 static bool length_agrees(struct transfer *t, struct span line)
 {
-    static const char name[] = "content-length:";
-    size_t n = sizeof name - 1;
+    struct span value = field_value(line, "content-length");
 
     if (span_starts(line, "HTTP/")) /* a 1xx went before */
         t->length = (struct span){0};
-    if (line.n <= n || !span_eq_nocase(span_sub(line, 0, n), name))
+    if (!value.p)
         return true;
-    struct span value = span_trim(span_sub(line, n, line.n));
     if (t->length.n > 0)
         return span_eq(t->length, value);
     if (value.n >= sizeof t->length_text)
@@ -373,6 +384,9 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
         t->head_ended = false;
     t->head_ended = t->head_ended || line.n <= 2;
     t->too_big = t->too_big || t->head_bytes > HTTP1_HEAD_MAX;
+    struct span mark = field_value(line, REP_MARK_FIELD);
+    if (mark.n > 0)
+        rep_mark_look(t->request, mark);
     t->garbage = t->garbage || !length_agrees(t, line) ||
                  (t->en->base.config.http_version == 2 && span_starts(line, "HTTP/1"));
     return t->too_big || t->garbage ? 0 : line.n;
