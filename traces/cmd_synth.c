@@ -31,7 +31,7 @@ struct synth_config {
     const char *stages;          /* rates, "ramp", "none" or NULL */
     const char *stage_durations; /* as duration */
     const char *arrivals, *epoch;
-    uint64_t count, seed;
+    uint64_t count, seed, clients;
     bool has_count, quiet;
 };
 
@@ -69,6 +69,10 @@ static const struct opt synth_opts[] = {
      "than "
      "there are stages is cut, and a shorter one is not used, as in k6",
      NULL, "CONSTANT_RATE_DURATIONS_SECONDS"},
+    {"clients", 0, OPT_U64, AT(clients), "N", "0",
+     "deal the operations by chance to N clients, each with a connection of its own, "
+     "for replay --sessions and --connections recorded; 0: no clients are noted",
+     NULL, NULL},
     {"seed", 0, OPT_U64, AT(seed), "N", "1", "seed of all that is random", NULL, NULL},
     {"epoch", 0, OPT_STR, AT(epoch), "MOMENT", NULL,
      "calendar time of the trace's start (2031-05-04T12:00:00Z); without it the trace "
@@ -285,6 +289,8 @@ static int note_options(struct trc_writer *w, const struct synth_config *c,
     jsonw_end(&j);
     if (c->has_count)
         jsonw_key_u64(&j, "count", c->count);
+    if (c->clients > 0)
+        jsonw_key_u64(&j, "clients", c->clients);
     jsonw_end(&j);
     int rc = buf_check(&text, e);
     if (rc == 0)
@@ -319,6 +325,7 @@ static int write_ops(struct trc_writer *w, const struct synth_config *c,
     arr_list_init(&rate, p->pieces, p->piece_count);
     rng_init(&root, c->seed);
     arrivals_init(&arrivals, &rate.rate, &p->process, rng_fork(&root, "arrivals"));
+    struct rng clients = rng_fork(&root, "clients");
     making_line_init(&line, "synth", c->quiet);
     int rc = 0;
     while (rc == 0 && !(c->has_count && s->operations == c->count)) {
@@ -328,6 +335,8 @@ static int write_ops(struct trc_writer *w, const struct synth_config *c,
         struct op op;
         rc = mix_next(mix, 0, &op, e);
         op.arrival_ns = ns;
+        if (c->clients > 0)
+            op.client = op.connection = (uint32_t)rng_below(&clients, c->clients);
         if (rc == 0)
             rc = trc_writer_op(w, &op, e);
         if (rc < 0)
