@@ -23,7 +23,7 @@
 struct config {
     const char *out, *http, *grpc, *speed, *debug, *start_at, *shard;
     const char *proxy;
-    int tier, protocol, ids, engine, http_version;
+    int tier, protocol, ids, engine, http_version, session_error;
     uint64_t connections, grpc_connections, streams, workers, users, seed, version;
     int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns, abort_late_ns,
         warmup_ns, cooldown_ns;
@@ -33,7 +33,7 @@ struct config {
     struct opt_strv versions, labels, rules, checks;
     int64_t window_ns;
     int digest;
-    bool force, check, spin, pin, quiet, json;
+    bool sessions, force, check, spin, pin, quiet, json;
 };
 
 /* In the order of enum op_tier, from OP_TIER_ENVOY on. */
@@ -45,6 +45,8 @@ enum { ENGINE_OWN, ENGINE_CURL };
 static const char *const engine_choices[] = {"own", "curl", NULL};
 static const char *const version_choices[] = {"1.1", "2", NULL};
 static const char *const id_choices[] = {"mint", "keep", "none", NULL};
+enum { SESSION_CONTINUE, SESSION_STOP };
+static const char *const session_choices[] = {"continue", "stop", NULL};
 enum { DIGEST_BODY, DIGEST_CONTENT };
 static const char *const digest_choices[] = {"body", "content", NULL};
 
@@ -140,6 +142,24 @@ static const struct opt options[] = {
      .help =
          "ignore the schedule: N virtual users send the same operations in the same "
          "order, each the next one as soon as its answer came"},
+    {.name = "sessions",
+     .type = OPT_FLAG,
+     .at = FIELD(sessions),
+     .help =
+         "partly open: the first operation of each recorded client (or, where clients "
+         "are not known, connection) is due at its time, later ones after the answer "
+         "before plus the recorded think time; the gap between arrivals is taken where "
+         "the trace does not say when that answer came"},
+    {.name = "on-session-error",
+     .type = OPT_CHOICE,
+     .at = FIELD(session_error),
+     .arg = "HOW",
+     .def = "continue",
+     .choices = session_choices,
+     .help =
+         "with --sessions: what follows an operation that was not answered well: the "
+         "next one of its session all the same, or none (they are recorded as "
+         "refused)"},
     {.name = "connections",
      .type = OPT_U64,
      .at = FIELD(connections),
@@ -516,6 +536,10 @@ static int check(const struct config *c, struct err *e)
         rc = err_set(e, ERR_USAGE,
                      "--cap, --abort-late and --catch-up have no meaning with "
                      "--closed-loop, where nothing piles up");
+    if (rc == 0 && c->sessions && (c->users > 0 || c->shard))
+        rc = err_set(e, ERR_USAGE, "--sessions excludes --closed-loop and --shard");
+    if (rc == 0 && c->session_error == SESSION_STOP && !c->sessions)
+        rc = err_set(e, ERR_USAGE, "--on-session-error needs --sessions");
     if (rc == 0 && c->users > 0 && c->shard)
         rc = err_set(e, ERR_USAGE, "--shard has no meaning with --closed-loop");
     if (rc == 0 && !c->http && !c->grpc)
@@ -549,6 +573,9 @@ static void describe_options(const struct config *c, struct buf *out)
             c->catch_up, c->warmup_ns, c->cooldown_ns, c->version, id_choices[c->ids],
             c->seed, digest_choices[c->digest], c->spin ? "yes" : "no",
             c->pin ? "yes" : "no");
+    if (c->sessions)
+        buf_fmt(out, " sessions=yes on-session-error=%s",
+                session_choices[c->session_error]);
     if (c->check)
         buf_str(out, " check=model");
     for (size_t i = 0; i < c->checks.n; i++)
@@ -647,6 +674,14 @@ static void print_json(const struct rep_run_result *r)
         jsonw_key_i64(&w, "lag_ns", r->lag_ns);
         jsonw_key_i64(&w, "lag_most_ns", lag_most(r));
     }
+    if (r->plan.sessions > 0) {
+        jsonw_key(&w, "sessions");
+        jsonw_object(&w);
+        jsonw_key_u64(&w, "count", r->plan.sessions);
+        jsonw_key_u64(&w, "thinks", r->plan.thinks);
+        jsonw_key_u64(&w, "gaps", r->plan.gaps);
+        jsonw_end(&w);
+    }
     jsonw_key(&w, "rate");
     jsonw_object(&w);
     jsonw_key_f64(&w, "offered", rep_tally_offered(t));
@@ -680,6 +715,13 @@ static void print_hist(FILE *f, const char *name, const struct hist *h)
             units_duration_text(h->max_ns, d));
 }
 
+/* How many think times are gaps between arrivals, for want of the answer's end. */
+static const char *gap_text(const struct rep_run_result *r, char *out, size_t size)
+{
+    snprintf(out, size, " (%" PRIu64 " by gap)", r->plan.gaps);
+    return r->plan.gaps > 0 ? out : "";
+}
+
 static void print_text(FILE *f, const struct rep_run_result *r)
 {
     const struct rep_tally *t = &r->tally;
@@ -705,6 +747,10 @@ static void print_text(FILE *f, const struct rep_run_result *r)
     fprintf(f, "  rate        offered %s, achieved %s\n",
             units_rate_text(rep_tally_offered(t), a),
             units_rate_text(rep_tally_achieved(t), b));
+    if (r->plan.sessions > 0)
+        fprintf(f,
+                "  sessions    %" PRIu64 ", %" PRIu64 " operations after another%s\n",
+                r->plan.sessions, r->plan.thinks, gap_text(r, a, sizeof a));
     if (r->lag_known)
         fprintf(f, "  lag         %s behind the trace's own time, at most %s\n",
                 units_duration_text(r->lag_ns, a), units_duration_text(lag_most(r), b));
@@ -774,6 +820,8 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
         .grpc_connections = (uint32_t)c->grpc_connections,
         .streams = (uint32_t)c->streams,
         .users = (uint32_t)c->users,
+        .sessions = c->sessions,
+        .sessions_stop = c->session_error == SESSION_STOP,
         .deadline_ns = c->deadline_ns,
         .connect_limit_ns = c->connect_ns,
         .duration_ns = c->duration_ns,

@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "replay/prepare.h"
+#include "replay/sessions.h"
 
 struct shared_block {
     _Atomic uint32_t shares;
@@ -38,6 +39,7 @@ struct rep_plan {
     struct trc_block *first; /* read ahead by open */
     struct trc_info opened;  /* what was known then; the reader is the feeder's since */
     struct rep_preparer preparer;
+    struct rep_session_book book;
     struct rep_handoff rings[REP_WORKERS_MAX];
     pthread_t thread;
     bool started;
@@ -164,6 +166,10 @@ static int plan_op(struct rep_plan *p, struct rep_batch *b, const struct op *op,
     if (r->out.due_ns == REP_NEVER)
         return err_set(e, ERR_LIMIT, "operation %llu is due centuries from now",
                        (unsigned long long)op->index);
+    r->session = OP_NONE;
+    if (p->config.sessions &&
+        (rc = rep_session_book_add(&p->book, op, p->config.speed, r, e)) < 0)
+        return rc;
     if (!r->refusal)
         atomic_fetch_or(&p->protocols, 1u << op->stream->protocol);
     p->counts.planned++;
@@ -182,6 +188,13 @@ static bool hand_over(struct rep_plan *p, uint32_t worker, struct rep_request *h
     return true;
 }
 
+/* Whose turn it is; the operations of a session stay together. */
+static uint32_t worker_of(struct rep_plan *p, const struct rep_request *r)
+{
+    uint64_t n = r->session != OP_NONE ? r->session : p->dealt++;
+    return (uint32_t)(n % p->config.workers);
+}
+
 /* Deals the requests of a slice in turn, and hands each worker its own as one chain.
  * What can no longer be handed over is released. */
 static void deal(struct rep_plan *p, struct rep_batch *b, uint32_t count)
@@ -189,7 +202,7 @@ static void deal(struct rep_plan *p, struct rep_batch *b, uint32_t count)
     struct rep_queue hands[REP_WORKERS_MAX] = {0};
 
     for (uint32_t i = 0; i < count; i++)
-        rep_queue_push(&hands[p->dealt++ % p->config.workers], &b->requests[i]);
+        rep_queue_push(&hands[worker_of(p, &b->requests[i])], &b->requests[i]);
     for (uint32_t w = 0; w < p->config.workers; w++) {
         if (hands[w].head && !hand_over(p, w, hands[w].head)) {
             p->counts.planned -= hands[w].count;
@@ -355,6 +368,11 @@ bool rep_plan_ended(const struct rep_plan *p)
     return atomic_load(&p->ended);
 }
 
+uint32_t rep_plan_workers(const struct rep_plan *p)
+{
+    return p->config.workers;
+}
+
 bool rep_plan_primed(const struct rep_plan *p)
 {
     return atomic_load(&p->primed);
@@ -383,7 +401,11 @@ int rep_plan_join(struct rep_plan *p, struct err *e)
 
 struct rep_plan_counts rep_plan_counts(const struct rep_plan *p)
 {
-    return p->counts;
+    struct rep_plan_counts counts = p->counts;
+    counts.sessions = p->book.count;
+    counts.thinks = p->book.thinks;
+    counts.gaps = p->book.gaps;
+    return counts;
 }
 
 void rep_plan_close(struct rep_plan *p)
@@ -399,6 +421,7 @@ void rep_plan_close(struct rep_plan *p)
     trc_block_free(p->first);
     trc_reader_close(p->reader);
     rep_preparer_done(&p->preparer);
+    rep_session_book_done(&p->book);
     for (uint32_t i = 0; i < REP_WORKERS_MAX; i++)
         rep_handoff_done(&p->rings[i]);
     free(p);

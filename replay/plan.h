@@ -38,6 +38,7 @@ struct rep_plan_config {
     enum rep_ids ids;
     uint64_t id_nonce;   /* sets the ids of this run apart from all others */
     int64_t deadline_ns; /* for grpc-timeout */
+    bool sessions;       /* give each its session and think time */
     int64_t limit_ns;    /* plan nothing due at or after this; REP_NEVER: all */
     uint32_t workers;
 };
@@ -59,6 +60,7 @@ int rep_plan_start(struct rep_plan *p, struct err *e) MUST_USE;
  * never will be. */
 struct rep_request *rep_plan_take(struct rep_plan *p, uint32_t worker);
 bool rep_plan_ended(const struct rep_plan *p);
+uint32_t rep_plan_workers(const struct rep_plan *p);
 /* True once every ring is full or the whole trace is read: a good moment to start. */
 bool rep_plan_primed(const struct rep_plan *p);
 
@@ -75,6 +77,7 @@ struct rep_plan_counts {
     uint64_t filtered;   /* of the shard: their protocol was not wanted */
     int64_t epoch_ns;    /* arrival of the trace's first operation */
     int64_t last_due_ns; /* of the last one planned */
+    uint64_t sessions, thinks, gaps; /* as in sessions.h; without them 0 */
 };
 struct rep_plan_counts rep_plan_counts(const struct rep_plan *p);
 

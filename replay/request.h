@@ -49,6 +49,8 @@ struct rep_request {
     struct span id;      /* value of x-request-id; empty: none */
     bool minted;         /* … and it is this run's own: a mark */
     struct span body;    /* as the trace has it, for checks of the answer */
+    uint32_t session;    /* of a partly open replay (sessions.h), or OP_NONE */
+    int64_t think_ns;    /* after the one before in its session; -1: it is the first */
     const struct op *op; /* of the trace, for what was answered then; lives as body */
     struct outcome out;
 

@@ -125,7 +125,9 @@ static int open_plan(struct run *x, struct err *e)
         .ids = c->ids,
         .id_nonce = id_nonce(c->seed),
         .deadline_ns = c->deadline_ns,
-        .limit_ns = c->duration_ns > 0 && c->users == 0 ? c->duration_ns : REP_NEVER,
+        .sessions = c->sessions,
+        .limit_ns = c->duration_ns > 0 && c->users == 0 && !c->sessions ? c->duration_ns
+                                                                        : REP_NEVER,
         .workers = c->workers,
     };
     int rc = rep_plan_open(&x->plan, &plan, e);
@@ -275,7 +277,12 @@ static void note_start(struct run *x)
         note(x, NOTE_TARGET_HTTP, x->http.text);
     if (c->grpc)
         note(x, NOTE_TARGET_GRPC, x->grpc.text);
-    note(x, NOTE_SCHEDULE_MODE, c->users > 0 ? "closed" : "open");
+    note(x, NOTE_SCHEDULE_MODE,
+         c->users > 0  ? "closed"
+         : c->sessions ? "partly-open"
+                       : "open");
+    if (c->sessions)
+        note(x, NOTE_SESSION_ERROR, c->sessions_stop ? "stop" : "continue");
     note(x, NOTE_SCHEDULE_SPEED, c->speed);
     if (c->users > 0)
         note_i64(x, NOTE_SCHEDULE_USERS, c->users);
@@ -357,6 +364,11 @@ static void note_end(struct run *x, const struct rep_health_facts *f)
     if (r->never_due_known)
         note_fmt(x, NOTE_NEVER_DUE, "%" PRIu64, r->never_due);
     note_fmt(x, NOTE_FILTERED, "%" PRIu64, r->plan.filtered);
+    if (x->config->sessions) {
+        note_fmt(x, NOTE_SESSIONS, "%" PRIu64, r->plan.sessions);
+        note_fmt(x, NOTE_SESSION_THINKS, "%" PRIu64, r->plan.thinks);
+        note_fmt(x, NOTE_SESSION_GAPS, "%" PRIu64, r->plan.gaps);
+    }
     note_refusals(x);
     note_lateness(x, f);
     note_fmt(x, NOTE_CHECK_CROSSED, "%" PRIu64, r->tally.crossed);
@@ -425,6 +437,8 @@ static int start_workers(struct run *x, struct err *e)
             .spin = c->spin,
             .pin_cpu = c->pin ? rep_machine_cpu(i) : -1,
             .users = c->users ? part(c->users, i, c->workers) : 0,
+            .sessions = c->sessions,
+            .sessions_stop = c->sessions_stop,
             .policy = c->policy,
             .limit_ns = c->duration_ns > 0 ? c->duration_ns : REP_NEVER,
         };
@@ -767,7 +781,7 @@ static int find_phases(struct run *x, struct err *e)
     const struct trc_info *info = rep_plan_info(x->plan);
     int64_t end = c->duration_ns > 0 ? c->duration_ns : REP_NEVER;
 
-    if (info->complete && c->users == 0) {
+    if (info->complete && c->users == 0 && !c->sessions) {
         int64_t last = rep_schedule_due(x->speed, info->last_ns - info->first_ns);
         end = last < end ? last : end;
     }
@@ -853,7 +867,7 @@ static void begin(struct run *x)
     x->own_before_ns = rep_cpu_own_ns();
     rep_machine_read(&x->machine);
     rep_clock_look(&x->clock, x->clk);
-    x->progress.closed = x->config->users > 0;
+    x->progress.closed = x->config->users > 0 || x->config->sessions;
     if (info->complete) {
         x->progress.total = rep_shard_size(x->config->shard, info->records);
         x->progress.span_ns =

@@ -41,7 +41,8 @@ struct rep_run_config {
     uint32_t workers;
     uint32_t http_connections, grpc_connections; /* over all workers; 0: by default */
     uint32_t streams;
-    uint32_t users; /* closed loop; 0: open */
+    uint32_t users;               /* closed loop; 0: open */
+    bool sessions, sessions_stop; /* partly open; a failure ends its session */
     int64_t deadline_ns, connect_limit_ns;
     int64_t duration_ns;            /* 0: the whole trace */
     int64_t warmup_ns, cooldown_ns; /* phases at both ends, which analysis leaves out */

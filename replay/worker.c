@@ -17,6 +17,7 @@
 
 #include "replay/handoff.h"
 #include "replay/pacer.h"
+#include "replay/sessions.h"
 #include "replay/slots.h"
 #include "traces/base/log.h"
 
@@ -47,14 +48,16 @@ struct rep_worker {
     pthread_t thread;
     struct ev *ev;
     struct lane lanes[LANE_COUNT];
-    struct rep_request *planned; /* taken from the plan, in order, not yet due */
-    struct rep_slots users;      /* closed loop: since when each free user is free */
+    struct rep_request *planned;  /* taken from the plan, in order, not yet due */
+    struct rep_sessions sessions; /* partly open */
+    struct rep_slots users;       /* closed loop: since when each free user is free */
     uint32_t free_users;
     int64_t start_ns, starved_since; /* absolute; 0: is not */
     struct rep_queue finished;       /* to be handed over at the end of the turn */
     struct rep_handoff out;
     struct rep_pacer pacer;
     bool pumping, past_limit;
+    bool polls;    /* the plan will have more, and may have it before anything is due */
     int64_t next;  /* what the last pump found: see there */
     int64_t paced; /* when the backlog may go on; REP_NEVER: nothing holds it */
     int64_t last_now;
@@ -88,8 +91,18 @@ static struct lane *lane_of(struct rep_worker *w, const struct rep_request *r)
 
 /* --- taking what is due ----------------------------------------------------------- */
 
+/* What follows it in its session counts from here. */
+static int64_t end_of(struct rep_worker *w, const struct rep_request *r)
+{
+    return r->out.done_ns != OP_TIME_NONE ? r->out.done_ns
+           : r->refusal                   ? r->out.due_ns
+                                          : now_ns(w);
+}
+
 static void finish(struct rep_worker *w, struct rep_request *r)
 {
+    if (w->config.sessions)
+        rep_sessions_ended(&w->sessions, r, end_of(w, r) - w->start_ns);
     rep_queue_push(&w->finished, r);
     if (w->config.users > 0) {
         rep_slots_freed(&w->users,
@@ -221,6 +234,42 @@ static struct rep_request *pop_planned(struct rep_worker *w)
     return r;
 }
 
+/* Takes from the plan what sessions may need: all that the schedule has reached, and
+ * some more. */
+static void look_ahead(struct rep_worker *w, int64_t now, bool *more)
+{
+    struct rep_request *r;
+    while ((r = next_planned(w, now, more)) != NULL) {
+        int64_t due = 0;
+        if (w->sessions.held >= REP_SESSION_AHEAD && w->start_ns + r->out.due_ns > now)
+            return;
+        pop_planned(w);
+        if (rep_sessions_add(&w->sessions, r, &due, &w->err) < 0) {
+            r->session = OP_NONE;
+            r->refusal = "there was no memory for its session";
+            accept_due(w, r, now);
+            continue;
+        }
+        if (w->starved_since > 0)
+            starved_until(w, now, due == REP_NEVER ? due : w->start_ns + due);
+    }
+}
+
+/* What is due next; it is still where it was. */
+static struct rep_request *first_due(struct rep_worker *w, int64_t now, bool *more)
+{
+    if (!w->config.sessions)
+        return next_planned(w, now, more);
+    look_ahead(w, now, more);
+    w->polls = *more && !w->planned;
+    return rep_sessions_first(&w->sessions);
+}
+
+static struct rep_request *pop_due(struct rep_worker *w)
+{
+    return w->config.sessions ? rep_sessions_pop(&w->sessions) : pop_planned(w);
+}
+
 static void watch_until(struct rep_worker *w, int64_t due)
 {
     while (now_ns(w) < due)
@@ -245,15 +294,22 @@ static int64_t pump_open(struct rep_worker *w)
     for (;;) {
         bool more;
         int64_t now = now_ns(w);
-        struct rep_request *r = next_planned(w, now, &more);
+        struct rep_request *r = first_due(w, now, &more);
+        if (w->config.sessions && now - w->start_ns >= w->config.limit_ns) {
+            w->past_limit = true;
+            rep_plan_stop(w->config.plan);
+            return REP_NEVER;
+        }
         if (!r)
             return more ? 0 : REP_NEVER;
         int64_t due = w->start_ns + r->out.due_ns;
-        if (w->starved_since > 0)
+        if (w->config.sessions && r->out.due_ns >= w->config.limit_ns)
+            return w->start_ns + w->config.limit_ns;
+        if (w->starved_since > 0 && !w->config.sessions)
             starved_until(w, now, due);
         if (due > now && w->config.spin && due - now <= FRAME_NS && can_frame(w, r)) {
             struct rep_engine *en = lane_of(w, r)->engine;
-            accept_due(w, pop_planned(w), due);
+            accept_due(w, pop_due(w), due);
             en->ops->frame(en);
             watch_until(w, due);
             en->ops->flush(en);
@@ -262,7 +318,7 @@ static int64_t pump_open(struct rep_worker *w)
         if (due - now > TIGHT_NS || (due > now && !w->config.spin))
             return due;
         watch_until(w, due);
-        accept_due(w, pop_planned(w), due);
+        accept_due(w, pop_due(w), due);
     }
 }
 
@@ -359,7 +415,7 @@ static int turn(struct rep_worker *w, int64_t deadline)
     int64_t now = now_ns(w), until = now + IDLE_NS;
 
     until = deadline < until ? deadline : until;
-    if ((w->next == 0 || w->finished.head) && until > now + POLL_NS)
+    if ((w->next == 0 || w->polls || w->finished.head) && until > now + POLL_NS)
         until = now + POLL_NS;
     int64_t next = w->next != 0 && w->next < w->paced ? w->next : w->paced;
     if (next != REP_NEVER) {
@@ -399,6 +455,11 @@ static void give_up(struct rep_worker *w)
             r->out.cause = OUT_STOPPED;
             finish(w, r);
         }
+    }
+    while ((r = rep_sessions_drain(&w->sessions)) != NULL) {
+        r->out.due_ns = OP_TIME_NONE;
+        r->out.cause = OUT_STOPPED;
+        rep_queue_push(&w->finished, r);
     }
     while (!rep_plan_ended(w->config.plan) || w->planned ||
            (w->planned = rep_plan_take(w->config.plan, w->config.index)) != NULL) {
@@ -564,6 +625,8 @@ int rep_worker_start(struct rep_worker **out, const struct rep_worker_config *c,
         return err_set(e, ERR_NOMEM, "out of memory for a worker");
     w->config = *c;
     w->free_users = c->users;
+    w->sessions.workers = rep_plan_workers(c->plan);
+    w->sessions.stops = c->sessions_stop;
     w->ev = ev_new(c->clk, e);
     int rc = w->ev ? rep_handoff_init(&w->out, OUT_RING, e) : ERR_IO;
     if (rc == 0) {
@@ -624,6 +687,7 @@ void rep_worker_free(struct rep_worker *w)
     if (!w)
         return;
     ev_free(w->ev);
+    rep_sessions_done(&w->sessions);
     rep_handoff_done(&w->out);
     free(w);
 }

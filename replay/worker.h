@@ -8,7 +8,8 @@
  *
  * Open loop: a request is due at its scheduled time, whatever happens to others. One
  * that finds nothing free waits in order (back-pressure) and is sent late, unless the
- * policy has another way. Closed loop: `users` requests are under way at any
+ * policy has another way. Partly open: so is the first of a session, and later ones
+ * follow its answers (sessions.h). Closed loop: `users` requests are under way at any
  * time; the next is due when a user becomes free.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -55,10 +56,12 @@ struct rep_worker_config {
     uint64_t answer_max;
     bool keep_answers;
     bool spin;
-    int pin_cpu;    /* or -1 */
-    uint32_t users; /* closed loop; 0: open */
+    int pin_cpu;        /* or -1 */
+    uint32_t users;     /* closed loop; 0: open */
+    bool sessions;      /* partly open */
+    bool sessions_stop; /* a session ends with its first failure */
     struct rep_policy policy;
-    int64_t limit_ns; /* closed loop: send nothing after this; REP_NEVER: all */
+    int64_t limit_ns; /* closed, partly open: nothing after this; REP_NEVER: all */
 };
 
 /* Read once the worker is joined. */

@@ -21,46 +21,51 @@
 #define NOTE_TARGET_TIER      "target.tier"
 #define NOTE_TARGET_HTTP      "target.http"
 #define NOTE_TARGET_GRPC      "target.grpc"
-#define NOTE_SCHEDULE_MODE    "schedule.mode"     /* "open" or "closed" */
+#define NOTE_SCHEDULE_MODE    "schedule.mode"     /* "open", "partly-open", "closed" */
 #define NOTE_SCHEDULE_EPOCH   "schedule.epoch_ns" /* arrival that is due at 0 */
 #define NOTE_SCHEDULE_LAG     "schedule.lag_ns"   /* of a pipe: arrival to due */
 #define NOTE_SCHEDULE_SPEED   "schedule.speed"    /* "2", "0.5": as given */
-#define NOTE_SCHEDULE_USERS   "schedule.users"    /* closed loop only */
-#define NOTE_SCHEDULE_POLICY  "schedule.policy"   /* "queue, cap 8": back-pressure */
-#define NOTE_SCHEDULE_SHARD   "schedule.shard"    /* "1/3": its part; missing: all */
-#define NOTE_WARMUP           "phases.warmup_ns"  /* due before it: not judged */
-#define NOTE_COOLDOWN         "phases.cooldown_from_ns" /* due at it or later: not judged */
-#define NOTE_RULES            "rules.abort_if"          /* "errors>5%, p99>1s" */
-#define NOTE_RULE_WINDOW      "rules.window_ns"
-#define NOTE_ANSWER_DIGEST    "answer.digest" /* of answer_hash: "body", "content" */
-#define NOTE_OPTIONS          "run.options"   /* of the command, one line */
-#define NOTE_START            "run.start"     /* wall clock, ISO 8601, of due = 0 */
-#define NOTE_START_WALL       "run.start_wall_ns" /* the same, since 1970 UTC */
-#define NOTE_START_MONO       "run.start_mono_ns" /* the same, on CLOCK_MONOTONIC */
-#define NOTE_MACHINE_NAME     "machine.name"
-#define NOTE_MACHINE_KERNEL   "machine.kernel"
-#define NOTE_MACHINE_CPUS     "machine.cpus"
-#define NOTE_MACHINE_CPU      "machine.cpu"   /* model name */
-#define NOTE_LABEL            "label."        /* + KEY: what the user called this run */
-#define NOTE_LABEL_ARM        "label.arm"     /* of a campaign: which target */
-#define NOTE_LABEL_PAIR       "label.pair"    /* of a campaign: number of the pair */
-#define NOTE_LABEL_PLAN       "label.plan"    /* of a campaign: hash of its plan */
-#define NOTE_LABEL_VERSION    "label.version" /* of what was measured */
+#define NOTE_SESSION_ERROR                                                             \
+    "schedule.session_error"                    /* partly open: "continue", "stop" */
+#define NOTE_SCHEDULE_USERS  "schedule.users"   /* closed loop only */
+#define NOTE_SCHEDULE_POLICY "schedule.policy"  /* "queue, cap 8": back-pressure */
+#define NOTE_SCHEDULE_SHARD  "schedule.shard"   /* "1/3": its part; missing: all */
+#define NOTE_WARMUP          "phases.warmup_ns" /* due before it: not judged */
+#define NOTE_COOLDOWN        "phases.cooldown_from_ns" /* due at it or later: not judged */
+#define NOTE_RULES           "rules.abort_if"          /* "errors>5%, p99>1s" */
+#define NOTE_RULE_WINDOW     "rules.window_ns"
+#define NOTE_ANSWER_DIGEST   "answer.digest"     /* of answer_hash: "body", "content" */
+#define NOTE_OPTIONS         "run.options"       /* of the command, one line */
+#define NOTE_START           "run.start"         /* wall clock, ISO 8601, of due = 0 */
+#define NOTE_START_WALL      "run.start_wall_ns" /* the same, since 1970 UTC */
+#define NOTE_START_MONO      "run.start_mono_ns" /* the same, on CLOCK_MONOTONIC */
+#define NOTE_MACHINE_NAME    "machine.name"
+#define NOTE_MACHINE_KERNEL  "machine.kernel"
+#define NOTE_MACHINE_CPUS    "machine.cpus"
+#define NOTE_MACHINE_CPU     "machine.cpu"   /* model name */
+#define NOTE_LABEL           "label."        /* + KEY: what the user called this run */
+#define NOTE_LABEL_ARM       "label.arm"     /* of a campaign: which target */
+#define NOTE_LABEL_PAIR      "label.pair"    /* of a campaign: number of the pair */
+#define NOTE_LABEL_PLAN      "label.plan"    /* of a campaign: hash of its plan */
+#define NOTE_LABEL_VERSION   "label.version" /* of what was measured */
 
 /* --- at the end ------------------------------------------------------------------- */
-#define NOTE_DURATION      "run.duration_ns" /* from due = 0 to the last end */
-#define NOTE_INTERRUPTED   "run.interrupted" /* "yes": a signal or an error ended it */
-#define NOTE_ENDED_BY      "run.ended_by"    /* the reason, where interrupted */
-#define NOTE_DUE           "operations.due"  /* outcomes in this file */
-#define NOTE_SENT          "operations.sent"
-#define NOTE_NEVER_DUE     "operations.never_due" /* left in the trace at the end */
-#define NOTE_FILTERED      "operations.filtered"  /* left out on demand (--protocol) */
-#define NOTE_REFUSALS      "operations.refusals"  /* "COUNT: reason" lines */
-#define NOTE_RATE_OFFERED  "rate.offered"         /* per second, from due times */
-#define NOTE_RATE_ACHIEVED "rate.achieved"        /* per second, from sent times */
-#define NOTE_CHECK_RIGHT   "check.right"
-#define NOTE_CHECK_CROSSED "check.crossed" /* answers of other requests */
-#define NOTE_CHECK_WRONG   "check.wrong"
+#define NOTE_DURATION       "run.duration_ns" /* from due = 0 to the last end */
+#define NOTE_INTERRUPTED    "run.interrupted" /* "yes": a signal or an error ended it */
+#define NOTE_ENDED_BY       "run.ended_by"    /* the reason, where interrupted */
+#define NOTE_DUE            "operations.due"  /* outcomes in this file */
+#define NOTE_SENT           "operations.sent"
+#define NOTE_NEVER_DUE      "operations.never_due" /* left in the trace at the end */
+#define NOTE_FILTERED       "operations.filtered"  /* left out on demand (--protocol) */
+#define NOTE_REFUSALS       "operations.refusals"  /* "COUNT: reason" lines */
+#define NOTE_RATE_OFFERED   "rate.offered"         /* per second, from due times */
+#define NOTE_RATE_ACHIEVED  "rate.achieved"        /* per second, from sent times */
+#define NOTE_SESSIONS       "sessions.count"       /* partly open: planned ones */
+#define NOTE_SESSION_THINKS "sessions.thinks" /* operations that followed another */
+#define NOTE_SESSION_GAPS   "sessions.gaps"   /* of them: without that one's answer */
+#define NOTE_CHECK_RIGHT    "check.right"
+#define NOTE_CHECK_CROSSED  "check.crossed" /* answers of other requests */
+#define NOTE_CHECK_WRONG    "check.wrong"
 #define NOTE_CHECK_UNJUDGED                                                            \
     "check.unjudged" /* asked for, but type or request unknown */
 #define NOTE_GENERATOR_P50   "lateness.generator.p50_ns"

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "replay/run.h"
+#include "replay/sessions.h"
 #include "tests/unit/peer.h"
 #include "traces/base/log.h"
 #include "traces/container/trc_reader.h"
@@ -50,6 +51,8 @@ struct spec {
     int64_t gap_ns, first_ns;
     bool with_pipeline; /* every tenth operation is one */
     bool truncated;     /* leave the footer out */
+    uint32_t clients;   /* operations are dealt to them in turn; 0: none */
+    int64_t answer_ns;  /* from arrival to the recorded end of the answer; 0: none */
 };
 
 static void write_trace(const struct spec *s)
@@ -73,6 +76,12 @@ static void write_trace(const struct spec *s)
         op.arrival_ns = s->first_ns + (int64_t)i * s->gap_ns;
         op.stream = s->with_pipeline && i % 10 == 9 ? &pipeline : &model;
         op.request = op_body_of(span_str(body));
+        if (s->clients > 0)
+            op.client = op.connection = (uint32_t)(i % s->clients);
+        if (s->answer_ns > 0) {
+            op.first_ns = op.last_ns = s->answer_ns;
+            op.status = 200;
+        }
         check_ok(trc_writer_op(w, &op, &e), &e);
     }
     if (s->truncated) {
@@ -362,6 +371,115 @@ static void operations_that_wait_too_long_are_dropped_on_demand(void **state)
     check_int(outcomes[0].cause, ==, OUT_DEADLINE);
     check_int(outcomes[49].cause, ==, OUT_DROPPED);
     check_true(outcomes[49].sent_ns == OP_TIME_NONE);
+    peer_stop(p);
+}
+
+/* Each of `clients` sends every gap; think time is what the answer leaves of that. */
+static void check_sessions(int count, int clients, int64_t gap_ns, int64_t think_ns)
+{
+    for (int i = 0; i < count; i++) {
+        if (i < clients) {
+            check_int(outcomes[i].due_ns, ==, i * gap_ns);
+            continue;
+        }
+        const struct outcome *before = &outcomes[i - clients];
+        check_int(outcomes[i].due_ns, ==,
+                  (before->cause == OUT_REFUSED ? before->due_ns : before->done_ns) +
+                      think_ns);
+    }
+}
+
+static void sessions_follow_their_answers(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64], text[160];
+    (void)state;
+    for (uint32_t workers = 1; workers <= 3; workers += 2) {
+        write_trace(&(struct spec){
+            .count = 60, .gap_ns = 2 * CLK_MS, .clients = 6, .answer_ns = 5 * CLK_MS});
+        struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+        c.sessions = true;
+        c.workers = workers;
+        c.speed = "2";
+        check_ok(replay(&c, &r), &last_error);
+        check_int(r.tally.ok, ==, 60);
+        check_int(r.plan.sessions, ==, 6);
+        check_int(r.plan.thinks, ==, 54);
+        check_int(r.plan.gaps, ==, 0);
+        rep_run_result_done(&r);
+        read_run(true);
+        check_int(outcome_count, ==, 60);
+        check_sessions(60, 6, CLK_MS, (6 * 2 - 5) * CLK_MS / 2);
+        check_str(note_of(NOTE_SCHEDULE_MODE, text, sizeof text), "partly-open");
+    }
+    peer_stop(p);
+}
+
+static void a_think_time_without_an_answer_is_the_gap(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64], text[160];
+    (void)state;
+    write_trace(&(struct spec){.count = 20, .gap_ns = CLK_MS, .clients = 4});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.sessions = true;
+    check_ok(replay(&c, &r), &last_error);
+    rep_run_result_done(&r);
+    read_run(true);
+    check_sessions(20, 4, CLK_MS, 4 * CLK_MS);
+    check_str(note_of(NOTE_SESSION_GAPS, text, sizeof text), "16");
+    peer_stop(p);
+}
+
+/* Nobody answers: each session fails at its first deadline. */
+static void a_session_goes_on_or_ends_with_its_first_failure(void **state)
+{
+    struct peer *p = peer_start(swallow, NULL);
+    struct rep_run_result r;
+    char target[64];
+    (void)state;
+    for (int stop = 0; stop < 2; stop++) {
+        write_trace(&(struct spec){.count = 12, .gap_ns = CLK_MS, .clients = 4});
+        struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+        c.sessions = true;
+        c.sessions_stop = stop;
+        c.deadline_ns = 50 * CLK_MS;
+        check_ok(replay(&c, &r), &last_error);
+        check_int(r.tally.due, ==, 12);
+        check_int(r.tally.failed, ==, stop ? 4 : 12);
+        check_int(r.tally.refused, ==, stop ? 8 : 0);
+        check_int(r.tally.sent + r.tally.dropped + r.tally.refused, ==, r.tally.due);
+        if (stop)
+            check_str_has(r.tally.reasons[0].text, "--on-session-error");
+        rep_run_result_done(&r);
+        read_run(true);
+        check_sessions(12, 4, CLK_MS, 4 * CLK_MS);
+    }
+    peer_stop(p);
+}
+
+/* More than a worker may hold ahead; an interrupted run accounts for all of it. */
+static void sessions_are_bounded_in_time_and_memory(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64];
+    (void)state;
+    write_trace(&(struct spec){.count = 3 * REP_SESSION_AHEAD,
+                               .gap_ns = 100 * CLK_US,
+                               .clients = 1000,
+                               .answer_ns = CLK_US});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.sessions = true;
+    c.duration_ns = 150 * CLK_MS;
+    check_ok(replay(&c, &r), &last_error);
+    check_int(r.tally.due, >, 1000);
+    check_int(r.tally.ok, ==, r.tally.due);
+    check_int(r.tally.last_due_ns, <, 150 * CLK_MS);
+    check_int(r.tally.due + r.never_due, ==, 3 * REP_SESSION_AHEAD);
+    rep_run_result_done(&r);
     peer_stop(p);
 }
 
@@ -724,6 +842,10 @@ int main(void)
         cmocka_unit_test(an_interrupted_run_is_closed_and_tells_what_was_left),
         cmocka_unit_test(a_trace_that_breaks_off_is_replayed_up_to_there),
         cmocka_unit_test(an_existing_run_is_not_replaced_unasked),
+        cmocka_unit_test(sessions_follow_their_answers),
+        cmocka_unit_test(a_think_time_without_an_answer_is_the_gap),
+        cmocka_unit_test(a_session_goes_on_or_ends_with_its_first_failure),
+        cmocka_unit_test(sessions_are_bounded_in_time_and_memory),
         cmocka_unit_test(a_run_is_no_trace),
     };
     log_setup(true, NULL);
