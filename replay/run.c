@@ -5,6 +5,7 @@
  */
 #include "replay/run.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@
 #define CONNECT_EARLY_NS (500 * CLK_MS)
 #define START_EARLY_NS   (20 * CLK_MS)
 #define WRONG_SHOWN      10 /* wrong answers that get a line in the log; crossed too */
+#define SPARE_FILES      4  /* descriptors that connections must leave to us */
 
 /* Everything of one run; owned by rep_run. */
 struct run {
@@ -773,6 +775,33 @@ static int finish(struct run *x, struct err *e)
     return verdict(x, e);
 }
 
+/* Connections may want more descriptors than this process may hold. That is a finding
+ * for the run's health, not a reason to have no run: some are held back for its file
+ * and for what is read of the machine. */
+static void hold_files(int files[SPARE_FILES])
+{
+    for (int i = 0; i < SPARE_FILES; i++)
+        files[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void release_files(const int files[SPARE_FILES])
+{
+    for (int i = 0; i < SPARE_FILES; i++)
+        if (files[i] >= 0)
+            close(files[i]);
+}
+
+static int connect_workers(struct run *x, struct err *e)
+{
+    int files[SPARE_FILES];
+    hold_files(files);
+    int rc = start_workers(x, e);
+    if (rc == 0)
+        rc = await_workers(x, e);
+    release_files(files);
+    return rc;
+}
+
 /* Where the phases lie in run time. The end has to be known at the start: from the
  * trace's index, or by --duration. */
 static int find_phases(struct run *x, struct err *e)
@@ -852,9 +881,7 @@ static int prepare(struct run *x, struct err *e)
     if (rc == 0) /* connections would be closed by then */
         rc = await_start(x, c->connect_limit_ns + CONNECT_EARLY_NS, e);
     if (rc == 0)
-        rc = start_workers(x, e);
-    if (rc == 0)
-        rc = await_workers(x, e);
+        rc = connect_workers(x, e);
     if (rc == 0)
         rc = open_writer(x, e);
     return rc == 0 ? await_start(x, START_EARLY_NS, e) : rc;

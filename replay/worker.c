@@ -359,13 +359,22 @@ static void pump(struct rep_worker *w)
     w->pumping = false;
 }
 
+/* When the request's slot would have become free, had we been punctual: else those
+ * behind one that we sent late would blame the target for the wait. */
+static int64_t freed_at(struct rep_worker *w, const struct rep_request *r)
+{
+    int64_t done = r->out.done_ns != OP_TIME_NONE ? r->out.done_ns : now_ns(w);
+    if (r->out.sent_ns == OP_TIME_NONE || r->out.sent_ns < r->out.ready_ns)
+        return done;
+    return done - (r->out.sent_ns - r->out.ready_ns);
+}
+
 /* An engine gives a request back: its slot goes to the next at once, not at the turn's
  * end. */
 static void on_done(void *arg, struct rep_request *r)
 {
     struct rep_worker *w = arg;
-    rep_slots_freed(&lane_of(w, r)->slots,
-                    r->out.done_ns != OP_TIME_NONE ? r->out.done_ns : now_ns(w));
+    rep_slots_freed(&lane_of(w, r)->slots, freed_at(w, r));
     count(&w->in_flight, (uint64_t)-1);
     finish(w, r);
     if (!w->pumping && w->start_ns > 0 && !atomic_load(&w->config.control->stop))

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The disk fills up: the replay ends with 74 and says where, and what was written stays readable,
+# by `trace info` and by report, which calls the file incomplete.
+source "$(dirname "$0")/lib.sh"
+own_namespace
+mkdir "$tmp/small"
+mount -t tmpfs -o size=64k reprise-test "$tmp/small" 2>"$tmp/err" || {
+    echo "no small file system here: $(head -n 1 "$tmp/err")"
+    exit 77
+}
+synth --rate 1500 --count 30000
+standin --service fixed:100us
+expect 74 "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at http)" \
+    -o "$tmp/small/x.run" --quiet
+err_has "No space left on device"
+err_has "x.run"
+end_server
+cp "$tmp/small/x.run" "$tmp/x.run"
+expect 0 "$REPRISE" trace info "$tmp/x.run" --json
+same "$(jq -c '[.complete, .operations > 1000, .operations < 30000]' "$tmp/out")" \
+    '[false,true,true]' "what is readable"
+operations=$(jq .operations "$tmp/out")
+report
+says '[.file.complete, .operations.due, .operations.ok]' "[false,$operations,$operations]"
+says .health.verdict '"INVALID"'
+umount "$tmp/small"
+finish

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The server delays each answer by a known time, from 20 to 100 ms; what is reported must be that
+# within 1 %, or 50 us. The delay is injected and stamped by the server: from the return of the
+# read() with a request's first byte to the write of its answer. Other programs on this machine
+# delay both sides, so a run whose health is not VALID does not count; a VALID one must be right.
+# alone: it judges times, or loads a processor (see run.sh)
+source "$(dirname "$0")/lib.sh"
+synth --rate 300 --count 1500 --arrivals poisson
+off=0 valid=0
+for attempt in 1 2 3 4 5 6; do
+    standin --service modes:0.55=20ms,0.37=50ms,0.08=100ms --stamps "$tmp/stamps"
+    replay 0
+    end_server
+    counts 1500 1500 1500 0
+    "$REPRISE" trace cat "$tmp/x.run" --jsonl >"$tmp/outcomes" || fail "reading the run"
+    START_NS=$("$REPRISE" trace info "$tmp/x.run" --json | jq -r '.notes["run.start_mono_ns"]') \
+        python3 "$here/truth.py" "$tmp/stamps" "$tmp/outcomes" >"$tmp/truth" || fail "no truth"
+    jq -e --slurpfile t "$tmp/truth" '.latency_ns.service as $s | $t[0].service as $t |
+        ["p50", "p90", "p99"] | all(. as $p | ($s[$p] - $t[$p] | fabs) <=
+            ([0.01 * $t[$p], 50e3] | max))' "$tmp/report" >/dev/null && finish
+    healthy && valid=$((valid + 1))
+    off=$((off + 1))
+    echo "attempt $attempt: $(jq -c .service "$tmp/truth") reported as $(jq -c \
+        '[.health.verdict, .latency_ns.service.p50, .latency_ns.service.p90, .latency_ns.service.p99]' "$tmp/report")"
+done
+[ "$valid" -gt 1 ] && fail "off in $off runs, of which $valid are VALID"
+[ "$valid" -le 1 ] && [ "$failures" -eq 0 ] && { echo "the machine was too busy: $off runs, none to be believed"; exit 77; }
+finish

@@ -1,0 +1,125 @@
+# shellcheck shell=bash
+# lib.sh - sourced by the scripts of tests/fault, beside what tests/cli/lib.sh has: a target
+# that fails on purpose, a replay against it, and what the run's report must say.
+#
+# shellcheck source=../cli/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../cli/lib.sh"
+here=$(dirname "${BASH_SOURCE[0]}")
+
+# own_namespace: runs the calling script anew in a network and mount namespace
+# of its own, whose loopback is up; returns there. What is done to network and mounts ends
+# with the script. Exits 77 where the machine does not allow that.
+own_namespace() {
+    local options=(--net --mount)
+    if [ "${REPRISE_NAMESPACE:-}" = "$0" ]; then
+        ip link set lo up
+        return
+    fi
+    [ "$(id -u)" -eq 0 ] || options+=(--map-root-user)
+    if ! unshare "${options[@]}" true 2>"$tmp/err"; then
+        echo "no namespaces here: $(head -n 1 "$tmp/err")"
+        exit 77
+    fi
+    REPRISE_NAMESPACE=$0 unshare "${options[@]}" bash "$0"
+    exit $?
+}
+
+await_ports() {
+    for _ in $(seq 200); do
+        [ -e "$tmp/ports" ] && return
+        sleep 0.05
+    done
+    fail "the server did not start"
+    cat "$tmp/server.err"
+    finish
+}
+# Each starts a server, whose process is $server: the stand-in, or the scripted peer.
+standin() { # OPTION...
+    rm -f "$tmp/ports"
+    "$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
+        --ports "$tmp/ports" --quiet "$@" >/dev/null 2>"$tmp/server.err" &
+    server=$!
+    pids+=("$server")
+    await_ports
+}
+peer() { # PROTOCOL OPTION...
+    rm -f "$tmp/ports" "$tmp/summary"
+    python3 "$here/peer.py" "$@" --ports "$tmp/ports" --summary "$tmp/summary" \
+        2>"$tmp/server.err" &
+    server=$!
+    pids+=("$server")
+    await_ports
+}
+end_server() {
+    local pid others=()
+    kill "$server"
+    wait "$server" 2>/dev/null
+    for pid in "${pids[@]}"; do [ "$pid" = "$server" ] || others+=("$pid"); done
+    pids=("${others[@]:-}")
+}
+at() { sed -n "s/^server.$1=//p" "$tmp/ports"; }
+
+synth() { # OPTION...: $tmp/t.trace, REST, 400 operations within a second unless told otherwise
+    expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --values random --batch 4 \
+        --arrivals constant --rate 400 --count 400 --duration 1h --protocol rest --seed 7 \
+        --quiet "$@"
+}
+# replay STATUS OPTION...: replays $tmp/t.trace; its report goes to $tmp/report.
+replay() {
+    local status=$1
+    shift
+    expect "$status" "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at http)" \
+        --grpc "$(at grpc)" -o "$tmp/x.run" --force --quiet "$@"
+    report
+}
+# In the background; $replayer is its process. `replayed STATUS` waits for it.
+start_replay() { # OPTION...
+    "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at http)" --grpc "$(at grpc)" \
+        -o "$tmp/x.run" --force --quiet "$@" >"$tmp/out" 2>"$tmp/err" &
+    replayer=$!
+    pids+=("$replayer")
+}
+replayed() { # STATUS
+    local got
+    wait "$replayer"
+    got=$?
+    same "$got" "$1" "exit status of the replay: $(head -n 5 "$tmp/err")"
+    report
+}
+report() { # its exit status follows the health, which is asserted where it matters
+    "$REPRISE" report "$tmp/x.run" --json >"$tmp/report" 2>"$tmp/report.err"
+    case $? in
+    0 | 3) ;;
+    *) fail "no report"; cat "$tmp/report.err" ;;
+    esac
+}
+
+# says EXPRESSION WANTED [WHAT]: of the report, as compact JSON.
+says() { same "$(jq -c "$1" "$tmp/report")" "$2" "${3:-$1}"; }
+holds() { says "$1" true; }
+# counts DUE SENT OK FAILED: and nothing dropped, refused or stopped.
+counts() {
+    says '.operations | [.due, .sent, .ok, .failed, .dropped, .refused, .stopped]' \
+        "[$1,$2,$3,$4,0,0,0]" "due, sent, ok, failed, dropped, refused, stopped"
+}
+# errors CLASS COUNT...: exactly these.
+errors() {
+    local want='[' comma=
+    while [ $# -gt 0 ]; do
+        want+="${comma}[\"$1\",$2]" comma=,
+        shift 2
+    done
+    says '[.errors[] | [.class, .count]] | sort' "$want]" errors
+}
+# Whether the machine was quiet enough for times to be judged; else the caller tries again.
+healthy() { jq -e '.health.verdict == "VALID"' "$tmp/report" >/dev/null; }
+cause() { jq -e --arg code "$1" '[.health.causes[].code] | index($code) != null' "$tmp/report" >/dev/null; }
+# unhealthy VERDICT CODE: the verdict, and that cause with that severity.
+unhealthy() {
+    holds "[.health.causes[] | select(.code == \"$2\" and .severity == \"$1\")] | length == 1"
+    [ "$1" != INVALID ] || says .health.verdict '"INVALID"'
+}
+# The server's word (scripted peer), once it ended: requests, twice, faults.
+server_says() { # EXPRESSION WANTED
+    same "$(jq -c "$1" "$tmp/summary")" "$2" "the server: $1"
+}

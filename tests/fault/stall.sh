@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The server freezes for one second in six at 1,000/s. Who only counts what was sent sees nothing;
+# what is reported from due must be within 2 % of the truth, which is made of the plan's due times
+# and of the moments at which the server says its answers left; and all is sent.
+# alone: it judges times, or loads a processor (see run.sh)
+source "$(dirname "$0")/lib.sh"
+synth --rate 1000 --count 6000
+for attempt in 1 2 3 4; do
+    standin --service fixed:1ms --stall 3s,1s --stamps "$tmp/stamps"
+    replay 0 --connections 1024
+    end_server
+    counts 6000 6000 6000 0
+    "$REPRISE" trace cat "$tmp/x.run" --jsonl >"$tmp/outcomes" || fail "reading the run"
+    START_NS=$("$REPRISE" trace info "$tmp/x.run" --json | jq -r '.notes["run.start_mono_ns"]') \
+        python3 "$here/truth.py" "$tmp/stamps" "$tmp/outcomes" >"$tmp/truth" || fail "no truth"
+    # A fifth of the plan lies between 0.8 and 1 s, whatever else: the stall was there.
+    same "$(jq '.response.p90 > 0.3e9 and .response.p99 > 0.8e9' "$tmp/truth")" true "the stall"
+    jq -e --slurpfile t "$tmp/truth" '.latency_ns.response as $r | $t[0].response as $t |
+        ["p90", "p99"] | all(. as $p | ($r[$p] - $t[$p] | fabs) <= 0.02 * $t[$p])' \
+        "$tmp/report" >/dev/null && finish
+    echo "attempt $attempt: $(jq -c .response "$tmp/truth") reported as $(jq -c \
+        '[.health.verdict, .latency_ns.response.p90, .latency_ns.response.p99]' "$tmp/report")"
+done
+fail "p90 and p99 from due are off by more than 2 %"
+finish
