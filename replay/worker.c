@@ -25,6 +25,7 @@
 #define POLL_NS    (200 * CLK_US) /* while there is nothing to hold a turn for */
 #define IDLE_NS    (50 * CLK_MS)  /* longest turn: bounds how late a stop is seen */
 #define LANE_COUNT 2
+#define PAUSE_NS   CLK_MS /* we were not just a little late, but held up */
 
 /* So close to due that one more poll would cost punctuality: watch the clock alone. */
 #define TIGHT_NS (4 * CLK_US)
@@ -359,14 +360,15 @@ static void pump(struct rep_worker *w)
     w->pumping = false;
 }
 
-/* When the request's slot would have become free, had we been punctual: else those
- * behind one that we sent late would blame the target for the wait. */
+/* When the request's slot would have become free, but for a pause of ours: else those
+ * behind what we sent late would blame the target for the wait. Microseconds are no
+ * pause: they would add up along a queue. */
 static int64_t freed_at(struct rep_worker *w, const struct rep_request *r)
 {
     int64_t done = r->out.done_ns != OP_TIME_NONE ? r->out.done_ns : now_ns(w);
-    if (r->out.sent_ns == OP_TIME_NONE || r->out.sent_ns < r->out.ready_ns)
-        return done;
-    return done - (r->out.sent_ns - r->out.ready_ns);
+    int64_t late =
+        r->out.sent_ns != OP_TIME_NONE ? r->out.sent_ns - r->out.ready_ns : 0;
+    return late > PAUSE_NS ? done - late : done;
 }
 
 /* An engine gives a request back: its slot goes to the next at once, not at the turn's
