@@ -71,6 +71,10 @@ struct outcome {
     uint32_t connection;          /* ordinal within the worker, or OP_NONE */
     uint64_t bytes_out, bytes_in; /* body bytes */
     uint64_t answer_hash;         /* of the answer, see below; 0: none */
+    /* Of an answer that is a stream: its messages, each whole (also those of an answer
+     * that broke off). at_ns counts from sent_ns; bytes are those of the body, together
+     * at most bytes_in. Borrowed. count 0: none came, or no stream. */
+    struct op_messages messages;
 };
 
 struct outcome outcome_empty(void);

@@ -160,6 +160,9 @@ def some_outcomes(rng, features):
             if rng.random() < 0.5:
                 o["grpc_status"] = rng.randrange(17)
             if rng.random() < 0.3:
+                o["bytes_in"] = rng.randrange(1, 10**6)
+                o["messages"] = some_messages(rng, 1, {"bytes": o["bytes_in"] - 1})
+            if rng.random() < 0.3:
                 o["wait"] = rng.choice(trc_encode.WAITS[1:])
         if "times" in features:
             t = now

@@ -116,6 +116,7 @@ for i in range(count):
             if rng.random() < 0.9:
                 o[key] = t
         maybe(o, "wait", lambda: rng.choice(["slot", "own", "connect", "turn"]), 0.3)
+        maybe(o, "messages", lambda: messages({"bytes": o["bytes_in"]}), 0.1)
         maybe(o, "status", lambda: rng.choice([200, 503]))
         maybe(o, "grpc_status", lambda: rng.randrange(17))
         maybe(o, "connection", lambda: rng.randrange(64))

@@ -105,7 +105,7 @@ class Block:
 
 KNOWN = set(range(1, 10)) | set(range(16, 27)) | set(range(28, 31)) | \
     set(range(32, 46)) | {47, 48, 49, 50, 56, 57} | set(range(64, 70)) | set(range(72, 79)) | \
-    {80, 81, 82, 84, 85, 86}
+    {80, 81, 82, 84, 85, 86, 88, 89, 90}
 
 
 def columns(data):
@@ -227,7 +227,8 @@ def messages(group, ident, n, unit, sizes):
             now += times[k]
             one.append([now * unit, sizes_of[k]])
         at += count
-        need(not one or sum(m[1] for m in one) == size, "messages are not their body")
+        need(not one or size is None or sum(m[1] for m in one) == size,
+             "messages are not their body")
         out.append(one or None)
     return out
 
@@ -390,6 +391,7 @@ def outcomes(b):
     hash_table = [struct.unpack("<Q", hashes.take(8))[0]
                   for _ in range(len(hashes.data) // 8)]
     answer_hash = resolve(column(payload, 44, n, 0), hash_table)
+    parts = messages(answer, 88, n, 1, [None] * n)
     col = {key: column(group, number, n, default) for key, group, number, default in (
         ("due", schedule, 1, 0), ("stream", schedule, 2, 0), ("status", answer, 5, 0),
         ("grpc", answer, 6, None), ("cause", answer, 34, 0), ("check", answer, 35, 0),
@@ -421,6 +423,8 @@ def outcomes(b):
         o["bytes_out"], o["bytes_in"] = col["out"][i], col["in"][i]
         if answer_hash[i]:
             o["answer_hash"] = f"{answer_hash[i]:016x}"
+        if parts[i]:
+            o["messages"] = parts[i]
         yield {**o, **stream_details(s)}
 
 

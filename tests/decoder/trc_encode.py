@@ -359,7 +359,8 @@ def outcomes(f, records, before):
          34: f.column([CAUSES.index(o["cause"]) for o in records], 0),
          35: f.column([CHECKS.index(o["check"]) for o in records], 0), 40: of("attempts", 1),
          47: f.column([WAITS.index(o.get("wait", "none")) for o in records], 0),
-         **{number: f.column(values, None) for number, values in columns.items()}},
+         **{number: f.column(values, None) for number, values in columns.items()},
+         **message_columns(f, records, "messages", 88)},
         {18: of("connection", None), 41: of("worker", 0), 42: of("bytes_out", 0),
          43: of("bytes_in", 0)},
         {44: f.column(codes, 0),
@@ -459,7 +460,9 @@ def hashed_outcome(o):
 
 def content_hash(run, records):
     if run:
-        return sum(xxh128(hashed_outcome(o)) for o in records) % (1 << 128)
+        total = sum(xxh128(hashed_messages(b"om", o["op"], o["messages"]))
+                    for o in records if "messages" in o)
+        return (total + sum(xxh128(hashed_outcome(o)) for o in records)) % (1 << 128)
     total = sum(xxh128(hashed_op(o)) for o in records if "late" not in o)
     for tag, key in ((b"qm", "messages"), (b"rm", "answer_messages")):
         total += sum(xxh128(hashed_messages(tag, o.get("late", o.get("index")), o[key]))

@@ -213,6 +213,10 @@ struct outcome *trc_random_outcomes(struct arena *a, uint64_t seed, size_t n,
         o->bytes_out = rng_u64(&r) >> (1 + rng_below(&r, 63));
         o->bytes_in = rng_u64(&r) >> (1 + rng_below(&r, 63));
         o->answer_hash = rng_below(&r, 3) ? rng_below(&r, 5) : rng_u64(&r);
+        if (how->answers && rng_below(&r, 2)) {
+            struct op_body body = {.state = OP_BODY_ELIDED, .bytes = o->bytes_in};
+            o->messages = random_messages(a, &r, &body, how);
+        }
     }
     return all;
 }
@@ -289,5 +293,7 @@ const char *trc_outcome_difference(const struct outcome *a, const struct outcome
     DIFFER(bytes_out);
     DIFFER(bytes_in);
     DIFFER(answer_hash);
+    if (!messages_equal(&a->messages, &b->messages))
+        return "messages";
     return op_stream_equal(a->stream, b->stream) ? NULL : "stream";
 }

@@ -45,7 +45,8 @@ static const uint8_t late_columns[TRC_GROUPS][16] = {
 static const uint8_t outcome_columns[TRC_GROUPS][16] = {
     {TRC_COL_TIME, TRC_COL_STREAM, TRC_COL_STREAM_TABLE, TRC_COL_OP_INDEX},
     {TRC_COL_STATUS, TRC_COL_GRPC, TRC_COL_CAUSE, TRC_COL_CHECK, TRC_COL_READY,
-     TRC_COL_SENT, TRC_COL_OUT_FIRST, TRC_COL_DONE, TRC_COL_ATTEMPTS, TRC_COL_WAIT},
+     TRC_COL_SENT, TRC_COL_OUT_FIRST, TRC_COL_DONE, TRC_COL_ATTEMPTS, TRC_COL_WAIT,
+     TRC_COL_STREAMED, TRC_COL_STREAMED + 1, TRC_COL_STREAMED + 2},
     {TRC_COL_CONNECTION, TRC_COL_WORKER, TRC_COL_BYTES_OUT, TRC_COL_BYTES_IN},
     {TRC_COL_HASH_REF, TRC_COL_HASH_TABLE},
 };
@@ -858,6 +859,17 @@ static int outcomes_end(struct outcomes *s, unsigned wanted)
     return wanted & TRC_READ_PAYLOAD ? resolver_end(&s->hash) : 0;
 }
 
+static int take_streamed(struct decoding *d, struct outcome *all)
+{
+    uint32_t records = d->b->head.records;
+    struct op_messages *lists;
+    int rc = trc_messages_decode(&d->groups[TRC_ANSWERS], TRC_COL_STREAMED, records, 1,
+                                 &d->b->arena, &lists, d->e);
+    for (uint32_t i = 0; rc == 0 && lists && i < records; i++)
+        all[i].messages = lists[i];
+    return rc;
+}
+
 static int decode_outcomes(struct decoding *d)
 {
     struct outcomes s = {0};
@@ -886,6 +898,8 @@ static int decode_outcomes(struct decoding *d)
     }
     if (rc == 0)
         rc = outcomes_end(&s, wanted);
+    if (rc == 0 && (wanted & TRC_READ_ANSWERS))
+        rc = take_streamed(d, all);
     d->b->pub.outcomes = all;
     d->b->pub.count = records;
     return rc;

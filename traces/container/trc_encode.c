@@ -135,7 +135,7 @@ int trc_check_outcome(const struct outcome *o, struct err *e)
         return err_set(e, ERR_USAGE, "outcome without due time, or beyond 2^61 ns");
     if (o->op_index > INT64_MAX || o->bytes_out > INT64_MAX || o->bytes_in > INT64_MAX)
         return err_set(e, ERR_LIMIT, "outcome with a count above 2^63");
-    return 0;
+    return trc_messages_check_run(&o->messages, o->bytes_in, e);
 }
 
 /* --- records in --- */
@@ -241,7 +241,10 @@ int trc_build_late(struct trc_build *b, struct trc_blob_memory *m, uint32_t bloc
 
 int trc_build_outcome(struct trc_build *b, struct outcome *o, struct err *e)
 {
+    int64_t list = 0;
     int rc = trc_streams_find(&b->streams, o->stream, &o->stream_index, e);
+    if (rc == 0)
+        rc = trc_messages_add(&b->messages[1], &o->messages, 1, &list, e);
     if (rc < 0)
         return rc;
     if (b->n == 0 || o->due_ns < b->t_min)
@@ -250,6 +253,7 @@ int trc_build_outcome(struct trc_build *b, struct outcome *o, struct err *e)
         b->t_max = o->due_ns;
     b->streams.v[o->stream_index].count++;
     b->outcomes[b->n] = *o;
+    b->outcomes[b->n].messages = (struct op_messages){NULL, (uint32_t)list};
     b->outcomes[b->n++].stream = NULL;
     return 0;
 }
@@ -559,6 +563,11 @@ int trc_encode_outcomes(struct trc_build *b, struct trc_group_out *g, struct err
     PUT_EACH(TRC_IDS, TRC_COL_WORKER, false, 0, o->worker);
     PUT_EACH(TRC_IDS, TRC_COL_BYTES_OUT, false, 0, o->bytes_out);
     PUT_EACH(TRC_IDS, TRC_COL_BYTES_IN, false, 0, o->bytes_in);
-    rc = put_hashes(b, &g[TRC_PAYLOAD], e);
+    for (uint32_t i = 0; i < b->n; i++)
+        b->scratch[i] = b->outcomes[i].messages.count; /* number of its list */
+    rc = trc_messages_put(&b->messages[1], b->scratch, b->n, 1, TRC_COL_STREAMED, false,
+                          &g[TRC_ANSWERS], e);
+    if (rc == 0)
+        rc = put_hashes(b, &g[TRC_PAYLOAD], e);
     return rc < 0 ? rc : check_groups(g, e);
 }

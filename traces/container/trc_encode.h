@@ -42,7 +42,8 @@ struct trc_build {
     int64_t unit; /* resolution, ns */
     uint32_t n, cap;
     int64_t *rows[TRC_ROW_COUNT]; /* of operations and late answers; one allocation */
-    struct outcome *outcomes; /* of a run; stream is meaningless, stream_index counts */
+    struct outcome *outcomes; /* of a run; stream is meaningless, stream_index counts,
+                                 messages.count is the number of a list */
     struct trc_streams streams;
     struct trc_bodies bodies[2]; /* requests, responses */
     struct trc_messages messages[2];

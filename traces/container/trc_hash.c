@@ -175,6 +175,7 @@ void trc_hash_outcome(const struct outcome *o, const uint64_t stream_hash[2],
 {
     struct packed k;
     k.n = 0;
+    add_messages(sum, "om", o->op_index, &o->messages);
     put_tag(&k, "ou");
     put64(&k, o->op_index);
     put64(&k, stream_hash[0]);

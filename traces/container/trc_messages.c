@@ -21,8 +21,7 @@ void trc_messages_done(struct trc_messages *t)
     *t = (struct trc_messages){0};
 }
 
-int trc_messages_check(const struct op_messages *m, const struct op_body *body,
-                       const char *what, struct err *e)
+static int check_limits(const struct op_messages *m, const char *what, struct err *e)
 {
     if (m->count > OP_MESSAGES_MAX)
         return err_set(e, ERR_LIMIT, "%s of %" PRIu32 " messages, limit %u", what,
@@ -30,6 +29,27 @@ int trc_messages_check(const struct op_messages *m, const struct op_body *body,
     for (uint32_t i = 0; i < m->count; i++)
         if (m->v[i].at_ns < -TRC_TIME_MAX || m->v[i].at_ns > TRC_TIME_MAX)
             return err_set(e, ERR_LIMIT, "%s with a message beyond 2^61 ns", what);
+    return 0;
+}
+
+int trc_messages_check_run(const struct op_messages *m, uint64_t bytes, struct err *e)
+{
+    int rc = check_limits(m, "answer", e);
+    for (uint32_t i = 0; rc == 0 && i < m->count; i++) {
+        if (m->v[i].bytes > bytes)
+            return err_set(e, ERR_USAGE,
+                           "answer whose messages are more than its bytes");
+        bytes -= m->v[i].bytes;
+    }
+    return rc;
+}
+
+int trc_messages_check(const struct op_messages *m, const struct op_body *body,
+                       const char *what, struct err *e)
+{
+    int rc = check_limits(m, what, e);
+    if (rc < 0)
+        return rc;
     if (!op_messages_fit(m, body))
         return err_set(e, ERR_USAGE,
                        "%s whose messages are not as many bytes as its body", what);

@@ -24,6 +24,10 @@ struct trc_messages {
 void trc_messages_reset(struct trc_messages *t);
 void trc_messages_done(struct trc_messages *t);
 
+/* Whether *m, which is beside `bytes` bytes, is within the limits of a run. ERR_USAGE,
+ * ERR_LIMIT. */
+int trc_messages_check_run(const struct op_messages *m, uint64_t bytes,
+                           struct err *e) MUST_USE;
 /* Whether *m can be stored beside body; `what` is "request" or "response". ERR_USAGE,
  * ERR_LIMIT. */
 int trc_messages_check(const struct op_messages *m, const struct op_body *body,

@@ -209,9 +209,9 @@ static int take_body(struct reading *r, const json_t *v, const char *key,
     return 0;
 }
 
-/* Pairs of a time and bytes; body has been taken. */
-static int take_messages(struct reading *r, const json_t *v, const char *key,
-                         const struct op_body *body, struct op_messages *out)
+/* Pairs of a time and bytes. */
+static int take_pairs(struct reading *r, const json_t *v, const char *key,
+                      struct op_messages *out)
 {
     size_t n = json_array_size(v);
     if (!v)
@@ -235,6 +235,16 @@ static int take_messages(struct reading *r, const json_t *v, const char *key,
         m[i].bytes = (uint64_t)bytes;
     }
     *out = (struct op_messages){m, (uint32_t)n};
+    return 0;
+}
+
+/* The same, whose body has been taken. */
+static int take_messages(struct reading *r, const json_t *v, const char *key,
+                         const struct op_body *body, struct op_messages *out)
+{
+    int rc = take_pairs(r, v, key, out);
+    if (rc < 0)
+        return rc;
     if (!op_messages_fit(out, body))
         return wrong(r, key, "as many bytes as the body");
     return 0;
@@ -557,13 +567,35 @@ static int take_answer_hash(struct reading *r, const json_t *v, uint64_t *hash)
 
 static int read_outcome(struct reading *r, const json_t *line)
 {
-    static const char *const keys[] = {
-        "op",         "due_ns",     "protocol",  "tier",         "resource",
-        "name",       "cause",      "check",     "ready_ns",     "sent_ns",
-        "first_ns",   "done_ns",    "status",    "grpc_status",  "attempts",
-        "worker",     "connection", "bytes_out", "bytes_in",     "answer_hash",
-        "model_type", "method",     "path",      "content_type", "content_encoding",
-        "headers",    "wait",       NULL};
+    static const char *const keys[] = {"op",
+                                       "due_ns",
+                                       "protocol",
+                                       "tier",
+                                       "resource",
+                                       "name",
+                                       "cause",
+                                       "check",
+                                       "ready_ns",
+                                       "sent_ns",
+                                       "first_ns",
+                                       "done_ns",
+                                       "status",
+                                       "grpc_status",
+                                       "attempts",
+                                       "worker",
+                                       "connection",
+                                       "bytes_out",
+                                       "bytes_in",
+                                       "answer_hash",
+                                       "model_type",
+                                       "method",
+                                       "path",
+                                       "content_type",
+                                       "content_encoding",
+                                       "headers",
+                                       "wait",
+                                       "messages",
+                                       NULL};
     struct outcome o = outcome_empty();
     struct op_stream s;
     int cause = OUT_OK, check = OUT_UNCHECKED, wait = OUT_WAIT_NONE;
@@ -594,6 +626,8 @@ static int read_outcome(struct reading *r, const json_t *line)
         rc = maybe_ordinal(r, line, "connection", &o.connection);
     if (rc == 0)
         rc = take_answer_hash(r, json_object_get(line, "answer_hash"), &o.answer_hash);
+    if (rc == 0)
+        rc = take_pairs(r, json_object_get(line, "messages"), "messages", &o.messages);
     o.op_index = (uint64_t)op;
     o.stream = &s;
     o.cause = (enum out_cause)cause;

@@ -268,6 +268,7 @@ void trc_print_outcome_json(const struct outcome *o, struct buf *out)
         snprintf(hash, sizeof hash, "%016" PRIx64, o->answer_hash);
         jsonw_key_str(&w, "answer_hash", hash);
     }
+    key_messages(&w, "messages", &o->messages);
     put_stream_details(&w, o->stream);
     jsonw_end(&w);
     buf_u8(out, '\n');
