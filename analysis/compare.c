@@ -206,6 +206,31 @@ static bool notes_differ(const struct ana_run *x, const struct ana_run *y,
     return a && b && strcmp(a, b) != 0;
 }
 
+/* Runs that put another load on their targets say nothing about these. 0, also when
+ * c->invalid was set. */
+static int check_load(struct ana_comparison *c, const struct ana_run *x,
+                      const struct ana_run *y)
+{
+    static const struct {
+        const char *key, *what;
+    } notes[] = {
+        {NOTE_SCHEDULE_MODE, "discipline of arrivals"},
+        {NOTE_SCHEDULE_SPEED, "--speed"},
+        {NOTE_SCHEDULE_USERS, "--closed-loop"},
+        {NOTE_SESSION_ERROR, "--on-session-error"},
+        {NOTE_SCHEDULE_POLICY, "policy when nothing is free"},
+        {NOTE_ENGINE, "--engine"},
+        {NOTE_CONNECTIONS, "connections"},
+    };
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
+        if (notes_differ(x, y, notes[i].key))
+            return declare_invalid(
+                c, "'%s' and '%s' differ in what makes the load: %s (%.80s and %.80s)",
+                x->path, y->path, notes[i].what, ana_run_note(x, notes[i].key),
+                ana_run_note(y, notes[i].key));
+    return 0;
+}
+
 /* The same operations of the same trace, at the same speed. */
 static int check_pair_of_runs(struct ana_comparison *c, const struct ana_run *x,
                               const struct ana_run *y)
@@ -213,12 +238,9 @@ static int check_pair_of_runs(struct ana_comparison *c, const struct ana_run *x,
     if (notes_differ(x, y, NOTE_TRACE_HASH))
         return declare_invalid(c, "'%s' and '%s' replay different traces", x->path,
                                y->path);
-    if (notes_differ(x, y, NOTE_SCHEDULE_SPEED) ||
-        notes_differ(x, y, NOTE_SCHEDULE_MODE))
-        return declare_invalid(c,
-                               "'%s' and '%s' were replayed at different speeds or in "
-                               "different modes",
-                               x->path, y->path);
+    int rc = check_load(c, x, y);
+    if (rc < 0 || c->invalid)
+        return rc;
     if (x->cell_count != y->cell_count)
         return declare_invalid(
             c,

@@ -59,6 +59,7 @@ static enum merging merging_of(const char *key)
         {NOTE_CHECK_RIGHT, SUM},
         {NOTE_CHECK_WRONG, SUM},
         {NOTE_CHECK_UNJUDGED, SUM},
+        {NOTE_CHECK_CROSSED, SUM},
         {NOTE_STARVED, SUM},
         {NOTE_CPU_OWN, SUM},
         {NOTE_CLIENT_ERRORS, SUM},

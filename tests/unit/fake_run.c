@@ -55,7 +55,7 @@ static void put_all_notes(struct trc_writer *w, const struct fake_run *f)
     put_note(w, NOTE_TRACE_OPERATIONS, number);
     put_note(w, NOTE_TARGET_TIER, "envoy");
     put_note(w, NOTE_TARGET_HTTP, "http://127.0.0.1:9000");
-    put_note(w, NOTE_SCHEDULE_MODE, "open");
+    put_note(w, NOTE_SCHEDULE_MODE, f->mode ? f->mode : "open");
     put_note(w, NOTE_SCHEDULE_SPEED, "1");
     if (f->start_wall_ns > 0) {
         char start[CLK_TEXT_MAX];
@@ -76,6 +76,7 @@ static void put_all_notes(struct trc_writer *w, const struct fake_run *f)
         snprintf(number, sizeof number, "%" PRIu32 "/%" PRIu32, f->shard, f->shards);
         put_note(w, NOTE_SCHEDULE_SHARD, number);
     }
+    put_note(w, NOTE_SCHEDULE_POLICY, f->policy);
     put_note(w, NOTE_LABEL_ARM, f->arm);
     put_note(w, NOTE_LABEL_PAIR, f->pair);
     put_note(w, NOTE_LABEL_VERSION, f->version);
@@ -249,6 +250,15 @@ void fake_worlds_write(const char *dir)
          .pairs = 6,
          .operations = 3000,
          .b = {.trace_hash = "ffffffffffffffffffffffffffffffff"}},
+        {.name = "policies",
+         .pairs = 6,
+         .operations = 3000,
+         .a = {.policy = "queue"},
+         .b = {.policy = "queue, cap 8"}},
+        {.name = "disciplines",
+         .pairs = 6,
+         .operations = 3000,
+         .b = {.mode = "partly-open"}},
         {.name = "named",
          .pairs = 6,
          .operations = 3000,

@@ -92,6 +92,26 @@ static enum ana_verdict verdict_of(const char *world, size_t pairs)
 /* --- verdicts
  * ------------------------------------------------------------------------- */
 
+static void runs_that_were_loaded_differently_are_refused(void **state)
+{
+    static const struct {
+        const char *world, *why;
+    } rows[] = {
+        {"policies", "policy when nothing is free (queue and queue, cap 8)"},
+        {"disciplines", "discipline of arrivals (open and partly-open)"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct session s;
+        judge(&s, rows[i].world, 6);
+        check_int(s.c.verdict, ==, ANA_INVALID);
+        check_int(s.c.status, ==, EXIT_INVALID);
+        check_str_has(s.c.invalid, "differ in what makes the load: ");
+        check_str_has(s.c.invalid, rows[i].why);
+        ana_comparison_done(&s.c);
+    }
+}
+
 static void each_world_gets_the_verdict_of_its_truth(void **state)
 {
     static const struct {
@@ -105,7 +125,8 @@ static void each_world_gets_the_verdict_of_its_truth(void **state)
         {"fixed", 8, ANA_REGRESSED},        {"sequential", 8, ANA_INCONCLUSIVE},
         {"single", 1, ANA_INCONCLUSIVE},    {"few", 4, ANA_INCONCLUSIVE},
         {"unfit", 6, ANA_INVALID},          {"other", 6, ANA_INVALID},
-        {"attrition", 9, ANA_INCONCLUSIVE},
+        {"attrition", 9, ANA_INCONCLUSIVE}, {"policies", 6, ANA_INVALID},
+        {"disciplines", 6, ANA_INVALID},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -413,6 +434,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_world_gets_the_verdict_of_its_truth),
+        cmocka_unit_test(runs_that_were_loaded_differently_are_refused),
         cmocka_unit_test(only_the_quantile_that_moved_is_blamed),
         cmocka_unit_test(every_sentence_carries_its_evidence),
         cmocka_unit_test(an_invalid_run_takes_its_pair_with_it),
