@@ -23,7 +23,7 @@
 struct config {
     const char *out, *http, *grpc, *speed, *debug, *start_at, *shard;
     const char *proxy;
-    int tier, protocol, ids, engine, http_version, session_error;
+    int invalid, tier, protocol, ids, engine, http_version, session_error;
     uint64_t connections, grpc_connections, streams, workers, users, seed, version;
     int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns, abort_late_ns,
         warmup_ns, cooldown_ns;
@@ -45,6 +45,8 @@ enum { ENGINE_OWN, ENGINE_CURL };
 static const char *const engine_choices[] = {"own", "curl", NULL};
 static const char *const version_choices[] = {"1.1", "2", NULL};
 static const char *const id_choices[] = {"mint", "keep", "none", NULL};
+enum { INVALID_FAIL, INVALID_PASS };
+static const char *const invalid_choices[] = {"fail", "pass", NULL};
 enum { SESSION_CONTINUE, SESSION_STOP };
 static const char *const session_choices[] = {"continue", "stop", NULL};
 enum { DIGEST_BODY, DIGEST_CONTENT };
@@ -337,6 +339,15 @@ static const struct opt options[] = {
      .type = OPT_FLAG,
      .at = FIELD(pin),
      .help = "bind each worker to a processor of its own"},
+    {.name = "invalid",
+     .type = OPT_CHOICE,
+     .at = FIELD(invalid),
+     .arg = "fail|pass",
+     .def = "fail",
+     .choices = invalid_choices,
+     .env = "REPRISE_INVALID",
+     .help = "whether a run whose health is INVALID, so that its numbers must not be "
+             "believed, ends with status 3 or 0; the run file is the same"},
     {.name = "label",
      .type = OPT_STRV,
      .at = FIELD(labels),
@@ -389,8 +400,10 @@ static const struct opt_cmd doc = {
         "be "
         "believed is stated as the run's health: VALID, DEGRADED or INVALID.\n"
         "\n"
-        "Exit status: 0 completed, also with failed operations; 3 a wrong answer "
-        "(--check), or ended early by a rule (--abort-if, --abort-late); 65 "
+        "Exit status: 0 completed, also with failed operations; 3 the run is INVALID, "
+        "an "
+        "answer was wrong "
+        "(--check), or it was ended early by a rule (--abort-if, --abort-late); 65 "
         "the trace "
         "cannot be read to its end; 69 the target "
         "cannot "
@@ -655,6 +668,7 @@ static void print_json(const struct rep_run_result *r)
     jsonw_object(&w);
     jsonw_key_str(&w, "schema", "reprise/replay/1");
     jsonw_key_str(&w, "run", r->out);
+    jsonw_key_str(&w, "discipline", r->discipline);
     jsonw_key_bool(&w, "interrupted", r->interrupted);
     jsonw_key_str(&w, "aborted", *r->aborted ? r->aborted : NULL);
     jsonw_key_i64(&w, "duration_ns", r->duration_ns);
@@ -727,8 +741,8 @@ static void print_text(FILE *f, const struct rep_run_result *r)
     const struct rep_tally *t = &r->tally;
     char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX];
 
-    fprintf(f, "%s: %s, %s\n", r->out, rep_verdict_names[r->health.verdict],
-            units_duration_text(r->duration_ns, a));
+    fprintf(f, "%s: %s, %s loop, %s\n", r->out, rep_verdict_names[r->health.verdict],
+            r->discipline, units_duration_text(r->duration_ns, a));
     for (size_t i = 0; i < r->health.count; i++)
         fprintf(f, "  %s: %s: %s\n", rep_verdict_names[r->health.causes[i].weight],
                 r->health.causes[i].code, r->health.causes[i].text);
@@ -880,6 +894,12 @@ int rep_cmd_replay(int argc, char **argv)
     status = rc < 0 ? opt_fail(&doc, &e) : EXIT_DONE;
     if (status == EXIT_DONE && *result.aborted) {
         fprintf(stderr, "reprise replay: aborted: %s\n", result.aborted);
+        status = EXIT_INVALID;
+    }
+    if (status == EXIT_DONE && result.tally.due > 0 && c.invalid == INVALID_FAIL &&
+        result.health.verdict == REP_INVALID) {
+        fprintf(stderr, "reprise replay: the run is INVALID: %s: %s\n",
+                result.health.causes[0].code, result.health.causes[0].text);
         status = EXIT_INVALID;
     }
     uint64_t not_right = result.tally.wrong + result.tally.crossed;

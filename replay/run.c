@@ -269,6 +269,31 @@ static void note_rules(struct run *x)
     buf_done(&out);
 }
 
+static uint32_t http_connections(const struct rep_run_config *c)
+{
+    return c->http_connections ? c->http_connections
+           : c->users          ? c->users
+                               : DEFAULT_HTTP_CONNECTIONS;
+}
+
+static uint32_t grpc_connections(const struct rep_run_config *c)
+{
+    return c->grpc_connections ? c->grpc_connections : DEFAULT_GRPC_CONNECTIONS;
+}
+
+static void note_client(struct run *x)
+{
+    const struct rep_run_config *c = x->config;
+    const char *engine = !c->curl               ? "own"
+                         : c->http_version == 2 ? "curl, HTTP/2"
+                                                : "curl, HTTP/1.1";
+    if (c->http)
+        note(x, NOTE_ENGINE, engine);
+    note_fmt(x, NOTE_CONNECTIONS,
+             "rest %" PRIu32 ", grpc %" PRIu32 " of %" PRIu32 " streams",
+             http_connections(c), grpc_connections(c), c->streams);
+}
+
 static void note_start(struct run *x)
 {
     const struct rep_run_config *c = x->config;
@@ -279,16 +304,14 @@ static void note_start(struct run *x)
         note(x, NOTE_TARGET_HTTP, x->http.text);
     if (c->grpc)
         note(x, NOTE_TARGET_GRPC, x->grpc.text);
-    note(x, NOTE_SCHEDULE_MODE,
-         c->users > 0  ? "closed"
-         : c->sessions ? "partly-open"
-                       : "open");
+    note(x, NOTE_SCHEDULE_MODE, x->result->discipline);
     if (c->sessions)
         note(x, NOTE_SESSION_ERROR, c->sessions_stop ? "stop" : "continue");
     note(x, NOTE_SCHEDULE_SPEED, c->speed);
     if (c->users > 0)
         note_i64(x, NOTE_SCHEDULE_USERS, c->users);
     note_policy(x);
+    note_client(x);
     note_rules(x);
     if (c->warmup_ns > 0)
         note_i64(x, NOTE_WARMUP, c->warmup_ns);
@@ -411,11 +434,7 @@ static uint32_t part(uint32_t n, uint32_t i, uint32_t workers)
 static int start_workers(struct run *x, struct err *e)
 {
     const struct rep_run_config *c = x->config;
-    uint32_t http = c->http_connections ? c->http_connections
-                    : c->users          ? c->users
-                                        : DEFAULT_HTTP_CONNECTIONS;
-    uint32_t grpc =
-        c->grpc_connections ? c->grpc_connections : DEFAULT_GRPC_CONNECTIONS;
+    uint32_t http = http_connections(c), grpc = grpc_connections(c);
 
     for (uint32_t i = 0; i < c->workers; i++) {
         struct rep_worker_config w = {
@@ -922,6 +941,7 @@ int rep_run(const struct rep_run_config *c, struct rep_run_result *r, struct err
     x->result = r;
     x->clk = clk_system();
     r->out = c->out;
+    r->discipline = c->users > 0 ? "closed" : c->sessions ? "partly-open" : "open";
     x->suspects.decided = write_outcome;
     x->suspects.arg = x;
 

@@ -75,6 +75,7 @@ struct rep_run_result {
     bool interrupted;
     char aborted[REP_ABORTED_MAX]; /* why a rule ended the run early; empty: none did */
     int64_t duration_ns;
+    const char *discipline; /* of arrivals: "open", "partly-open", "closed" */
     const char *out;
 };
 

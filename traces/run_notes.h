@@ -34,6 +34,8 @@
 #define NOTE_COOLDOWN        "phases.cooldown_from_ns" /* due at it or later: not judged */
 #define NOTE_RULES           "rules.abort_if"          /* "errors>5%, p99>1s" */
 #define NOTE_RULE_WINDOW     "rules.window_ns"
+#define NOTE_ENGINE          "client.engine"      /* of REST: "own", "curl" … */
+#define NOTE_CONNECTIONS     "client.connections" /* "rest 64, grpc 4 of 100 streams" */
 #define NOTE_ANSWER_DIGEST   "answer.digest"     /* of answer_hash: "body", "content" */
 #define NOTE_OPTIONS         "run.options"       /* of the command, one line */
 #define NOTE_START           "run.start"         /* wall clock, ISO 8601, of due = 0 */

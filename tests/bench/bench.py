@@ -270,7 +270,8 @@ def synth(name: str, *options) -> pathlib.Path:
 
 def replay(trace: pathlib.Path, port: int, *options) -> list:
     return [
-        *(reprise, "replay", trace, "--quiet", "--tier", "server", "--workers", 1),
+        *(reprise, "replay", trace, "--quiet", "--invalid=pass", "--tier", "server"),
+        *("--workers", 1),
         *("--http", f"http://127.0.0.1:{port}", "--grpc", f"127.0.0.1:{port}"),
         *("-o", RUN, "--force", *options),
     ]

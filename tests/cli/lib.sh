@@ -14,6 +14,8 @@ cleanup() {
 }
 trap cleanup EXIT
 failures=0
+# Tests are right or wrong at any speed: on a busy machine a run may be INVALID.
+export REPRISE_INVALID=pass
 fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
 
 # expect STATUS COMMAND...: runs it with output in $tmp/out and $tmp/err.

@@ -93,6 +93,25 @@ err_has "TLS is not supported yet"
 expect 64 "$REPRISE" replay "$tmp/t.trace" --http http://user:secret@127.0.0.1:1
 grep -q secret "$tmp/err" && fail "a credential was printed"
 
+# A run that must not be believed ends the command with its cause: here the generator was stopped
+# again and again, and sent what was due meanwhile late.
+invalid() { # status options...
+    local status=$1 replayer got; shift
+    env -u REPRISE_INVALID "$REPRISE" replay "$tmp/t.trace" "${target[@]}" --speed 0.1 \
+        -o "$tmp/i.run" --force "$@" >"$tmp/out" 2>"$tmp/err" &
+    replayer=$!
+    for _ in 1 2 3; do
+        sleep 0.3; kill -STOP "$replayer"; sleep 0.2; kill -CONT "$replayer"
+    done
+    wait "$replayer"; got=$?
+    same "$got" "$status" "an INVALID run: $*"
+}
+invalid 3
+err_has "reprise replay: the run is INVALID: lateness: "
+expect 3 "$REPRISE" report "$tmp/i.run"
+invalid 0 --invalid=pass
+expect 3 "$REPRISE" report "$tmp/i.run"
+
 # The environment variables of the k6 tests name the targets as well.
 INFER_HTTP_ENDPOINT="http://$(at server.http)" INFER_GRPC_ENDPOINT="$(at server.grpc)" \
     expect 0 "$REPRISE" replay "$tmp/t.trace" --tier server -o "$tmp/env.run" --quiet --json
