@@ -22,6 +22,9 @@ static const struct cap_tallies no_tallies;
 static const struct cap_order_counts no_order;
 static const struct cap_flow_totals no_flows;
 static const struct cap_parse_totals no_parse;
+static const struct cap_kwire_counts no_kwire;
+static const struct cap_krecords_counts no_krecords;
+static const struct cap_kafka_counts no_kafka;
 
 static const struct cap_tallies *tallies_of(const struct cap_parts *p)
 {
@@ -35,20 +38,24 @@ void cap_account_direction(const struct cap_parts *p, int dir, struct cap_direct
     const struct cap_flow_counts *f = &(p->flows ? p->flows : &no_flows)->dir[dir];
     const struct cap_parse_counts *parse = &(p->parse ? p->parse : &no_parse)->dir[dir];
     const struct cap_order_counts *order = p->order ? p->order : &no_order;
+    const struct cap_kwire_counts *kwire = p->kwire ? p->kwire : &no_kwire;
+    const struct cap_krecords_counts *kr = p->krecords ? p->krecords : &no_krecords;
+    const struct cap_kafka_counts *kafka = p->kafka ? p->kafka : &no_kafka;
     const struct cap_tallies *t = tallies_of(p);
     *d = (struct cap_direction){
         .seen = f->payload_bytes,
         .records = t->recorded_bytes[dir] - order->shed_body_bytes[dir],
-        .passed = t->passed_bytes[dir],
-        .lost = t->lost_bytes[dir],
+        .passed =
+            t->passed_bytes[dir] + kr->passed_bytes[dir] + kafka->duplicate_bytes[dir],
+        .lost = t->lost_bytes[dir] + kafka->refused_bytes[dir],
         .framing = parse->framing_bytes,
         .gaps = f->gap_bytes,
-        .opaque = parse->opaque_bytes,
+        .opaque = parse->opaque_bytes + kafka->orphan_bytes[dir],
         .shed = parse->shed_bytes + t->shed_bytes[dir] + order->shed_body_bytes[dir],
-        .unread = t->unread_bytes[dir],
+        .unread = kwire->unread_bytes[dir],
         .duplicates = f->duplicate_bytes,
         .stray = f->stray_bytes,
-        .pending = parse->pending_bytes + f->held_bytes,
+        .pending = parse->pending_bytes + f->held_bytes + kafka->pending_bytes[dir],
     };
     uint64_t told = d->records + d->passed + d->lost + d->framing + d->gaps +
                     d->opaque + d->shed + d->unread + d->duplicates + d->stray +
@@ -61,7 +68,7 @@ void cap_account_lost(const struct cap_parts *p, uint64_t lost[CAP_LOST_COUNT])
     const struct cap_tallies *t = tallies_of(p);
     const struct cap_parse_totals *parse = p->parse ? p->parse : &no_parse;
     lost[CAP_LOST_UNNAMED] = t->unnamed;
-    lost[CAP_LOST_REFUSED] = t->refused;
+    lost[CAP_LOST_REFUSED] = t->refused + (p->kafka ? p->kafka->refused : 0);
     lost[CAP_LOST_SHED] = t->shed + parse->lost_shed;
     lost[CAP_LOST_GAP] = parse->lost_to_gap;
     lost[CAP_LOST_MALFORMED] = parse->lost_malformed;
@@ -259,6 +266,65 @@ static void note_requests(struct noting *n, const struct cap_parts *p)
             note_u64(n, some[i].key, some[i].v);
 }
 
+/* Kafka on the wire, by name; 0 rows where no connection of it was seen. */
+struct kafka_row {
+    const char *name;
+    uint64_t v;
+};
+#define KAFKA_ROWS_MAX 24
+
+static size_t kafka_rows(const struct cap_parts *p,
+                         struct kafka_row rows[KAFKA_ROWS_MAX])
+{
+    const struct cap_kwire_counts *w = p->kwire;
+    const struct cap_krecords_counts *r = p->krecords;
+    const struct cap_kafka_counts *k = p->kafka;
+    if (!w || !r || !k ||
+        w->requests + w->responses + w->resyncs + w->unread_bytes[0] == 0)
+        return 0;
+    const struct kafka_row all[] = {
+        {"requests", w->requests},
+        {"responses", w->responses},
+        {"responses_unmatched", w->unmatched},
+        {"versions_unknown", w->versions_unknown},
+        {"frames_malformed", w->malformed},
+        {"frames_cut", w->broken},
+        {"frames_too_long", w->too_long},
+        {"resyncs", w->resyncs},
+        {"batches", r->batches},
+        {"batches_again", r->copies},
+        {"batches_of_unknown_topic", r->topics_unknown},
+        {"batches_checksum_wrong", r->checksums_wrong},
+        {"batches_malformed", r->malformed},
+        {"batches_cut", r->cut},
+        {"batches_old_format", r->old_format},
+        {"batches_not_inflated", r->packed},
+        {"topic_ids_told", r->topics_told},
+        {"topic_ids_matched", r->topics_matched},
+        {"records", r->records},
+        {"inputs", k->inputs},
+        {"outputs", k->outputs},
+        {"errors", k->errors},
+        {"unmatched_answers", k->unmatched},
+        {"duplicate_answers", k->duplicates},
+    };
+    _Static_assert(sizeof all / sizeof *all <= KAFKA_ROWS_MAX, "rows fit");
+    memcpy(rows, all, sizeof all);
+    return sizeof all / sizeof *all;
+}
+
+static void note_kafka(struct noting *n, const struct cap_parts *p)
+{
+    struct kafka_row rows[KAFKA_ROWS_MAX];
+    size_t count = kafka_rows(p, rows);
+    for (size_t i = 0; i < count; i++) {
+        char key[80];
+        snprintf(key, sizeof key, NOTE_COVERAGE_PREFIX "kafka.%s", rows[i].name);
+        if (rows[i].v)
+            note_u64(n, key, rows[i].v);
+    }
+}
+
 static void note_packets(struct noting *n, const struct cap_parts *p)
 {
     if (p->source) {
@@ -366,6 +432,7 @@ int cap_account_note(const struct cap_parts *p, const struct cap_series *s,
     note_direction(&n, p, 0);
     note_direction(&n, p, 1);
     note_packets(&n, p);
+    note_kafka(&n, p);
     note_series(&n, s);
     return n.rc;
 }
@@ -422,6 +489,14 @@ void cap_account_text(const struct cap_parts *p, struct buf *out)
     if (p->flows)
         buf_fmt(out, "  connections %" PRIu64 ", joined midway %" PRIu64 "\n",
                 p->flows->flows, p->flows->flows_midway);
+    struct kafka_row rows[KAFKA_ROWS_MAX];
+    size_t count = kafka_rows(p, rows);
+    for (size_t i = 0; i < count; i++) {
+        buf_str(out, i ? "" : "  kafka      ");
+        if (rows[i].v)
+            buf_fmt(out, " %s %" PRIu64, rows[i].name, rows[i].v);
+        buf_str(out, i + 1 == count ? "\n" : "");
+    }
 }
 
 static void direction_json(const struct cap_parts *p, int dir, struct jsonw *w)
@@ -476,6 +551,15 @@ void cap_account_json(const struct cap_parts *p, struct jsonw *w)
     direction_json(p, 0, w);
     direction_json(p, 1, w);
     jsonw_end(w);
+    struct kafka_row rows[KAFKA_ROWS_MAX];
+    size_t count = kafka_rows(p, rows);
+    if (count) {
+        jsonw_key(w, "kafka");
+        jsonw_object(w);
+        for (size_t k = 0; k < count; k++)
+            jsonw_key_u64(w, rows[k].name, rows[k].v);
+        jsonw_end(w);
+    }
     jsonw_key(w, "packets");
     jsonw_object(w);
     jsonw_key_u64(w, "seen", p->source ? p->source->packets : 0);

@@ -15,6 +15,7 @@
 
 #include "capture/exchange.h"
 #include "capture/flow.h"
+#include "capture/kafka_wire.h"
 #include "capture/link.h"
 #include "capture/order.h"
 #include "capture/parse.h"
@@ -41,7 +42,6 @@ struct cap_tallies {
     /* Of the recorded: */
     uint64_t inferred, opaque, cut, unanswered, near_gap, streams;
     uint64_t recorded_bytes[2], passed_bytes[2], lost_bytes[2], shed_bytes[2];
-    uint64_t unread_bytes[2]; /* of ports that are mapped to kafka */
 };
 
 /* The counts of all parts, at one moment. Any pointer may be NULL: nothing. */
@@ -52,6 +52,10 @@ struct cap_parts {
     const struct cap_order_counts *order;
     const struct cap_link_counts *link;
     const struct cap_source_counts *source;
+    /* Kafka on the wire: frames, their records, requests and answers among those. */
+    const struct cap_kwire_counts *kwire;
+    const struct cap_krecords_counts *krecords;
+    const struct cap_kafka_counts *kafka;
 };
 
 struct cap_direction {

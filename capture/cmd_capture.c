@@ -92,8 +92,8 @@ static const struct opt options[] = {
      .at = offsetof(struct config, maps),
      .arg = "LIST",
      .help = "which port is which tier: k8s, compose, and [lo:]PORT=TIER, separated by "
-             "commas; may be given again. lo: means the loopback only. The tier kafka "
-             "counts a port's bytes and does not read them (default: k8s)"},
+             "commas; may be given again. lo: means the loopback only. On ports of the "
+             "tier kafka its own protocol is read (default: k8s)"},
     {.name = "output",
      .letter = 'o',
      .type = OPT_STR,

@@ -86,11 +86,18 @@ static void enlist(struct cap_kafka_join *j, struct entry *n, enum state state)
     l->newest = n;
 }
 
+static void free_copy(struct cap_kafka_join *j, struct entry *n)
+{
+    if (n->copy)
+        j->counts.pending_bytes[n->copy->r.dir] -= n->copy->r.wire_bytes;
+    free(n->copy);
+}
+
 static void drop_copy(struct cap_kafka_join *j, struct entry *n)
 {
     if (n->copy)
         j->counts.held_bytes -= n->copy->bytes;
-    free(n->copy);
+    free_copy(j, n);
     n->copy = NULL;
 }
 
@@ -103,7 +110,7 @@ static void remove_entry(struct cap_kafka_join *j, struct entry *n)
     unlist(j, n);
     j->counts.held_bytes -= size_of(n);
     j->counts.held_keys--;
-    free(n->copy);
+    free_copy(j, n);
     free(n);
 }
 
@@ -197,6 +204,7 @@ static int insert(struct cap_kafka_join *j, uint64_t hash,
     *at = n;
     enlist(j, n, state);
     struct cap_kafka_counts *t = &j->counts;
+    t->pending_bytes[r->dir] += r->wire_bytes;
     t->held_bytes += size_of(n);
     t->held_keys++;
     if (t->held_bytes > t->held_bytes_max)
@@ -285,8 +293,11 @@ static int tell(struct cap_kafka_join *j, enum cap_part part,
     struct cap_record rec;
     request_of(asked, &rec);
     rec.op.stream = &rec.stream;
-    if (answer)
+    rec.wire[0] = (struct cap_wire_share){asked->dir, asked->wire_bytes};
+    if (answer) {
         answer_of(j, answer, asked->at, &rec.op);
+        rec.wire[1] = (struct cap_wire_share){answer->dir, answer->wire_bytes};
+    }
     j->counts.told++;
     return j->o.take(j->o.arg, part, &rec, e);
 }
@@ -298,6 +309,7 @@ static int tell_answer(struct cap_kafka_join *j, const struct entry *n,
     rec.op.stream = &rec.stream;
     rec.op.connection = n->source;
     rec.op.conn_stream = n->stream;
+    rec.wire[1] = (struct cap_wire_share){answer->dir, answer->wire_bytes};
     answer_of(j, answer, n->at, &rec.op);
     return j->o.take(j->o.arg, CAP_PART_ANSWER, &rec, e);
 }
@@ -314,8 +326,10 @@ static int tell_early(struct cap_kafka_join *j, struct entry *n, struct err *e)
 
 static void give_up(struct cap_kafka_join *j, struct entry *n)
 {
-    if (n->state == EARLY)
+    if (n->state == EARLY) {
         j->counts.unmatched++;
+        j->counts.orphan_bytes[n->copy->r.dir] += n->copy->r.wire_bytes;
+    }
     if (n->state == TOLD)
         j->counts.unanswered++;
     remove_entry(j, n);
@@ -420,6 +434,7 @@ static int add_request(struct cap_kafka_join *j, const struct cap_kafka_record *
     uint64_t hash = 0;
     if (!fits(r)) {
         j->counts.refused++;
+        j->counts.refused_bytes[r->dir] += r->wire_bytes;
         return 0;
     }
     j->counts.keys[key_of(r).style]++;
@@ -443,14 +458,19 @@ static int add_request(struct cap_kafka_join *j, const struct cap_kafka_record *
     return tell(j, CAP_PART_WHOLE, r, NULL, e);
 }
 
+static int orphan(struct cap_kafka_join *j, const struct cap_kafka_record *r)
+{
+    j->counts.unmatched++;
+    j->counts.orphan_bytes[r->dir] += r->wire_bytes;
+    return 0;
+}
+
 static int add_answer(struct cap_kafka_join *j, const struct cap_kafka_record *r,
                       struct err *e)
 {
     uint64_t hash = 0;
-    if (!make_key(j, r, &hash)) {
-        j->counts.unmatched++;
-        return 0;
-    }
+    if (!make_key(j, r, &hash))
+        return orphan(j, r);
     int rc = buf_check(&j->key, e);
     if (rc < 0)
         return rc;
@@ -462,12 +482,12 @@ static int add_answer(struct cap_kafka_join *j, const struct cap_kafka_record *r
         return finish(j, n, tell(j, CAP_PART_WHOLE, &n->copy->r, r, e));
     if (find(j, hash, DONE)) {
         j->counts.duplicates++;
+        j->counts.duplicate_bytes[r->dir] += r->wire_bytes;
         return 0;
     }
     if (repeats(j, hash) < CAP_KAFKA_REPEATS_MAX)
         return insert(j, hash, r, EARLY, e);
-    j->counts.unmatched++;
-    return 0;
+    return orphan(j, r);
 }
 
 int cap_kafka_join_add(struct cap_kafka_join *j, const struct cap_kafka_record *r,

@@ -43,6 +43,7 @@ enum cap_kafka_clock {
     CAP_KAFKA_CLOCK_NONE, /* the record has no time */
     CAP_KAFKA_CLOCK_CREATE,
     CAP_KAFKA_CLOCK_APPEND,
+    CAP_KAFKA_CLOCK_PACKET, /* of a capture: when it was on the wire */
     CAP_KAFKA_CLOCK_COUNT
 };
 
@@ -54,6 +55,8 @@ struct cap_kafka_record {
     int64_t offset;  /* its low half is op.conn_stream */
     enum cap_kafka_clock clock;
     struct clk_wall at;
+    uint8_t dir;         /* seen on the wire: in which direction of its connection, */
+    uint64_t wire_bytes; /* and as so many bytes; 0 otherwise */
     struct span key, value;          /* as on the wire */
     const struct op_header *headers; /* names in lower case */
     uint32_t header_count;
@@ -75,6 +78,9 @@ struct cap_kafka_counts {
     uint64_t backwards; /* answers older than their request */
     uint64_t framed, broken_framing;
     uint64_t keys[3]; /* of inputs, by cap_key_style */
+    /* Of records seen on the wire, by direction: that wait, that were refused, answers
+     * to no request that was seen, duplicates of answers. All others were told. */
+    uint64_t pending_bytes[2], refused_bytes[2], orphan_bytes[2], duplicate_bytes[2];
     size_t held_bytes, held_bytes_max, held_keys, held_keys_max;
 };
 

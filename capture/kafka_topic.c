@@ -17,12 +17,10 @@ static bool take_part(struct span *s, const char *head)
     return true;
 }
 
-struct cap_topic cap_topic_of(struct span topic, const char *prefix,
-                              const char *name_space)
+/* What stands behind prefix and namespace. */
+static struct cap_topic topic_tail(struct span topic)
 {
     struct cap_topic t = {.kind = CAP_TOPIC_OTHER, .resource = OP_MODEL};
-    if (!take_part(&topic, prefix) || !take_part(&topic, name_space))
-        return t;
     if (span_eq_str(topic, "errors.errors")) {
         t.kind = CAP_TOPIC_ERRORS;
         return t;
@@ -37,6 +35,26 @@ struct cap_topic cap_topic_of(struct span topic, const char *prefix,
         return t;
     t.kind = inputs ? CAP_TOPIC_INPUTS : CAP_TOPIC_OUTPUTS;
     t.name = span_sub(topic, 0, topic.n - tail);
+    return t;
+}
+
+struct cap_topic cap_topic_of(struct span topic, const char *prefix,
+                              const char *name_space)
+{
+    if (!take_part(&topic, prefix) || !take_part(&topic, name_space))
+        return (struct cap_topic){.kind = CAP_TOPIC_OTHER, .resource = OP_MODEL};
+    return topic_tail(topic);
+}
+
+struct cap_topic cap_topic_guess(struct span topic)
+{
+    struct cap_topic t = {.kind = CAP_TOPIC_OTHER, .resource = OP_MODEL};
+    size_t parts = 0;
+    for (size_t at = 0; at < topic.n && t.kind == CAP_TOPIC_OTHER; parts++) {
+        if (parts >= 2)
+            t = topic_tail(span_sub(topic, at, topic.n));
+        at = span_find(topic, '.', at) + 1;
+    }
     return t;
 }
 

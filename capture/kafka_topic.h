@@ -43,6 +43,10 @@ struct cap_topic {
 struct cap_topic cap_topic_of(struct span topic, const char *prefix,
                               const char *name_space);
 
+/* The same where neither is known: the first part that is `model` or `pipeline` and has
+ * two parts before it at least, names what the topic is for. */
+struct cap_topic cap_topic_guess(struct span topic);
+
 enum cap_key_style { CAP_KEY_ID, CAP_KEY_NAME_ID, CAP_KEY_PARTITION_NAME_ID };
 
 struct cap_kafka_key {

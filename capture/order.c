@@ -248,26 +248,32 @@ const struct cap_order_counts *cap_order_counts(const struct cap_order *o)
 
 /* --- in --------------------------------------------------------------------------- */
 
-static void let_go(struct op_body *body, uint64_t *bodies, uint64_t *bytes)
+/* which: 0 a request, 1 an answer. What a body took on the wire is told by wire where
+ * that is another number of bytes. */
+static void let_go(struct cap_order_counts *c, struct op_body *body, int which,
+                   const struct cap_wire_share *wire)
 {
     if (body->state != OP_BODY_KEPT)
         return;
     body->state = OP_BODY_ELIDED;
     body->data = (struct span){0};
-    *bodies += 1;
-    *bytes += body->bytes;
+    *(which ? &c->shed_answers : &c->shed_requests) += 1;
+    if (wire && wire->bytes)
+        c->shed_body_bytes[wire->dir] += wire->bytes;
+    else
+        c->shed_body_bytes[which] += body->bytes;
 }
 
 /* Lightens op as memory asks for it; false: shed it as a whole. */
-static bool fits(struct cap_order *o, struct op *op)
+static bool fits(struct cap_order *o, const struct cap_record *r, struct op *op)
 {
     struct cap_order_counts *c = &o->counts;
     size_t most = o->o.memory_bytes, held = c->held_bytes;
     size_t bodies = op->request.data.n + op->response.data.n;
     if (held + bodies > most / 2)
-        let_go(&op->response, &c->shed_answers, &c->shed_body_bytes[1]);
+        let_go(c, &op->response, 1, &r->wire[1]);
     if (held + op->request.data.n > most / 4 * 3)
-        let_go(&op->request, &c->shed_requests, &c->shed_body_bytes[0]);
+        let_go(c, &op->request, 0, &r->wire[0]);
     if (held > most || (held > most / 8 * 7 && (rng_hash(op->connection, 0) & 1))) {
         c->shed_operations++;
         return false;
@@ -336,7 +342,7 @@ int cap_order_add(struct cap_order *o, const struct cap_record *r, bool waiting,
                   struct err *e)
 {
     struct op op = r->op;
-    if (!fits(o, &op))
+    if (!fits(o, r, &op))
         return 0;
     struct held *h = hold(r, &op);
     if (!h)
@@ -360,12 +366,12 @@ int cap_order_add(struct cap_order *o, const struct cap_record *r, bool waiting,
 /* --- answers that come by themselves ---------------------------------------------- */
 
 static int answer_held(struct cap_order *o, struct held *h, const struct op *answer,
-                       struct err *e)
+                       const struct cap_wire_share *wire, struct err *e)
 {
     struct op_body body = answer->response;
     struct cap_order_counts *c = &o->counts;
     if (c->held_bytes + body.data.n > o->o.memory_bytes / 2)
-        let_go(&body, &c->shed_answers, &c->shed_body_bytes[1]);
+        let_go(c, &body, 1, wire);
     if (body.state == OP_BODY_KEPT && body.data.n > 0) {
         h->answer = malloc(body.data.n);
         if (!h->answer)
@@ -385,7 +391,8 @@ static int answer_held(struct cap_order *o, struct held *h, const struct op *ans
 }
 
 int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
-                     const struct op *answer, struct err *e)
+                     const struct op *answer, const struct cap_wire_share *wire,
+                     struct err *e)
 {
     uint32_t i = find_waiting(o, connection, stream);
     if (i == NOT_WAITED) {
@@ -396,7 +403,7 @@ int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
     forget_waiting(o, i);
     int rc;
     if (w.held) {
-        rc = answer_held(o, w.held, answer, e);
+        rc = answer_held(o, w.held, answer, wire, e);
     } else {
         struct op late = op_empty();
         late.index = w.index;

@@ -58,9 +58,11 @@ void cap_order_free(struct cap_order *o); /* NULL is fine; what is held is lost 
 int cap_order_add(struct cap_order *o, const struct cap_record *r, bool waiting,
                   struct err *e) MUST_USE;
 /* The answer to a request that was added as waiting: answer's times, status and
- * response. 1: it found its request; 0: there is none, counted. */
+ * response. wire: of a record of Kafka's wire, else NULL. 1: it found its request; 0:
+ * there is none, counted. */
 int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
-                     const struct op *answer, struct err *e) MUST_USE;
+                     const struct op *answer, const struct cap_wire_share *wire,
+                     struct err *e) MUST_USE;
 
 /* Writes what arrived before `certain` (nothing that is still to come did), and what is
  * older than the longest hold at `now`. */

@@ -25,11 +25,17 @@ struct cap_budget {
     uint64_t limit_bytes, used_bytes, peak_bytes;
 };
 
+struct cap_flow_info;
+struct cap_kwire_shared;
 struct cap_parse_config {
     cap_exchange_fn *exchange;
     void *arg;
-    struct cap_budget *budget; /* borrowed */
-    int64_t unanswered_ns;     /* 0: CAP_UNANSWERED_NS */
+    /* Which connections are Kafka's (kafka_wire.h); NULL: none. */
+    bool (*is_kafka)(void *arg, const struct cap_flow_info *info);
+    void *is_kafka_arg;
+    struct cap_kwire_shared *kafka; /* borrowed */
+    struct cap_budget *budget;      /* borrowed */
+    int64_t unanswered_ns;          /* 0: CAP_UNANSWERED_NS */
 };
 
 /* exchanges = answered + unanswered; the rest never became one. */

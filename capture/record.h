@@ -38,6 +38,13 @@ enum cap_recorded {
 #define CAP_VALUE_MAX    1024u /* of content-type and content-encoding */
 #define CAP_NAMELESS_MAX 16u
 
+/* Of a record of Kafka that was seen on the wire: in which direction, as how many
+ * bytes. */
+struct cap_wire_share {
+    uint8_t dir;
+    uint64_t bytes;
+};
+
 /* Borrows from the exchange. op.stream points at `stream`; stream.headers at the
  * exchange's own, all of them: none has been redacted yet. op.arrival_ns is 0: the wall
  * time stands in `at`. op.first_ns and last_ns count from there. */
@@ -53,6 +60,7 @@ struct cap_record {
      */
     struct span nameless[CAP_NAMELESS_MAX];
     uint32_t nameless_count;
+    struct cap_wire_share wire[2]; /* of Kafka's records: request, answer */
 };
 
 enum cap_recorded cap_record_make(enum op_tier tier, const struct cap_exchange *x,

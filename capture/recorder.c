@@ -66,6 +66,13 @@ void cap_recorder_free(struct cap_recorder *r)
 
 /* --- what is learned on the way --------------------------------------------------- */
 
+/* A record of Kafka holds a message of either protocol. */
+static enum op_protocol body_protocol(const struct op_stream *s, struct span body)
+{
+    bool json = body.n > 0 && body.p[0] == '{';
+    return s->protocol != OP_KAFKA ? s->protocol : json ? OP_REST : OP_GRPC;
+}
+
 /* The model's type by its first requests that say one; most bodies are not looked at.
  */
 static struct span type_of(struct cap_recorder *r, const struct cap_record *rec)
@@ -80,7 +87,8 @@ static struct span type_of(struct cap_recorder *r, const struct cap_record *rec)
         *k = (struct known_type){.model = model};
     if (!k->type && k->tries < TYPE_TRIES && s->resource == OP_MODEL &&
         s->content_encoding.n == 0 && body->state == OP_BODY_KEPT) {
-        k->type = cap_record_type(s->name, s->protocol, body->data, &r->arena);
+        k->type = cap_record_type(s->name, body_protocol(s, body->data), body->data,
+                                  &r->arena);
         k->tries++;
     }
     return span_str(k->type ? k->type->name : NULL);
@@ -183,7 +191,8 @@ static int answer(struct cap_recorder *r, const struct cap_exchange *x, struct e
     cap_record_answer(x, &op);
     int rc = cap_redact_answer(r->redact, x, &op, &r->arena, e);
     if (rc == 0)
-        rc = cap_order_answer(r->order, (uint32_t)x->connection, x->stream, &op, e);
+        rc = cap_order_answer(r->order, (uint32_t)x->connection, x->stream, &op, NULL,
+                              e);
     if (rc == 1) {
         count_bytes(t->recorded_bytes, x);
         t->unanswered += !x->answered;
@@ -235,9 +244,58 @@ int cap_recorder_check(const struct cap_recorder *r, struct err *e)
     return r->failed.code;
 }
 
-void cap_recorder_unread(struct cap_recorder *r, int dir, uint64_t bytes)
+/* --- records of Kafka ------------------------------------------------------------- */
+
+static void count_wire(uint64_t to[2], const struct cap_record *rec)
 {
-    r->tallies.unread_bytes[dir] += bytes;
+    to[rec->wire[0].dir] += rec->wire[0].bytes;
+    to[rec->wire[1].dir] += rec->wire[1].bytes;
+}
+
+static bool is_json(struct span body)
+{
+    return body.n > 0 && body.p[0] == '{';
+}
+
+static int kafka_answer(struct cap_recorder *r, struct cap_record *rec, struct err *e)
+{
+    const struct cap_exchange none = {.grpc = !is_json(rec->op.response.data)};
+    int rc = cap_redact_answer(r->redact, &none, &rec->op, &r->arena, e);
+    if (rc == 0)
+        rc = cap_order_answer(r->order, rec->op.connection, rec->op.conn_stream,
+                              &rec->op, &rec->wire[1], e);
+    if (rc >= 0)
+        count_wire(rc ? r->tallies.recorded_bytes : r->tallies.passed_bytes, rec);
+    if (rc == 1)
+        r->tallies.unanswered--; /* counted as such when its request was told */
+    return rc < 0 ? rc : 0;
+}
+
+static int kafka_request(struct cap_recorder *r, enum cap_part part,
+                         struct cap_record *rec, struct err *e)
+{
+    const struct cap_exchange none = {.grpc = !is_json(rec->op.response.data)};
+    struct cap_tallies *t = &r->tallies;
+    rec->stream.model_type = type_of(r, rec);
+    int rc = cap_redact_record(r->redact, &none, rec, &r->arena, e);
+    if (rc == 0)
+        rc = cap_order_add(r->order, rec, part == CAP_PART_REQUEST, e);
+    if (rc < 0)
+        return rc;
+    count_wire(rc ? t->recorded_bytes : t->shed_bytes, rec);
+    t->recorded += rc == 1;
+    t->unanswered += rc == 1 && rec->op.first_ns == OP_TIME_NONE;
+    t->shed += rc == 0;
+    return 0;
+}
+
+int cap_recorder_kafka(void *arg, enum cap_part part, struct cap_record *rec,
+                       struct err *e)
+{
+    struct cap_recorder *r = arg;
+    arena_reset(&r->arena);
+    return part == CAP_PART_ANSWER ? kafka_answer(r, rec, e)
+                                   : kafka_request(r, part, rec, e);
 }
 
 const struct cap_tallies *cap_recorder_tallies(const struct cap_recorder *r)

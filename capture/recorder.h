@@ -9,6 +9,7 @@
 #define CAPTURE_RECORDER_H
 
 #include "capture/account.h"
+#include "capture/kafka_join.h"
 #include "capture/redact.h"
 #include "capture/tiers.h"
 
@@ -25,8 +26,9 @@ void cap_recorder_take(void *arg, const struct cap_exchange *x);
 /* 0, or the first failure. */
 int cap_recorder_check(const struct cap_recorder *r, struct err *e) MUST_USE;
 
-/* Bytes of a connection that is mapped to kafka: counted, not read. */
-void cap_recorder_unread(struct cap_recorder *r, int dir, uint64_t bytes);
+/* A cap_kafka_fn, of records that were seen on the wire: arg is the recorder. */
+int cap_recorder_kafka(void *arg, enum cap_part part, struct cap_record *rec,
+                       struct err *e) MUST_USE;
 
 /* Live: counts change with each exchange. */
 const struct cap_tallies *cap_recorder_tallies(const struct cap_recorder *r);

@@ -31,6 +31,8 @@ struct session {
     struct cap_redact *redact;
     struct cap_order *order;
     struct cap_recorder *recorder;
+    struct cap_kafka_join *join;
+    struct cap_kwire_shared kafka;
     struct trc_writer *w;
     bool begun;
     struct clk_wall epoch, now; /* packet time; now never goes back */
@@ -42,50 +44,12 @@ struct session {
     struct err *e;  /* of the run */
 };
 
-static char unread; /* stands for a connection that is counted and not read */
-
 /* --- connections ------------------------------------------------------------------ */
 
-static void *on_open(void *arg, const struct cap_flow_info *info, struct clk_wall at)
+static bool is_kafka(void *arg, const struct cap_flow_info *info)
 {
-    struct session *s = arg;
-    if (cap_tiers_find(&s->c->tiers, &info->client, &info->server) == OP_TIER_KAFKA)
-        return &unread;
-    (void)at;
-    return cap_stream_new(s->parse, info);
-}
-
-static void on_data(void *arg, void *conn, int dir, struct clk_wall at,
-                    struct span bytes)
-{
-    struct session *s = arg;
-    if (conn == &unread)
-        cap_recorder_unread(s->recorder, dir, bytes.n);
-    else
-        cap_stream_data(conn, dir, at, bytes);
-}
-
-static void on_gap(void *arg, void *conn, int dir, struct clk_wall at, uint64_t bytes,
-                   enum cap_gap why)
-{
-    (void)arg;
-    (void)why;
-    if (conn != &unread)
-        cap_stream_gap(conn, dir, at, bytes);
-}
-
-static void on_finish(void *arg, void *conn, int dir, struct clk_wall at)
-{
-    (void)arg;
-    if (conn != &unread)
-        cap_stream_finish(conn, dir, at);
-}
-
-static void on_close(void *arg, void *conn, struct clk_wall at, enum cap_end how)
-{
-    (void)arg;
-    if (conn != &unread)
-        cap_stream_close(conn, at, how);
+    const struct session *s = arg;
+    return cap_tiers_find(&s->c->tiers, &info->client, &info->server) == OP_TIER_KAFKA;
 }
 
 /* --- the trace -------------------------------------------------------------------- */
@@ -161,13 +125,25 @@ static int begin(struct session *s, struct clk_wall epoch)
         return rc;
     struct cap_parse_config parse = {.exchange = cap_recorder_take,
                                      .arg = s->recorder,
+                                     .is_kafka = is_kafka,
+                                     .is_kafka_arg = s,
+                                     .kafka = &s->kafka,
                                      .budget = &s->budget,
                                      .unanswered_ns = s->c->answer_wait_ns};
     s->budget.limit_bytes = s->c->memory_bytes / 4;
     s->parse = cap_parse_new(&parse, s->e);
     if (!s->parse)
         return s->e->code;
-    struct cap_flow_sink sink = {on_open, on_data, on_gap, on_finish, on_close, s};
+    struct cap_kafka_join_options join = {.take = cap_recorder_kafka,
+                                          .arg = s->recorder,
+                                          .answer_wait_ns = s->c->answer_wait_ns,
+                                          .memory_bytes = s->c->memory_bytes / 8};
+    rc = cap_kafka_join_new(&s->join, &join, s->e);
+    if (rc == 0)
+        rc = cap_krecords_new(&s->kafka.records, s->join, s->e);
+    if (rc < 0)
+        return rc;
+    struct cap_flow_sink sink = cap_stream_sink(s->parse);
     uint16_t ports[CAP_TIERS_MAX];
     size_t n = cap_tiers_ports(&s->c->tiers, ports);
     s->flows = cap_flows_new(&sink, ports, n, s->e);
@@ -185,6 +161,9 @@ static struct cap_parts parts_now(struct session *s)
         .order = s->order ? cap_order_counts(s->order) : NULL,
         .link = s->link ? cap_link_counts(s->link) : NULL,
         .source = s->source ? cap_source_counts(s->source) : NULL,
+        .kwire = &s->kafka.counts,
+        .krecords = s->kafka.records ? cap_krecords_counts(s->kafka.records) : NULL,
+        .kafka = s->join ? cap_kafka_join_counts(s->join) : NULL,
     };
 }
 
@@ -194,7 +173,8 @@ static struct cap_parts parts_now(struct session *s)
 static struct clk_wall certain_until(const struct session *s)
 {
     const struct cap_flow_totals *t = cap_flows_totals(s->flows);
-    struct clk_wall until = cap_parse_oldest(s->parse, s->now);
+    struct clk_wall until =
+        cap_kafka_join_oldest(s->join, cap_parse_oldest(s->parse, s->now));
     int64_t slack = s->c->interface ? SLACK_LIVE_NS : SLACK_FILE_NS;
     if (t->dir[0].held_bytes > 0)
         slack = CAP_FLOW_GAP_NS;
@@ -217,6 +197,10 @@ static int advance(struct session *s)
     }
     cap_parse_time(s->parse, s->now);
     int rc = cap_recorder_check(s->recorder, s->e);
+    if (rc == 0)
+        rc = cap_krecords_check(s->kafka.records, s->e);
+    if (rc == 0)
+        rc = cap_kafka_join_time(s->join, s->now, s->e);
     if (rc == 0)
         rc = cap_order_advance(s->order, s->now, certain_until(s), s->e);
     if (rc == 0)
@@ -327,6 +311,10 @@ static int finish(struct session *s, int read_rc)
     cap_flows_end(s->flows);
     int rc = cap_recorder_check(s->recorder, s->e);
     if (rc == 0)
+        rc = cap_krecords_check(s->kafka.records, s->e);
+    if (rc == 0)
+        rc = cap_kafka_join_flush(s->join, s->e);
+    if (rc == 0)
         rc = cap_order_flush(s->order, s->e);
     struct cap_parts parts = parts_now(s);
     cap_series_add(&r->series, &parts, s->second * CLK_SEC);
@@ -363,8 +351,15 @@ static void take_results(struct session *s)
         r->source = *p.source;
     if (s->redact)
         r->redact = *cap_redact_counts(s->redact);
-    r->parts = (struct cap_parts){&r->tallies, &r->flows, &r->parse,
-                                  &r->order,   &r->link,  &r->source};
+    if (p.kwire)
+        r->kwire = *p.kwire;
+    if (p.krecords)
+        r->krecords = *p.krecords;
+    if (p.kafka)
+        r->kafka = *p.kafka;
+    r->parts =
+        (struct cap_parts){&r->tallies, &r->flows, &r->parse,    &r->order, &r->link,
+                           &r->source,  &r->kwire, &r->krecords, &r->kafka};
     r->span_ns = s->begun ? s->now.ns - s->epoch.ns : 0;
 }
 
@@ -372,6 +367,8 @@ static void release(struct session *s)
 {
     cap_flows_free(s->flows);
     cap_parse_free(s->parse);
+    cap_krecords_free(s->kafka.records);
+    cap_kafka_join_free(s->join);
     cap_recorder_free(s->recorder);
     cap_order_free(s->order);
     trc_writer_abandon(s->w);

@@ -44,6 +44,9 @@ struct cap_session_result {
     struct cap_order_counts order;
     struct cap_link_counts link;
     struct cap_source_counts source;
+    struct cap_kwire_counts kwire;
+    struct cap_krecords_counts krecords;
+    struct cap_kafka_counts kafka;
     struct cap_redact_counts redact;
     struct cap_series series;
     struct cap_parts parts;   /* points at the above */

@@ -21,7 +21,7 @@
 #define SERVER_ALONE_MAX (4u << 10)
 #define LINE_MAX         2048u
 
-enum speech { SNIFFING, HTTP1, HTTP2, TLS, UNKNOWN, SHED };
+enum speech { SNIFFING, HTTP1, HTTP2, KAFKA, TLS, UNKNOWN, SHED };
 
 struct sniff {
     struct cap_hold hold[2];
@@ -39,6 +39,7 @@ struct cap_stream {
     struct sniff *sniff; /* while SNIFFING */
     struct cap_h1 *h1;
     struct cap_h2 *h2;
+    struct cap_kwire *kafka;
     bool finished[2];
 };
 
@@ -211,6 +212,9 @@ static void give(struct cap_stream *s, int dir, struct clk_wall at, struct span 
     case HTTP2:
         cap_h2_data(s->h2, dir, at, bytes);
         break;
+    case KAFKA:
+        cap_kwire_data(s->kafka, dir, at, bytes);
+        break;
     case SHED:
         cap_count(&s->conn, dir, CAP_FATE_SHED, bytes.n);
         break;
@@ -346,8 +350,10 @@ static void close_parsers(struct cap_stream *s, enum cap_end how)
         cap_h1_close(s->h1, how);
     if (s->h2)
         cap_h2_close(s->h2, how);
+    cap_kwire_close(s->kafka);
     s->h1 = NULL;
     s->h2 = NULL;
+    s->kafka = NULL;
 }
 
 /* Whatever was not accounted for in a failing call is shed. */
@@ -390,6 +396,36 @@ struct cap_stream *cap_stream_new(struct cap_parse *parse,
     return s;
 }
 
+struct cap_stream *cap_stream_new_kafka(struct cap_parse *parse,
+                                        struct cap_kwire_shared *shared,
+                                        const struct cap_flow_info *info)
+{
+    struct cap_stream *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->conn.parse = parse;
+    s->conn.info = *info;
+    s->speech = KAFKA;
+    s->kafka = cap_kwire_new(&s->conn, shared, !info->from_start);
+    if (!s->kafka) {
+        free(s);
+        return NULL;
+    }
+    return s;
+}
+
+/* The first bytes of a connection to Kafka: a TLS record is no frame that is credible,
+ * for the length that it would be is over the limit. */
+static void try_tls(struct cap_stream *s, struct span bytes)
+{
+    if (s->speech != KAFKA || s->conn.seen[0] + s->conn.seen[1] != bytes.n ||
+        !is_tls(bytes))
+        return;
+    close_parsers(s, CAP_END_FILE);
+    s->speech = TLS;
+    s->conn.parse->totals.connections_tls++;
+}
+
 void cap_stream_data(struct cap_stream *s, int dir, struct clk_wall at,
                      struct span bytes)
 {
@@ -397,6 +433,7 @@ void cap_stream_data(struct cap_stream *s, int dir, struct clk_wall at,
     if (!bytes.n)
         return;
     s->conn.seen[dir] += bytes.n;
+    try_tls(s, bytes);
     if (s->speech != SHED && !affordable(s))
         shed(s);
     else if (s->speech == SNIFFING)
@@ -431,6 +468,8 @@ void cap_stream_gap(struct cap_stream *s, int dir, struct clk_wall at, uint64_t 
         cap_h2_gap(s->h2, dir, at, bytes);
     else if (s->h1)
         cap_h1_gap(s->h1, dir, at, bytes);
+    else if (s->kafka)
+        cap_kwire_gap(s->kafka, dir, bytes);
     if (s->conn.failed)
         shed(s);
 }
@@ -469,8 +508,12 @@ const struct cap_parse_counts *cap_stream_counts(const struct cap_stream *s, int
 
 static void *sink_open(void *arg, const struct cap_flow_info *info, struct clk_wall at)
 {
+    struct cap_parse *parse = arg;
+    const struct cap_parse_config *c = &parse->config;
     (void)at;
-    return cap_stream_new(arg, info);
+    return c->is_kafka && c->is_kafka(c->is_kafka_arg, info)
+               ? cap_stream_new_kafka(parse, c->kafka, info)
+               : cap_stream_new(parse, info);
 }
 
 static void sink_data(void *arg, void *conn, int dir, struct clk_wall at,

@@ -16,6 +16,7 @@
 #define CAPTURE_STREAM_H
 
 #include "capture/flow.h"
+#include "capture/kafka_wire.h"
 #include "capture/parse.h"
 
 /* Bytes of both directions after which a connection that was joined midway and showed
@@ -27,6 +28,11 @@ struct cap_stream;
 /* NULL: out of memory. */
 struct cap_stream *cap_stream_new(struct cap_parse *parse,
                                   const struct cap_flow_info *info);
+/* One whose port is mapped to Kafka: its bytes are read as Kafka's protocol, unless
+ * they begin as TLS does. shared is borrowed. */
+struct cap_stream *cap_stream_new_kafka(struct cap_parse *parse,
+                                        struct cap_kwire_shared *shared,
+                                        const struct cap_flow_info *info);
 void cap_stream_data(struct cap_stream *s, int dir, struct clk_wall at,
                      struct span bytes);
 void cap_stream_gap(struct cap_stream *s, int dir, struct clk_wall at, uint64_t bytes);

@@ -14,10 +14,10 @@ static const struct {
     const char *name, *map;
 } presets[] = {
     {"k8s", "80=envoy,9000=envoy,lo:9000=server,9500=server,9001=rproxy,9501=rproxy,"
-            "9010=pipelinegateway,9011=pipelinegateway"},
+            "9010=pipelinegateway,9011=pipelinegateway,9092=kafka"},
     {"compose", "9000=envoy,9999=rproxy,9998=rproxy,9997=rproxy,9996=rproxy,"
                 "8080=server,8081=server,8082=server,8083=server,"
-                "9010=pipelinegateway,9011=pipelinegateway"},
+                "9010=pipelinegateway,9011=pipelinegateway,9092=kafka"},
 };
 #define PRESETS (sizeof presets / sizeof *presets)
 

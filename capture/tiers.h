@@ -4,9 +4,10 @@
  * A map is a comma list of [lo:]PORT=TIER and of presets. "lo:" means connections
  * between addresses of one machine's loopback only, and wins over the same port without
  * it: in a pod, port 9000 on the loopback is the inference server behind its proxy, on
- * the pod's address it is envoy. `kafka` names a port whose bytes are counted but not
- * read. The ports of the presets are those that Seldon Core v2's charts and its compose
- * file give. Zeroed is a valid empty map. Thread-safe once it is filled.
+ * the pod's address it is envoy. `kafka` names a port whose connections are read as
+ * Kafka's own protocol (kafka_wire.h). The ports of the presets are those that Seldon
+ * Core v2's charts and its compose file give. Zeroed is a valid empty map. Thread-safe
+ * once it is filled.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

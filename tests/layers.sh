@@ -55,13 +55,13 @@ while read -r header files; do
         esac
     done < <(grep -lE "^ *# *include +<$header" $(sources traces capture replay analysis deploy) main.c commands.h 2>/dev/null)
 done <<'TABLE'
-zstd.h traces/container/*
+zstd.h traces/container/* capture/kafka_inflate.c
 xxhash.h traces/container/* traces/op.c traces/outcome.c
 jansson.h traces/* analysis/* deploy/* replay/campaign.c
 nghttp2/nghttp2.h replay/engine/grpc*.c deploy/standin/*
 protobuf-c/protobuf-c.h traces/payload/v2_proto.c traces/gen/*
 pcap capture/source_live.c
-zlib.h traces/tool/hdr.c
+zlib.h traces/tool/hdr.c capture/kafka_inflate.c
 curl/curl.h replay/engine/curl*.c
 librdkafka/rdkafka.h replay/engine/kafka*.c capture/*kafka*.c
 openssl/ replay/engine/*

@@ -59,6 +59,21 @@ for name in rest-200 grpc-200 pipeline-start; do
     expect 0 "$REPRISE" trace verify y.trace
 done
 
+# A pipeline of one step: its legs, those on Kafka among them, read from the packets. The
+# file ends within the 28th call.
+expect 0 "$REPRISE" capture -r "$data/pipeline-start.pcap.zst" --map compose -o pipe.trace --json
+same "$(jq -c '[.coverage, .kafka.inputs, .kafka.outputs, .kafka.responses_unmatched,
+    .kafka.batches_of_unknown_topic, .kafka.topic_ids_matched]' out)" '[1,56,54,0,0,4]' "Kafka on the wire"
+expect 0 "$REPRISE" trace cat --jsonl pipe.trace
+same "$(jq -r 'select(.tier == "kafka") | [.protocol, .resource, .name, .path, .status] | join(" ")' out |
+    sort | uniq -c | sed 's/^ *//; s/ *$//')" "1 kafka model iris seldon.default.model.iris.inputs
+27 kafka model iris seldon.default.model.iris.inputs 200
+1 kafka pipeline irispipe seldon.default.pipeline.irispipe.inputs
+27 kafka pipeline irispipe seldon.default.pipeline.irispipe.inputs 200" "legs on Kafka"
+same "$(jq -r 'select(.tier == "kafka" and .id == "pcap-0003") | [.body.bytes, .answer.bytes] | join(" ")' out)" \
+    "41 49
+41 60" "bodies on Kafka"
+
 # The same input gives the same bytes, also through pipes.
 "$REPRISE" capture -r - --map "$map" -q -o - <"$data/rest-200.pcap.zst" >piped.trace || fail "pipes"
 expect 0 "$REPRISE" trace cat --jsonl rest.trace; mv out a

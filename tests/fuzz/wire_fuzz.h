@@ -120,7 +120,7 @@ static struct wire_sums wire_run(const uint8_t *data, size_t size, const char *p
     return sums;
 }
 
-static void wire_fuzz(const uint8_t *data, size_t size, const char *preface)
+static inline void wire_fuzz(const uint8_t *data, size_t size, const char *preface)
 {
     if (size > 4096)
         return;

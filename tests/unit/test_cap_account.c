@@ -19,6 +19,7 @@ struct bench {
     struct cap_parse_totals parse;
     struct cap_order_counts order;
     struct cap_source_counts source;
+    struct cap_kwire_counts kwire;
     struct cap_parts parts;
 };
 
@@ -36,8 +37,8 @@ static void whole(struct bench *b)
         b->parse.dir[dir].framing_bytes = dir ? 200 : 100;
     }
     b->source = (struct cap_source_counts){.packets = 40, .drops_known = true};
-    b->parts = (struct cap_parts){&b->tallies, &b->flows, &b->parse,
-                                  &b->order,   NULL,      &b->source};
+    b->parts = (struct cap_parts){&b->tallies, &b->flows, &b->parse, &b->order, NULL,
+                                  &b->source,  &b->kwire, NULL,      NULL};
 }
 
 static double share_of(const struct bench *b)
@@ -92,7 +93,7 @@ static void coverage_is_one_only_when_nothing_is_missing(void **state)
     b.tallies.passed = 3;
     b.tallies.passed_bytes[0] = 100;
     b.flows.dir[0].payload_bytes += 100;
-    b.tallies.unread_bytes[1] = 100000;
+    b.kwire.unread_bytes[1] = 100000;
     b.flows.dir[1].payload_bytes += 100000;
     check_true(share_of(&b) == 1);
 

@@ -136,10 +136,10 @@ static void an_answer_finds_its_request_held_or_written(void **state)
     answer.last_ns = 8 * CLK_SEC;
     answer.status = 503;
     answer.response = op_body_of(SPAN_LIT("late"));
-    check_int(cap_order_answer(b.o, 7, 1, &answer, &b.e), ==, 1); /* written */
-    check_int(cap_order_answer(b.o, 7, 2, &answer, &b.e), ==, 1); /* held */
-    check_int(cap_order_answer(b.o, 7, 2, &answer, &b.e), ==, 0); /* twice */
-    check_int(cap_order_answer(b.o, 8, 3, &answer, &b.e), ==, 0); /* of another */
+    check_int(cap_order_answer(b.o, 7, 1, &answer, NULL, &b.e), ==, 1); /* written */
+    check_int(cap_order_answer(b.o, 7, 2, &answer, NULL, &b.e), ==, 1); /* held */
+    check_int(cap_order_answer(b.o, 7, 2, &answer, NULL, &b.e), ==, 0); /* twice */
+    check_int(cap_order_answer(b.o, 8, 3, &answer, NULL, &b.e), ==, 0); /* of another */
     check_int(cap_order_counts(b.o)->late_answers, ==, 1);
     check_int(cap_order_counts(b.o)->unmatched_answers, ==, 2);
     struct trc_block *block = finish(&b, &r);
@@ -168,9 +168,10 @@ static void only_so_many_wait_for_an_answer(void **state)
         if (i % 4096 == 0)
             check_ok(cap_order_advance(b.o, at(i / 1000), at(i / 1000), &b.e), &b.e);
     }
-    check_int(cap_order_answer(b.o, 7, 9, &answer, &b.e), ==, 0);
-    check_int(cap_order_answer(b.o, 7, 10, &answer, &b.e), ==, 1);
-    check_int(cap_order_answer(b.o, 7, CAP_WAITING_MAX + 9, &answer, &b.e), ==, 1);
+    check_int(cap_order_answer(b.o, 7, 9, &answer, NULL, &b.e), ==, 0);
+    check_int(cap_order_answer(b.o, 7, 10, &answer, NULL, &b.e), ==, 1);
+    check_int(cap_order_answer(b.o, 7, CAP_WAITING_MAX + 9, &answer, NULL, &b.e), ==,
+              1);
     trc_block_free(finish(&b, &r));
     trc_reader_close(r);
 }
