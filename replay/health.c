@@ -24,6 +24,11 @@ enum measure {
     M_LOST,      /* outcomes that are missing */
     M_STARVED,   /* share of the run spent waiting for the trace */
     M_STEAL,
+    M_THROTTLED, /* share of the run */
+    M_WORKED,    /* share of the busiest worker's time */
+    M_ARRIVALS,  /* distance */
+    M_COVERAGE,  /* share that the trace lacks */
+    M_WORKER,    /* workers that ended early */
     M_BACKWARDS,
     M_STEP,   /* seconds */
     M_CLIENT, /* share of operations */
@@ -37,14 +42,19 @@ static const struct row {
 } rows[] = {
     {M_LOST, "lost", 0, 0},
     {M_BACKWARDS, "clock", 0, 0},
+    {M_WORKER, "worker-lost", 0, 0},
     {M_LATENESS, "lateness", 0, 1}, /* steps: see lateness_step */
     {M_EXPLAINED, "lateness-share", 0.01, 0.05},
     {M_TREND, "schedule-slips", 20, 200},
     {M_MISSED, "rate", 0.001, 0.005},
+    {M_ARRIVALS, "arrivals", 0.01, 0.05},
     {M_STARVED, "trace-reading", 0.0001, 0.01},
     {M_STEAL, "steal", 0.01, 0.05},
+    {M_THROTTLED, "throttled", 0.01, 0.05},
+    {M_WORKED, "saturated", 0.7, 0.9},
     {M_CLIENT, "client-errors", 0, 0.0001},
     {M_STEP, "clock-step", 0.001, 1e9},
+    {M_COVERAGE, "trace-coverage", 0.001, 1e9},
     {M_STOPPED, "interrupted", 0, 1e9},
 };
 
@@ -98,6 +108,16 @@ static double measure(enum measure m, const struct rep_health_facts *f)
         return ratio((double)f->starved_ns, (double)f->duration_ns);
     case M_STEAL:
         return f->steal_share;
+    case M_THROTTLED:
+        return ratio((double)f->throttled_ns, (double)f->duration_ns);
+    case M_WORKED:
+        return f->worked_share;
+    case M_ARRIVALS:
+        return f->gap_distance;
+    case M_COVERAGE:
+        return f->coverage_lack;
+    case M_WORKER:
+        return f->workers_lost;
     case M_BACKWARDS:
         return f->clock_backwards;
     case M_STEP:
@@ -146,6 +166,26 @@ static void describe(enum measure m, double v, const struct rep_health_facts *f,
     case M_STEAL:
         snprintf(out, size, "the hypervisor took %.1f %% of the processors' time",
                  100 * v);
+        break;
+    case M_THROTTLED:
+        snprintf(out, size, "the CPU limit of its control group held it back for %s",
+                 units_duration_text(f->throttled_ns, a));
+        break;
+    case M_WORKED:
+        snprintf(out, size,
+                 "a worker was busy for %.0f %% of the time: give more --workers",
+                 100 * v);
+        break;
+    case M_ARRIVALS:
+        snprintf(out, size,
+                 "the gaps between sends are not those of the schedule: distance %.3f",
+                 v);
+        break;
+    case M_COVERAGE:
+        snprintf(out, size, "the trace lacks %.2f %% of what happened", 100 * v);
+        break;
+    case M_WORKER:
+        snprintf(out, size, "%" PRIu32 " workers gave up", f->workers_lost);
         break;
     case M_BACKWARDS:
         snprintf(out, size, "the monotonic clock went backwards");

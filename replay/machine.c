@@ -117,6 +117,95 @@ double rep_cpu_busy(const struct rep_cpu_times *from, const struct rep_cpu_times
     return idle < 0 ? idle : 1 - idle;
 }
 
+/* --- control groups --------------------------------------------------------------- */
+
+static bool next_line(struct span *text, struct span *line)
+{
+    if (text->n == 0)
+        return false;
+    size_t end = span_find(*text, '\n', 0);
+    *line = span_sub(*text, 0, end);
+    *text = span_sub(*text, end < text->n ? end + 1 : end, text->n);
+    return true;
+}
+
+/* "cpu" among names that commas separate. */
+static bool has_cpu(struct span names)
+{
+    for (size_t at = 0; at <= names.n;) {
+        size_t end = span_find(names, ',', at);
+        if (span_eq_str(span_sub(names, at, end), "cpu"))
+            return true;
+        at = end + 1;
+    }
+    return false;
+}
+
+bool rep_throttled_path(struct span cgroups, char *out, size_t size)
+{
+    struct span line;
+    bool found = false;
+
+    /* "4:cpu,cpuacct:/path" of version 1, "0::/path" of version 2, which counts only
+     * where version 1 does not have the controller. */
+    while (next_line(&cgroups, &line)) {
+        size_t first = span_find(line, ':', 0);
+        size_t second = first < line.n ? span_find(line, ':', first + 1) : line.n;
+        if (second == line.n)
+            continue;
+        struct span names = span_sub(line, first + 1, second);
+        struct span path = span_sub(line, second + 1, line.n);
+        const char *root = path.n == 1 ? "" : NULL; /* "/" */
+        if (has_cpu(names)) {
+            snprintf(out, size, "/sys/fs/cgroup/%.*s%.*s/cpu.stat", SPAN_ARG(names),
+                     root ? 0 : (int)path.n, (const char *)path.p);
+            return true;
+        }
+        if (names.n == 0) {
+            snprintf(out, size, "/sys/fs/cgroup%.*s/cpu.stat", root ? 0 : (int)path.n,
+                     (const char *)path.p);
+            found = true;
+        }
+    }
+    return found;
+}
+
+int64_t rep_throttled_parse(struct span text)
+{
+    static const struct {
+        const char *name;
+        int64_t ns;
+    } keys[] = {{"throttled_usec ", CLK_US}, {"throttled_time ", 1}};
+    struct span line;
+    uint64_t v;
+
+    while (next_line(&text, &line))
+        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+            if (span_starts(line, keys[i].name) &&
+                span_u64(span_sub(line, strlen(keys[i].name), line.n), &v) &&
+                v <= (uint64_t)(INT64_MAX / keys[i].ns))
+                return (int64_t)v * keys[i].ns;
+    return -1;
+}
+
+static struct span read_small(const char *path, char *out, size_t size)
+{
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(out, 1, size, f) : 0;
+    if (f)
+        fclose(f);
+    return span_of(out, n);
+}
+
+int64_t rep_throttled_ns(void)
+{
+    char text[4096], path[4096];
+    if (!rep_throttled_path(read_small("/proc/self/cgroup", text, sizeof text), path,
+                            sizeof path))
+        return -1;
+    return rep_throttled_parse(read_small(path, text, sizeof text));
+}
+
 int64_t rep_cpu_own_ns(void)
 {
     struct timespec ts;

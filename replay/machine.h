@@ -31,6 +31,15 @@ struct rep_cpu_times rep_cpu_times_parse(struct span line);
 /* Share of the time between both; < 0 when unknown. */
 double rep_cpu_steal(const struct rep_cpu_times *from, const struct rep_cpu_times *to);
 double rep_cpu_busy(const struct rep_cpu_times *from, const struct rep_cpu_times *to);
+/* How long the scheduler has held this process's control group back for having used up
+ * its share of the processors (CPU limits of containers), in nanoseconds; < 0: unknown.
+ */
+int64_t rep_throttled_ns(void);
+/* Of the text of a cpu.stat file, of cgroup v1 or v2; < 0: it does not tell. */
+int64_t rep_throttled_parse(struct span text);
+/* Where the cpu controller of version 1 or 2 keeps this process, from the text of
+ * /proc/self/cgroup: the path of its cpu.stat. False: it is not told. */
+bool rep_throttled_path(struct span cgroups, char *out, size_t size);
 int64_t rep_cpu_own_ns(void); /* of this process, user and system */
 
 /* Watches the wall clock move against the monotonic one. Zeroed is a valid start. */

@@ -172,7 +172,7 @@ static int plan_op(struct rep_plan *p, struct rep_batch *b, const struct op *op,
         return rc;
     if (!r->refusal)
         atomic_fetch_or(&p->protocols, 1u << op->stream->protocol);
-    p->counts.planned++;
+    r->sequence = p->counts.planned++;
     p->counts.last_due_ns = r->out.due_ns;
     return 0;
 }

@@ -52,6 +52,7 @@ struct rep_request {
     uint32_t session;    /* of a partly open replay (sessions.h), or OP_NONE */
     int64_t think_ns;    /* after the one before in its session; -1: it is the first */
     const struct op *op; /* of the trace, for what was answered then; lives as body */
+    uint64_t sequence;   /* among the operations that this run deals out, from 0 */
     struct outcome out;
 
     /* Of the engine that holds it. */

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "replay/gaps.h"
 #include "replay/machine.h"
 #include "replay/progress.h"
 #include "replay/suspects.h"
@@ -60,6 +61,10 @@ struct run {
     struct rep_rules rules;
     struct rep_machine machine;
     struct rep_cpu_times cpu_before;
+    int64_t throttled_before_ns; /* < 0: unknown */
+    struct rep_gaps gaps;
+    double coverage_lack;
+    uint32_t workers_lost;
     int64_t own_before_ns;
     struct rep_clock_watch clock;
     struct arena arena; /* of answer checks */
@@ -106,6 +111,7 @@ static void look_at_coverage(struct run *x)
     if (!share || units_f64(share, &value, NULL) < 0)
         return;
     snprintf(x->coverage, sizeof x->coverage, "%s", share);
+    x->coverage_lack = 1 - value;
     if (value < COVERAGE_GOOD)
         log_warn(AREA, "the trace does not hold all that happened: coverage %s",
                  words ? words : share);
@@ -408,6 +414,10 @@ static void note_end(struct run *x, const struct rep_health_facts *f)
     struct rep_cpu_times now = rep_cpu_times_read();
     if (rep_cpu_busy(&x->cpu_before, &now) >= 0)
         note_fmt(x, NOTE_CPU_BUSY, "%.4f", rep_cpu_busy(&x->cpu_before, &now));
+    if (x->throttled_before_ns >= 0)
+        note_i64(x, NOTE_CPU_THROTTLED, f->throttled_ns);
+    note_fmt(x, NOTE_CPU_WORKED, "%.4f", f->worked_share);
+    note_fmt(x, NOTE_GAP_DISTANCE, "%.4f", f->gap_distance);
     note_i64(x, NOTE_CPU_OWN, rep_cpu_own_ns() - x->own_before_ns);
     note_i64(x, NOTE_CLOCK_STEP, x->clock.stepped_ns);
     note(x, NOTE_CLOCK_BACKWARDS, x->stats.clock_backwards ? "yes" : "no");
@@ -533,6 +543,8 @@ static void write_outcome(void *arg, struct rep_request *r)
         x->result->tally.unjudged += o->check == OUT_UNCHECKED && o->cause == OUT_OK;
     if (rep_tally_add(&x->result->tally, o, r->refusal))
         report_news(x, r);
+    if (o->sent_ns != OP_TIME_NONE && x->config->users == 0)
+        rep_gaps_add(&x->gaps, r->sequence, o->ready_ns, o->sent_ns);
     rep_progress_add(&x->progress, o);
     rep_rules_add(&x->rules, clk_mono_now(x->clk).ns - x->start_ns, o);
     if (x->fault.code == ERR_OK && trc_writer_outcome(x->writer, o, &x->fault) < 0)
@@ -667,8 +679,10 @@ static void join_workers(struct run *x)
     for (uint32_t i = 0; i < x->worker_count; i++) {
         struct rep_worker_stats s;
         struct err e = {0};
-        if (rep_worker_join(x->workers[i], &s, &e) < 0)
+        if (rep_worker_join(x->workers[i], &s, &e) < 0) {
+            x->workers_lost++;
             err_set(&x->fault, e.code, "worker %u: %s", i, e.text);
+        }
         x->stats.engine.connects += s.engine.connects;
         x->stats.engine.connect_failures += s.engine.connect_failures;
         x->stats.engine.retries += s.engine.retries;
@@ -677,6 +691,8 @@ static void join_workers(struct run *x)
         x->stats.starved_ns += s.starved_ns;
         x->stats.warm_failed += s.warm_failed;
         x->stats.clock_backwards = x->stats.clock_backwards || s.clock_backwards;
+        if (s.worked_ns > x->stats.worked_ns)
+            x->stats.worked_ns = s.worked_ns;
         if (s.margin_ns > x->stats.margin_ns)
             x->stats.margin_ns = s.margin_ns;
         rep_worker_free(x->workers[i]);
@@ -711,6 +727,13 @@ static void count_never_due(struct run *x)
     find_lag(x);
 }
 
+/* Since the start; 0: not at all, or unknown. */
+static int64_t throttled(const struct run *x)
+{
+    int64_t now = x->throttled_before_ns < 0 ? -1 : rep_throttled_ns();
+    return now > x->throttled_before_ns ? now - x->throttled_before_ns : 0;
+}
+
 static void judge(struct run *x, struct rep_health_facts *f)
 {
     struct rep_run_result *r = x->result;
@@ -733,6 +756,13 @@ static void judge(struct run *x, struct rep_health_facts *f)
         .starved_ns = x->stats.starved_ns,
         .duration_ns = r->duration_ns,
         .steal_share = rep_cpu_steal(&x->cpu_before, &now),
+        .throttled_ns = throttled(x),
+        .worked_share = r->duration_ns > 0
+                            ? (double)x->stats.worked_ns / (double)r->duration_ns
+                            : 0,
+        .gap_distance = rep_gaps_distance(&x->gaps),
+        .coverage_lack = x->coverage_lack,
+        .workers_lost = x->workers_lost,
         .wall_step_ns = x->clock.stepped_ns,
         .clock_backwards = x->stats.clock_backwards,
         .interrupted = r->interrupted,
@@ -886,6 +916,8 @@ static int prepare(struct run *x, struct err *e)
     if (rc == 0)
         rc = rep_tally_init(&x->result->tally, e);
     if (rc == 0)
+        rc = rep_gaps_init(&x->gaps, e);
+    if (rc == 0)
         rc = rep_progress_init(&x->progress, c->quiet ? NULL : stderr, e);
     if (rc == 0)
         rc = rep_rules_init(&x->rules, c->rules, c->rule_count, c->rule_window_ns, e);
@@ -911,6 +943,7 @@ static void begin(struct run *x)
     const struct trc_info *info = rep_plan_info(x->plan);
     x->cpu_before = rep_cpu_times_read();
     x->own_before_ns = rep_cpu_own_ns();
+    x->throttled_before_ns = rep_throttled_ns();
     rep_machine_read(&x->machine);
     rep_clock_look(&x->clock, x->clk);
     x->progress.closed = x->config->users > 0 || x->config->sessions;
@@ -961,6 +994,7 @@ int rep_run(const struct rep_run_config *c, struct rep_run_result *r, struct err
     trc_writer_abandon(x->writer);
     rep_plan_close(x->plan);
     rep_progress_done(&x->progress);
+    rep_gaps_done(&x->gaps);
     rep_rules_done(&x->rules);
     arena_done(&x->arena);
     free(x);

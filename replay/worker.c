@@ -62,6 +62,7 @@ struct rep_worker {
     int64_t next;  /* what the last pump found: see there */
     int64_t paced; /* when the backlog may go on; REP_NEVER: nothing holds it */
     int64_t last_now;
+    int64_t polled_ns; /* spent on looking at clock and sockets, for nothing */
     struct rep_worker_stats stats;
     _Atomic bool ready, ended;
     _Atomic uint64_t due, sent, in_flight, waiting;
@@ -273,8 +274,10 @@ static struct rep_request *pop_due(struct rep_worker *w)
 
 static void watch_until(struct rep_worker *w, int64_t due)
 {
-    while (now_ns(w) < due)
+    int64_t from = w->last_now, now;
+    while ((now = now_ns(w)) < due)
         ;
+    w->polled_ns += now - from;
 }
 
 /* Framing takes microseconds: done ahead, it does not make the request late. Only where
@@ -433,7 +436,10 @@ static int turn(struct rep_worker *w, int64_t deadline)
         int64_t wake = rep_pacer_until(&w->pacer, now, next);
         until = wake < until ? wake : until;
     }
-    return ev_turn(w->ev, (struct clk_mono){until}, &w->err);
+    int rc = ev_turn(w->ev, (struct clk_mono){until}, &w->err);
+    if (rc == 0 && until <= now)
+        w->polled_ns += now_ns(w) - now;
+    return rc;
 }
 
 static int run_loop(struct rep_worker *w)
@@ -584,6 +590,13 @@ static int await_start(struct rep_worker *w)
     return 0;
 }
 
+static int64_t thread_cpu_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (int64_t)ts.tv_sec * CLK_SEC + ts.tv_nsec;
+}
+
 static void add_stats(struct rep_engine_stats *sum, const struct rep_engine_stats *s)
 {
     sum->connects += s->connects;
@@ -604,8 +617,11 @@ static void *work(void *arg)
     atomic_store(&w->ready, true);
     if (rc == 0)
         rc = await_start(w);
+    int64_t cpu = thread_cpu_ns();
+    w->polled_ns = 0;
     if (rc == 0)
         rc = run_loop(w);
+    w->stats.worked_ns = thread_cpu_ns() - cpu - w->polled_ns;
     if (rc < 0) {
         w->rc = rc;
         atomic_store(&w->config.control->stop, true);

@@ -67,8 +67,9 @@ struct rep_worker_config {
 /* Read once the worker is joined. */
 struct rep_worker_stats {
     struct rep_engine_stats engine; /* of all its engines */
-    int64_t starved_ns;   /* it could have sent, but the plan had nothing ready */
-    int64_t margin_ns;    /* of its pacer */
+    int64_t starved_ns; /* it could have sent, but the plan had nothing ready */
+    int64_t margin_ns;  /* of its pacer */
+    int64_t worked_ns;  /* processor time from the start on, less polling for nothing */
     uint64_t warm_failed; /* connections that were not up at the start */
     bool clock_backwards;
 };

@@ -76,10 +76,13 @@
 #define NOTE_PRESSURE_P99    "lateness.back_pressure.p99_ns"
 #define NOTE_PRESSURE_MAX    "lateness.back_pressure.max_ns"
 #define NOTE_TREND           "lateness.trend_ppm" /* of the generator's, per run time */
+#define NOTE_GAP_DISTANCE    "arrivals.distance"  /* gaps sent, and of the schedule */
 #define NOTE_STARVED         "feeder.starved_ns"  /* workers waited for the trace */
 #define NOTE_CPU_STEAL       "cpu.steal_share"    /* of the machine, during the run */
-#define NOTE_CPU_BUSY        "cpu.busy_share"     /* of the machine, all processes */
-#define NOTE_CPU_OWN         "cpu.own_ns"         /* of this process */
+#define NOTE_CPU_THROTTLED   "cpu.throttled_ns"   /* by the control group's limit */
+#define NOTE_CPU_WORKED      "cpu.worked_share" /* of the busiest worker, less polling */
+#define NOTE_CPU_BUSY        "cpu.busy_share"   /* of the machine, all processes */
+#define NOTE_CPU_OWN         "cpu.own_ns"       /* of this process */
 #define NOTE_CLOCK_STEP      "clock.wall_step_ns" /* sum of steps of the wall clock */
 #define NOTE_CLOCK_BACKWARDS "clock.monotonic_backwards" /* "yes": nothing holds */
 #define NOTE_CLIENT_ERRORS   "client.errors"   /* our own: ports, descriptors, memory */

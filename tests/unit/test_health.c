@@ -116,6 +116,35 @@ static void each_threshold_has_two_sides(void **state)
     check_verdict(&f, REP_INVALID, "steal");
 
     f = fine();
+    f.throttled_ns = f.duration_ns / 100 + 1;
+    check_verdict(&f, REP_DEGRADED, "throttled");
+    f.throttled_ns = f.duration_ns / 20 + 1;
+    check_verdict(&f, REP_INVALID, "throttled");
+
+    f = fine();
+    f.worked_share = 0.69;
+    check_verdict(&f, REP_VALID, NULL);
+    f.worked_share = 0.71;
+    check_verdict(&f, REP_DEGRADED, "saturated");
+    f.worked_share = 0.91;
+    check_verdict(&f, REP_INVALID, "saturated");
+
+    f = fine();
+    f.gap_distance = 0.01;
+    check_verdict(&f, REP_VALID, NULL);
+    f.gap_distance = 0.011;
+    check_verdict(&f, REP_DEGRADED, "arrivals");
+    f.gap_distance = 0.051;
+    check_verdict(&f, REP_INVALID, "arrivals");
+
+    f = fine();
+    f.coverage_lack = 0.0011;
+    check_verdict(&f, REP_DEGRADED, "trace-coverage");
+    f = fine();
+    f.workers_lost = 1;
+    check_verdict(&f, REP_INVALID, "worker-lost");
+
+    f = fine();
     f.client_errors = 1;
     check_verdict(&f, REP_DEGRADED, "client-errors");
     f.client_errors = 11;

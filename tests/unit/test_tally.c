@@ -198,6 +198,33 @@ static void processor_time_is_shared_out(void **state)
     check_true(!rep_cpu_times_parse(SPAN_LIT("cpu  1 2 3 x")).known);
 }
 
+static void check_cpu_stat(const char *cgroups, const char *want)
+{
+    char path[256] = "";
+    check_int(rep_throttled_path(span_str(cgroups), path, sizeof path), ==,
+              want != NULL);
+    check_str(path, want ? want : "");
+}
+
+static void the_limit_of_a_control_group_is_found_in_both_versions(void **state)
+{
+    (void)state;
+    check_cpu_stat("0::/\n", "/sys/fs/cgroup/cpu.stat");
+    check_cpu_stat("0::/kube/pod 7", "/sys/fs/cgroup/kube/pod 7/cpu.stat");
+    check_cpu_stat("4:memory:/a\n2:cpu,cpuacct:/b\n0::/c\n",
+                   "/sys/fs/cgroup/cpu,cpuacct/b/cpu.stat");
+    check_cpu_stat("0::/c\n1:cpu:/\n", "/sys/fs/cgroup/cpu/cpu.stat");
+    check_cpu_stat("3:cpuset:/\n2:cpuacct:/x\nnoise\n:\n", NULL);
+    check_cpu_stat("", NULL);
+    check_int(rep_throttled_parse(SPAN_LIT("usage_usec 9\nnr_throttled 3\n"
+                                           "throttled_usec 250\n")),
+              ==, 250 * CLK_US);
+    check_int(rep_throttled_parse(SPAN_LIT("nr_periods 0\nthrottled_time 77")), ==, 77);
+    check_int(rep_throttled_parse(SPAN_LIT("usage_usec 9\n")), ==, -1);
+    check_int(rep_throttled_parse(SPAN_LIT("throttled_usec 99999999999999999\n")), ==,
+              -1);
+}
+
 static void a_step_of_the_wall_clock_is_seen(void **state)
 {
     struct clk_hand *h =
@@ -232,6 +259,7 @@ int main(void)
         cmocka_unit_test(what_the_target_did_is_kept_apart_from_our_lateness),
         cmocka_unit_test(the_live_view_says_where_it_is_and_when_it_ends),
         cmocka_unit_test(processor_time_is_shared_out),
+        cmocka_unit_test(the_limit_of_a_control_group_is_found_in_both_versions),
         cmocka_unit_test(a_step_of_the_wall_clock_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,8 +26,7 @@ static uint32_t index_of(int64_t ns)
     return ((uint32_t)k << HALF_BITS) + (uint32_t)(v >> k);
 }
 
-/* The greatest value of a bucket. */
-static int64_t upper_edge(uint32_t index)
+int64_t hist_bucket_top(uint32_t index)
 {
     uint32_t k = index >> HALF_BITS;
     k = k > 0 ? k - 1 : 0;
@@ -116,7 +115,7 @@ int64_t hist_quantile(const struct hist *h, double p)
         seen += h->counts[i];
         if (seen < rank)
             continue;
-        int64_t edge = upper_edge(i), most = h->beyond ? h->limit_ns : h->max_ns;
+        int64_t edge = hist_bucket_top(i), most = h->beyond ? h->limit_ns : h->max_ns;
         return edge < most ? edge : most;
     }
     return HIST_BEYOND;

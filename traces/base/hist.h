@@ -34,6 +34,8 @@ void hist_merge(struct hist *into, const struct hist *from); /* same limit */
 /* Greatest value of the bucket that holds rank ceil(p * total), or max_ns if that is
  * less; p in (0, 1]; 0 when empty. */
 int64_t hist_quantile(const struct hist *h, double p);
+/* The greatest value of bucket `index`. */
+int64_t hist_bucket_top(uint32_t index);
 double hist_mean(const struct hist *h);
 
 #endif
