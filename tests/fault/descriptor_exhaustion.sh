@@ -2,6 +2,7 @@
 # This process may hold thirty descriptors, and sixty connections are wanted: the run file is
 # written all the same, what finds no descriptor is our own failure, and the run is INVALID.
 source "$(dirname "$0")/lib.sh"
+unset REPRISE_INVALID # the verdict decides the exit status
 synth --rate 400 --count 100
 standin --service fixed:600ms --log-requests "$tmp/log"
 (
@@ -9,7 +10,7 @@ standin --service fixed:600ms --log-requests "$tmp/log"
     exec "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at http)" -o "$tmp/x.run" \
         --connections 60 --quiet
 ) >"$tmp/out" 2>"$tmp/err"
-same "$?" 0 "exit status: $(head -n 5 "$tmp/err")"
+same "$?" 3 "exit status: $(head -n 5 "$tmp/err")"
 end_server
 report
 says '.operations | [.due, .ok + .failed, .dropped, .refused, .stopped]' '[100,100,0,0,0]'
