@@ -21,6 +21,7 @@ static const struct cmd cmds[] = {
     {"import", trc_cmd_import, trc_import_docs},
     {"trace", trc_cmd_trace, trc_trace_docs},
     {"replay", rep_cmd_replay, rep_replay_docs},
+    {"search", rep_cmd_search, rep_search_docs},
     {"campaign", rep_cmd_campaign, rep_campaign_docs},
     {"report", ana_cmd_report, ana_report_docs},
     {"compare", ana_cmd_compare, ana_compare_docs},

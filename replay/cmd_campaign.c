@@ -9,21 +9,16 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "replay/campaign.h"
-#include "traces/base/arena.h"
+#include "replay/process.h"
 #include "traces/base/buf.h"
 #include "traces/container/trc_reader.h"
 
@@ -94,119 +89,12 @@ static const struct opt_cmd campaign_doc = {
 
 const struct opt_cmd *const rep_campaign_docs[] = {&campaign_doc, NULL};
 
-/* --- argument vectors ------------------------------------------------------------- */
-
-/* NULL-terminated words; text made on the way lives in the arena. */
-struct argv {
-    const char **v;
-    size_t n, cap;
-    struct arena arena;
-    bool failed;
-};
-
-static void argv_add(struct argv *a, const char *word)
-{
-    if (a->n + 2 > a->cap) {
-        size_t cap = a->cap ? a->cap * 2 : 64;
-        const char **v = realloc(a->v, cap * sizeof *v);
-        if (!v) {
-            a->failed = true;
-            return;
-        }
-        a->v = v;
-        a->cap = cap;
-    }
-    a->v[a->n++] = word;
-    a->v[a->n] = NULL;
-}
-
-static void argv_list(struct argv *a, const struct rep_args *words)
-{
-    for (size_t i = 0; i < words->n; i++)
-        argv_add(a, words->v[i]);
-}
-
-PRINTF_LIKE(2, 3)
-static void argv_fmt(struct argv *a, const char *format, ...)
-{
-    va_list args;
-    char text[4096];
-
-    va_start(args, format);
-    int n = vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (n < 0 || (size_t)n >= sizeof text)
-        a->failed = true;
-    else
-        argv_add(a, arena_str(&a->arena, text));
-}
-
-static void argv_done(struct argv *a)
-{
-    free(a->v);
-    arena_done(&a->arena);
-    *a = (struct argv){0};
-}
-
-static void argv_print(const struct argv *a)
-{
-    for (size_t i = 0; i < a->n; i++) {
-        const char *quote =
-            a->v[i][strcspn(a->v[i], " '\"$\\*?[](){}<>|&;#~")] ? "'" : "";
-        printf("%s%s%s%s", i ? " " : "", quote, a->v[i], quote);
-    }
-    putchar('\n');
-}
-
-/* --- processes -------------------------------------------------------------------- */
-
 static volatile sig_atomic_t stopped;
 
-static void on_signal(int sig)
+static void argv_list(struct rep_argv *a, const struct rep_args *words)
 {
-    (void)sig;
-    stopped = 1;
-}
-
-/* Runs a command, its output to `path` unless that is NULL. Its exit status, 128 +
- * signal, or an error. A Ctrl-C reaches the child by itself, since it shares our
- * terminal. */
-static int run(const struct argv *a, const char *path, struct err *e)
-{
-    int status;
-    pid_t pid;
-
-    if (a->failed)
-        return err_set(e, ERR_LIMIT, "a command line is too long");
-    fflush(stdout);
-    pid = fork();
-    if (pid < 0)
-        return err_sys(e, errno, "cannot start '%s'", a->v[0]);
-    if (pid == 0) {
-        if (path) {
-            int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-            if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0) {
-                fprintf(stderr, "reprise campaign: '%s': %s\n", path, strerror(errno));
-                _exit(EXIT_IO);
-            }
-        }
-        /* execvp wants char *const[]; it does not write to the words. */
-        execvp(a->v[0], (char *const *)(uintptr_t)a->v);
-        fprintf(stderr, "reprise campaign: '%s': %s\n", a->v[0], strerror(errno));
-        _exit(127);
-    }
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return err_sys(e, errno, "waiting for '%s'", a->v[0]);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-static void nap(int64_t ns)
-{
-    struct timespec left = {.tv_sec = (time_t)(ns / CLK_SEC),
-                            .tv_nsec = (long)(ns % CLK_SEC)};
-    while (!stopped && nanosleep(&left, &left) < 0 && errno == EINTR)
-        ;
+    for (size_t i = 0; i < words->n; i++)
+        rep_argv_add(a, words->v[i]);
 }
 
 /* --- one campaign ----------------------------------------------------------------- */
@@ -227,25 +115,25 @@ static void run_path(const struct campaign *c, uint64_t pair, size_t arm, char *
 }
 
 static void replay_command(const struct campaign *c, uint64_t pair, size_t arm,
-                           size_t place, struct argv *a)
+                           size_t place, struct rep_argv *a)
 {
     const struct rep_arm *r = &c->plan.arms[arm];
     char path[4096];
 
     run_path(c, pair, arm, path, sizeof path);
-    argv_add(a, c->self);
-    argv_add(a, "replay");
-    argv_add(a, c->plan.trace);
+    rep_argv_add(a, c->self);
+    rep_argv_add(a, "replay");
+    rep_argv_add(a, c->plan.trace);
     argv_list(a, &c->plan.replay);
     argv_list(a, &r->replay);
-    argv_fmt(a, "--label=arm=%s", r->name);
-    argv_fmt(a, "--label=pair=%" PRIu64, pair + 1);
-    argv_fmt(a, "--label=order=%zu", place + 1);
-    argv_fmt(a, "--label=plan=%s", c->plan.hash);
+    rep_argv_fmt(a, "--label=arm=%s", r->name);
+    rep_argv_fmt(a, "--label=pair=%" PRIu64, pair + 1);
+    rep_argv_fmt(a, "--label=order=%zu", place + 1);
+    rep_argv_fmt(a, "--label=plan=%s", c->plan.hash);
     if (r->version)
-        argv_fmt(a, "--label=version=%s", r->version);
-    argv_add(a, "--quiet");
-    argv_fmt(a, "--output=%s", path);
+        rep_argv_fmt(a, "--label=version=%s", r->version);
+    rep_argv_add(a, "--quiet");
+    rep_argv_fmt(a, "--output=%s", path);
 }
 
 /* The health that the run claims for itself; "INVALID" when the file cannot say. */
@@ -264,22 +152,22 @@ static void read_health(const char *path, char *out, size_t size)
 static int run_arm(struct campaign *c, uint64_t pair, size_t arm, size_t place,
                    struct err *e)
 {
-    struct argv a = {0};
+    struct rep_argv a = {0};
     char path[4096], health[32];
     int status;
 
     if (c->plan.before_run.n > 0) {
         argv_list(&a, &c->plan.before_run);
-        status = run(&a, NULL, e);
-        argv_done(&a);
+        status = rep_process_run(&a, NULL, e);
+        rep_argv_done(&a);
         if (status < 0)
             return status;
         if (status > 0)
             return err_set(e, ERR_PEER, "before_run ended with exit status %d", status);
     }
     replay_command(c, pair, arm, place, &a);
-    status = run(&a, "/dev/null", e);
-    argv_done(&a);
+    status = rep_process_run(&a, "/dev/null", e);
+    rep_argv_done(&a);
     if (status < 0)
         return status;
     if (stopped || status == EXIT_INTERRUPTED)
@@ -308,7 +196,7 @@ static int run_pairs(struct campaign *c, struct err *e)
         rep_campaign_order(plan, c->pairs_run, order);
         for (size_t place = 0; place < plan->arm_count; place++) {
             if (plan->pause_ns > 0 && (place > 0 || c->pairs_run > 0))
-                nap(plan->pause_ns);
+                rep_process_nap(plan->pause_ns, &stopped);
             int rc = run_arm(c, c->pairs_run, order[place], place, e);
             if (rc < 0)
                 return rc;
@@ -327,30 +215,30 @@ static void print_plan(const struct campaign *c)
     for (uint64_t pair = 0; pair < c->plan.pairs; pair++) {
         rep_campaign_order(&c->plan, pair, order);
         for (size_t place = 0; place < c->plan.arm_count; place++) {
-            struct argv a = {0};
+            struct rep_argv a = {0};
             replay_command(c, pair, order[place], place, &a);
-            argv_print(&a);
-            argv_done(&a);
+            rep_argv_print(&a);
+            rep_argv_done(&a);
         }
     }
 }
 
 /* --- the comparison --------------------------------------------------------------- */
 
-static void compare_command(const struct campaign *c, size_t arm, struct argv *a)
+static void compare_command(const struct campaign *c, size_t arm, struct rep_argv *a)
 {
     char path[4096];
 
-    argv_add(a, c->self);
-    argv_add(a, "compare");
+    rep_argv_add(a, c->self);
+    rep_argv_add(a, "compare");
     for (size_t i = 0; i < c->plan.gates.n; i++)
-        argv_fmt(a, "--gate=%s", c->plan.gates.v[i]);
+        rep_argv_fmt(a, "--gate=%s", c->plan.gates.v[i]);
     for (size_t side = 0; side < 2; side++) {
         if (side == 1)
-            argv_add(a, "--vs");
+            rep_argv_add(a, "--vs");
         for (uint64_t pair = 0; pair < c->pairs_run; pair++) {
             run_path(c, pair, side ? arm : 0, path, sizeof path);
-            argv_fmt(a, "%s", path);
+            rep_argv_fmt(a, "%s", path);
         }
     }
 }
@@ -359,7 +247,7 @@ static void compare_command(const struct campaign *c, size_t arm, struct argv *a
  */
 static int compare_arm(const struct campaign *c, size_t arm, struct err *e)
 {
-    struct argv a = {0};
+    struct rep_argv a = {0};
     char stem[4096], path[4112];
     int status;
 
@@ -369,20 +257,20 @@ static int compare_arm(const struct campaign *c, size_t arm, struct err *e)
         snprintf(stem, sizeof stem, "%s/compare-%s", c->config->out_dir,
                  c->plan.arms[arm].name);
     compare_command(c, arm, &a);
-    argv_add(&a, "--json");
-    argv_fmt(&a, "--html=%s.html", stem);
+    rep_argv_add(&a, "--json");
+    rep_argv_fmt(&a, "--html=%s.html", stem);
     snprintf(path, sizeof path, "%s.json", stem);
-    status = run(&a, path, e);
-    argv_done(&a);
+    status = rep_process_run(&a, path, e);
+    rep_argv_done(&a);
     if (status < 0)
         return status;
 
     compare_command(c, arm, &a);
     if (c->config->quiet)
-        argv_add(&a, "--quiet");
+        rep_argv_add(&a, "--quiet");
     snprintf(path, sizeof path, "%s.txt", stem);
-    status = run(&a, path, e);
-    argv_done(&a);
+    status = rep_process_run(&a, path, e);
+    rep_argv_done(&a);
     if (status < 0)
         return status;
 
@@ -441,13 +329,10 @@ static int prepare_folder(const struct campaign *c, struct err *e)
 
 static int campaign_run(struct campaign *c, struct err *e)
 {
-    struct sigaction stop = {.sa_handler = on_signal};
-    ssize_t n = readlink("/proc/self/exe", c->self, sizeof c->self - 1);
-    int rc;
+    int rc = rep_self(c->self, sizeof c->self, e);
 
-    if (n < 0)
-        return err_sys(e, errno, "cannot find the program's own path");
-    c->self[n] = '\0';
+    if (rc < 0)
+        return rc;
     if (c->config->dry_run) {
         print_plan(c);
         return EXIT_DONE;
@@ -455,8 +340,7 @@ static int campaign_run(struct campaign *c, struct err *e)
     rc = prepare_folder(c, e);
     if (rc < 0)
         return rc;
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
+    rep_process_watch(&stopped);
     rc = run_pairs(c, e);
     if (rc < 0)
         return rc;

@@ -1,5 +1,6 @@
 /*
- * fuzz_rules.c - what controls a run from the command line: rules, shards, instants.
+ * fuzz_rules.c - what controls a run from the command line: rules, shards, instants,
+ * limits, ways of checking.
  *
  * What is accepted lies within its bounds; what is not has an error with a text.
  *
@@ -8,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replay/answer.h"
 #include "replay/rules.h"
+#include "replay/search.h"
 #include "replay/shard.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -53,6 +56,24 @@ static void read_instant(const char *text)
         require(t.ns >= CLK_SEC);
 }
 
+static void read_limit(const char *text)
+{
+    struct rep_limit l;
+    struct err e = {0};
+    if (refused(rep_limit_parse(&l, text, &e), &e))
+        return;
+    require(l.errors ? l.below_share > 0 && l.below_share <= 1
+                     : l.below_ns > 0 && l.metric[0] && l.quantile[0] == 'p');
+}
+
+static void read_check(const char *text)
+{
+    struct rep_answer_want w = {0};
+    struct err e = {0};
+    if (!refused(rep_answer_parse(&w, text, &e), &e))
+        require(w.tolerance >= 0 && w.tolerance < 1 && (w.model || w.recorded));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char text[256];
@@ -63,5 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_rule(text);
     read_shard(text);
     read_instant(text);
+    read_limit(text);
+    read_check(text);
     return 0;
 }
