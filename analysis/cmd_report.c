@@ -4,12 +4,14 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "analysis/output.h"
 #include "analysis/report.h"
 #include "analysis/run_health.h"
 #include "analysis/text.h"
 #include "commands.h"
+#include "traces/tool/trc_legs.h"
 
 struct config {
     bool json;
@@ -44,7 +46,7 @@ static const struct opt options[] = {
 static const struct opt_cmd report_page = {
     .name = "report",
     .summary = "tell what happened in one run",
-    .synopsis = "RUN [SHARD...] [OPTION]...",
+    .synopsis = "(RUN [SHARD...] | TRACE) [OPTION]...",
     .about =
         "Reads a run and prints what was due and what became of it, exact quantiles of "
         "response time (from due), service time (from sent), first byte, and of "
@@ -62,6 +64,10 @@ static const struct opt_cmd report_page = {
         "I/N): outcomes are put together, totals added, and the run is as healthy as "
         "the worst of them; INVALID, if a shard is missing.\n"
         "\n"
+        "Of a captured trace it tells where the time of its calls goes: the latency of "
+        "each tier that they went through, and how much of it is the tier's own "
+        "(`reprise trace legs`, in JSON schema reprise/trace-legs/1).\n"
+        "\n"
         "The exit status is 0, or 3 when the run is INVALID: it was interrupted, its "
         "file "
         "ends early or is damaged, or the generator disturbed it. What is there is "
@@ -72,6 +78,8 @@ static const struct opt_cmd report_page = {
                 "reprise report a.run\n"
                 "# for scripts: p99 in nanoseconds\n"
                 "reprise report a.run --json | jq '.latency_ns.response.p99'\n"
+                "# where the time of captured calls goes\n"
+                "reprise report day.trace\n"
                 "# as a page, without the first ten seconds\n"
                 "reprise report a.run --warmup 10s --html a.html\n"
                 "# what three machines measured together\n"
@@ -81,6 +89,37 @@ static const struct opt_cmd report_page = {
 };
 
 const struct opt_cmd *const ana_report_docs[] = {&report_page, NULL};
+
+/* Whether path is a trace; what cannot be opened is for the report to complain about. A
+ * pipe can be read but once, so it is taken for a run. */
+static bool is_trace(const char *path)
+{
+    struct trc_reader *r;
+    if (strcmp(path, "-") == 0 || trc_reader_open(&r, path, NULL) < 0)
+        return false;
+    bool trace = trc_reader_info(r)->kind == TRC_TRACE;
+    trc_reader_close(r);
+    return trace;
+}
+
+/* A captured trace: the latency of its calls, taken apart by tier. */
+static int report_trace(const struct config *config, const char *path, size_t n,
+                        struct err *e)
+{
+    struct buf out = {0};
+    int rc = 0;
+    if (n > 1)
+        rc = err_set(e, ERR_USAGE, "'%s' is a trace: it is reported on its own", path);
+    else if (config->html || config->warmup_ns)
+        rc = err_set(e, ERR_USAGE, "'%s' is a trace: --html and --warmup are for runs",
+                     path);
+    if (rc == 0)
+        rc = trc_legs_tell(path, config->json, &out, e);
+    if (rc == 0)
+        rc = ana_write_stdout(&out, e);
+    buf_done(&out);
+    return rc;
+}
 
 static int report(const struct config *config, const char *const *paths, size_t n,
                   struct ana_run *run, struct err *e)
@@ -117,7 +156,9 @@ int ana_cmd_report(int argc, char **argv)
 
     if (rc == 1)
         return EXIT_DONE;
-    if (rc == 0)
+    if (rc == 0 && is_trace(argv[1]))
+        rc = report_trace(&config, argv[1], (size_t)operands, &e);
+    else if (rc == 0)
         rc = report(&config, (const char *const *)(argv + 1), (size_t)operands, &run,
                     &e);
     if (rc < 0)

@@ -74,6 +74,24 @@ same "$(jq -r 'select(.tier == "kafka" and .id == "pcap-0003") | [.body.bytes, .
     "41 49
 41 60" "bodies on Kafka"
 
+# Its calls, taken apart by tier. Six legs at envoy have an id that was a number in a table
+# from before the capture: their message tells it.
+expect 0 "$REPRISE" report pipe.trace --json
+same "$(jq -c '[.calls, .single, .without_id, .matched, ([.legs[] | .tier, .resource, .count])]' out)" \
+    '[28,0,0,6,["envoy","pipeline",28,"pipelinegateway","pipeline",28,"kafka","pipeline",28,"kafka","model",28,"envoy","model",28,"rproxy","model",28]]' \
+    "the legs of a pipeline"
+same "$(jq '[.legs[].share] | add | . > 0.999999 and . < 1.000001' out)" true "shares"
+expect 0 "$REPRISE" report pipe.trace
+out_has "pipelinegateway  rest     pipeline"
+expect 64 "$REPRISE" report pipe.trace --html x.html
+err_has "is a trace: --html and --warmup are for runs"
+expect 64 "$REPRISE" report pipe.trace pipe.trace
+# Each call of its own: what its legs own adds up to what it took.
+expect 0 "$REPRISE" trace legs pipe.trace --calls
+same "$(jq -s '[length, ([.[] | select(.legs | all(.took_ns)) | .took_ns - ([.legs[].own_ns] | add)] | unique)]' out |
+    tr -d ' \n')" "[28,[0]]" "what is its own adds up"
+expect 64 "$REPRISE" trace legs pipe.trace --calls --json
+
 # The same input gives the same bytes, also through pipes.
 "$REPRISE" capture -r - --map "$map" -q -o - <"$data/rest-200.pcap.zst" >piped.trace || fail "pipes"
 expect 0 "$REPRISE" trace cat --jsonl rest.trace; mv out a

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Packets of a running Seldon Core, as tshark decodes them and as the trace tells them: the
 # frames of Kafka, and the time of each record.
-source "$(dirname "$0")/../cli/lib.sh"
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/../cli/lib.sh"
 for tool in tshark zstd; do
     command -v "$tool" >/dev/null || { echo "$tool is not installed"; exit 77; }
 done
@@ -27,4 +28,27 @@ jq -r --arg epoch "$epoch" 'select(.tier == "kafka") | [.arrival_ns, .arrival_ns
         ($1 + substr(epoch, 11)) % 1e9}' | sort >told
 same "$(comm -13 produced told | wc -l)" 0 "times of records that are of no Produce frame"
 same "$(sort -u told | wc -l)" "$(sort -u produced | wc -l)" "Produce frames that are a request or an answer"
+
+# What each leg of REST took, as tshark has it: from a request's frame to its answer's last.
+for tier in 9000:envoy 9010:pipelinegateway; do
+    shark -d "tcp.port==${tier%:*},http" -Y "http.response && tcp.srcport == ${tier%:*}" -T fields -e http.time |
+        awk '{printf "%d\n", $1 * 1e6 + 0.5}' | sort -n >shark.times
+    "$REPRISE" trace legs p.trace --calls | jq --arg tier "${tier#*:}" \
+        '.legs[] | select(.tier == $tier and .protocol == "rest" and .took_ns) | .took_ns / 1000' | sort -n >our.times
+    [ -s shark.times ] || fail "tshark saw no answers of ${tier#*:}"
+    cmp -s shark.times our.times || fail "times at ${tier#*:}: $(diff shark.times our.times | head -5)"
+    "$REPRISE" report p.trace --json | jq --arg tier "${tier#*:}" \
+        '.legs[] | select(.tier == $tier and .protocol == "rest") | .p50_ns / 1000' >p50
+    same "$(cat p50)" "$(awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}' shark.times)" "p50 at ${tier#*:}"
+done
+# Of gRPC, from the first HEADERS frame to the end of the trailers, on the legs with an id.
+shark -d tcp.port==9998,http2 -Y 'tcp.port == 9998 && http2.streamid > 0' -T fields -e tcp.stream -e http2.streamid \
+    -e frame.time_epoch -e tcp.dstport | awk '{split($2, id, ","); key = $1 " " id[1];
+        if ($4 == 9998 && !(key in from)) from[key] = $3; else if ($4 != 9998) to[key] = $3}
+        END {for (k in to) if (k in from) printf "%d\n", (to[k] - from[k]) * 1e6 + 0.5}' | sort -n >shark.times
+"$REPRISE" trace legs p.trace --calls | jq '.legs[] | select(.tier == "rproxy" and .took_ns) | .took_ns / 1000' |
+    sort -n >our.times
+# tshark joins fewer of these connections midway.
+[ "$(wc -l <shark.times)" -gt 20 ] || fail "tshark saw few calls at rproxy"
+same "$(comm -23 <(sort shark.times) <(sort our.times))" "" "times at rproxy that only tshark has"
 finish

@@ -18,6 +18,7 @@ struct row {
     enum op_protocol protocol;
     const char *id;
     int status;
+    const char *body;
 };
 
 static struct trc_legs legs_of(const struct row *rows, size_t n, const struct row *late,
@@ -41,6 +42,7 @@ static struct trc_legs legs_of(const struct row *rows, size_t n, const struct ro
         o.stream = &s;
         o.arrival_ns = rows[i].arrival_ms * CLK_MS;
         o.id = span_str(rows[i].id);
+        o.request = op_body_of(span_str(rows[i].body));
         if (rows[i].took_ms >= 0) {
             o.first_ns = o.last_ns = rows[i].took_ms * CLK_MS;
             o.status = (uint16_t)rows[i].status;
@@ -75,13 +77,13 @@ static void a_tier_owns_what_the_legs_inside_it_do_not(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {0, 10, OP_TIER_ENVOY, OP_REST, "a", 200},
-        {1, 8, OP_TIER_RPROXY, OP_REST, "a", 200},
-        {3, 4, OP_TIER_SERVER, OP_REST, "a", 200},
-        {20, 20, OP_TIER_ENVOY, OP_REST, "b", 200},
-        {22, 10, OP_TIER_RPROXY, OP_REST, "b", 503},
-        {50, 1, OP_TIER_ENVOY, OP_REST, "alone", 200},
-        {60, 1, OP_TIER_ENVOY, OP_REST, NULL, 200},
+        {0, 10, OP_TIER_ENVOY, OP_REST, "a", 200, NULL},
+        {1, 8, OP_TIER_RPROXY, OP_REST, "a", 200, NULL},
+        {3, 4, OP_TIER_SERVER, OP_REST, "a", 200, NULL},
+        {20, 20, OP_TIER_ENVOY, OP_REST, "b", 200, NULL},
+        {22, 10, OP_TIER_RPROXY, OP_REST, "b", 503, NULL},
+        {50, 1, OP_TIER_ENVOY, OP_REST, "alone", 200, NULL},
+        {60, 1, OP_TIER_ENVOY, OP_REST, NULL, 200, NULL},
     };
     struct trc_legs l = legs_of(rows, 7, NULL, 0);
     struct buf text = {0};
@@ -106,15 +108,50 @@ static void a_tier_owns_what_the_legs_inside_it_do_not(void **state)
     trc_legs_done(&l);
 }
 
+static void a_leg_without_an_id_is_told_by_its_message(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, 20, OP_TIER_PIPELINEGATEWAY, OP_REST, "a", 200, "json a"},
+        {2, 10, OP_TIER_ENVOY, OP_GRPC, NULL, 200, "A"},
+        {3, 8, OP_TIER_RPROXY, OP_GRPC, "a", 200, "A"},
+        /* The same message, but neither around nor within. */
+        {30, 10, OP_TIER_ENVOY, OP_GRPC, NULL, 200, "A"},
+        /* Two calls at once with one message: either may be meant. */
+        {50, 20, OP_TIER_ENVOY, OP_GRPC, NULL, 200, "B"},
+        {51, 5, OP_TIER_RPROXY, OP_GRPC, "b1", 200, "B"},
+        {52, 5, OP_TIER_RPROXY, OP_GRPC, "b2", 200, "B"},
+        /* A call that has its leg at this tier already: a retry, or another's. */
+        {80, 20, OP_TIER_ENVOY, OP_GRPC, NULL, 200, "C"},
+        {81, 9, OP_TIER_ENVOY, OP_GRPC, "c", 200, "C"},
+        {82, 5, OP_TIER_RPROXY, OP_GRPC, "c", 200, "C"},
+        {90, 20, OP_TIER_ENVOY, OP_GRPC, NULL, 200, NULL},
+        {91, 5, OP_TIER_RPROXY, OP_GRPC, "d", 200, NULL},
+    };
+    struct trc_legs l = legs_of(rows, sizeof rows / sizeof *rows, NULL, 0);
+    struct buf text = {0};
+    check_int(l.matched, ==, 1);
+    check_int(l.without_id, ==, 4);
+    check_int(l.calls, ==, 2);
+    check_int(l.single, ==, 3);
+    check_int(trc_legs_of(&l, SPAN_LIT("a"), &text), ==, 3);
+    const struct trc_leg_kind *gateway = kind(&l, OP_TIER_PIPELINEGATEWAY, OP_REST);
+    check_int(gateway->own_p50_ns, ==, 10 * CLK_MS);
+    /* 20 ms of call a and 9 of call c; a: 10 + 2 + 8, c: 4 + 5. */
+    check_true(gateway->share > 10.0 / 29 - 1e-9 && gateway->share < 10.0 / 29 + 1e-9);
+    buf_done(&text);
+    trc_legs_done(&l);
+}
+
 static void legs_side_by_side_count_once(void **state)
 {
     (void)state;
     /* Two steps of a pipeline at the same time, then one after them. */
     static const struct row rows[] = {
-        {0, 100, OP_TIER_PIPELINEGATEWAY, OP_REST, "a", 200},
-        {10, 30, OP_TIER_ENVOY, OP_GRPC, "a", 200},
-        {20, 40, OP_TIER_ENVOY, OP_GRPC, "a", 200},
-        {70, 10, OP_TIER_ENVOY, OP_GRPC, "a", 200},
+        {0, 100, OP_TIER_PIPELINEGATEWAY, OP_REST, "a", 200, NULL},
+        {10, 30, OP_TIER_ENVOY, OP_GRPC, "a", 200, NULL},
+        {20, 40, OP_TIER_ENVOY, OP_GRPC, "a", 200, NULL},
+        {70, 10, OP_TIER_ENVOY, OP_GRPC, "a", 200, NULL},
     };
     struct trc_legs l = legs_of(rows, 4, NULL, 0);
     check_int(kind(&l, OP_TIER_PIPELINEGATEWAY, OP_REST)->own_p50_ns, ==, 40 * CLK_MS);
@@ -127,8 +164,8 @@ static void an_id_used_again_is_no_leg_inside_the_first(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {0, 10, OP_TIER_ENVOY, OP_REST, "a", 200},
-        {50, 10, OP_TIER_ENVOY, OP_REST, "a", 200},
+        {0, 10, OP_TIER_ENVOY, OP_REST, "a", 200, NULL},
+        {50, 10, OP_TIER_ENVOY, OP_REST, "a", 200, NULL},
     };
     struct trc_legs l = legs_of(rows, 2, NULL, 0);
     check_int(kind(&l, OP_TIER_ENVOY, OP_REST)->own_p50_ns, ==, 10 * CLK_MS);
@@ -139,11 +176,11 @@ static void late_and_missing_answers_are_told_apart(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {0, -1, OP_TIER_ENVOY, OP_REST, "a", 0},
-        {1, -1, OP_TIER_RPROXY, OP_REST, "a", 0},
-        {2, 1, OP_TIER_SERVER, OP_REST, "a", 200},
-        {3, 1, OP_TIER_SERVER, OP_REST, "x", 200},
-        {4, 1, OP_TIER_SERVER, OP_REST, "y", 200},
+        {0, -1, OP_TIER_ENVOY, OP_REST, "a", 0, NULL},
+        {1, -1, OP_TIER_RPROXY, OP_REST, "a", 0, NULL},
+        {2, 1, OP_TIER_SERVER, OP_REST, "a", 200, NULL},
+        {3, 1, OP_TIER_SERVER, OP_REST, "x", 200, NULL},
+        {4, 1, OP_TIER_SERVER, OP_REST, "y", 200, NULL},
     };
     static const struct row late = {.took_ms = 9000, .status = 504};
     struct trc_legs l = legs_of(rows, 5, &late, 0);
@@ -166,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tier_owns_what_the_legs_inside_it_do_not),
+        cmocka_unit_test(a_leg_without_an_id_is_told_by_its_message),
         cmocka_unit_test(legs_side_by_side_count_once),
         cmocka_unit_test(an_id_used_again_is_no_leg_inside_the_first),
         cmocka_unit_test(late_and_missing_answers_are_told_apart),

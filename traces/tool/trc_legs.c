@@ -13,6 +13,7 @@
 #include "traces/base/units.h"
 
 #define NEST_MAX 64u /* legs within legs that are told apart */
+#define LOOK_MAX 64u /* legs with the same message that are looked at, each way */
 
 /* --- reading ---------------------------------------------------------------------- */
 
@@ -20,7 +21,7 @@ static uint64_t id_hash(struct span id)
 {
     uint64_t h[2];
     op_body_hash(id, h);
-    return h[0];
+    return h[0] | 1; /* 0: no id */
 }
 
 static int grow(struct trc_legs *l, size_t *cap, struct err *e)
@@ -51,14 +52,20 @@ static int add_block(struct trc_legs *l, size_t *cap, const struct trc_block *b,
     for (uint32_t i = 0; b->ops && i < b->count; i++) {
         const struct op *o = &b->ops[i];
         l->operations++;
-        if (o->id.n == 0) {
-            l->without_id++;
-            continue;
-        }
+        struct span id = {0};
         int rc = grow(l, cap, e);
+        if (rc == 0 && l->keep_ids && o->id.n > 0) {
+            id = arena_dup(&l->ids, o->id);
+            if (!id.p)
+                rc = err_set(e, ERR_NOMEM, "out of memory for request ids");
+        }
         if (rc < 0)
             return rc;
-        l->legs[l->n++] = (struct trc_leg){.id_hash = id_hash(o->id),
+        bool message = o->request.state != OP_BODY_NONE;
+        l->legs[l->n++] = (struct trc_leg){.id_hash = o->id.n ? id_hash(o->id) : 0,
+                                           .id = id.p,
+                                           .id_bytes = (uint32_t)id.n,
+                                           .message = message ? o->request.hash[0] : 0,
                                            .index = b->first_index + i,
                                            .arrival_ns = o->arrival_ns,
                                            .last_ns = o->last_ns,
@@ -90,12 +97,91 @@ static void add_late(struct trc_legs *l, const struct trc_block *b)
     }
 }
 
-/* --- nesting ---------------------------------------------------------------------- */
+/* --- legs without an id ----------------------------------------------------------- */
 
 static int64_t end_of(const struct trc_leg *leg)
 {
     return leg->arrival_ns + (leg->last_ns == OP_TIME_NONE ? 0 : leg->last_ns);
 }
+
+static int by_message(const void *pa, const void *pb)
+{
+    const struct trc_leg *a = pa, *b = pb;
+    if (a->message != b->message)
+        return a->message < b->message ? -1 : 1;
+    if (a->arrival_ns != b->arrival_ns)
+        return a->arrival_ns < b->arrival_ns ? -1 : 1;
+    return a->index < b->index ? -1 : a->index > b->index;
+}
+
+static bool same_kind(const struct trc_leg *a, const struct trc_leg *b)
+{
+    return a->tier == b->tier && a->protocol == b->protocol &&
+           a->resource == b->resource;
+}
+
+static bool nested(const struct trc_leg *a, const struct trc_leg *b)
+{
+    return (a->arrival_ns <= b->arrival_ns && end_of(a) >= end_of(b)) ||
+           (b->arrival_ns <= a->arrival_ns && end_of(b) >= end_of(a));
+}
+
+/* Of the legs with i's message, in order of arrival: the one whose id is i's. NULL:
+ * there is none, more than one id, or too many to tell. */
+static const struct trc_leg *match_of(const struct trc_leg *legs, size_t n, size_t i)
+{
+    const struct trc_leg *me = &legs[i], *found = NULL;
+    size_t from = i > LOOK_MAX ? i - LOOK_MAX : 0;
+    size_t to = n - i > LOOK_MAX ? i + LOOK_MAX : n;
+    if (from > 0 || (to < n && legs[to].arrival_ns <= end_of(me)))
+        return NULL;
+    for (size_t k = from; k < to; k++) {
+        if (!legs[k].id_hash || !nested(me, &legs[k]) || same_kind(me, &legs[k]))
+            continue;
+        if (found && found->id_hash != legs[k].id_hash)
+            return NULL;
+        found = &legs[k];
+    }
+    for (size_t k = from; found && k < to; k++)
+        if (legs[k].id_hash == found->id_hash && same_kind(me, &legs[k]))
+            return NULL;
+    return found;
+}
+
+static void match_group(struct trc_legs *l, struct trc_leg *legs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct trc_leg *found =
+            legs[i].id_hash || !legs[i].message ? NULL : match_of(legs, n, i);
+        if (!found)
+            continue;
+        legs[i].id_hash = found->id_hash;
+        legs[i].id = found->id;
+        legs[i].id_bytes = found->id_bytes;
+        l->matched++;
+    }
+}
+
+/* Gives ids to those that can be told by their message, and drops the others. */
+static void match(struct trc_legs *l)
+{
+    size_t kept = 0;
+    if (l->n > 0)
+        qsort(l->legs, l->n, sizeof *l->legs, by_message);
+    for (size_t i = 0, next; i < l->n; i = next) {
+        next = i + 1;
+        while (next < l->n && l->legs[next].message == l->legs[i].message)
+            next++;
+        match_group(l, l->legs + i, next - i);
+    }
+    for (size_t i = 0; i < l->n; i++)
+        if (l->legs[i].id_hash)
+            l->legs[kept++] = l->legs[i];
+    l->without_id = l->n - kept;
+    l->n = kept;
+}
+
+/* --- nesting ---------------------------------------------------------------------- */
 
 static int by_id(const void *pa, const void *pb)
 {
@@ -177,13 +263,28 @@ static void measure(const struct trc_legs *l, struct trc_leg_kind *k, int64_t *v
     k->answered = n;
     qsort(values, n, sizeof *values, by_time);
     k->p50_ns = quantile(values, n, 0.5);
+    k->p90_ns = quantile(values, n, 0.9);
     k->p99_ns = quantile(values, n, 0.99);
+    k->max_ns = quantile(values, n, 1);
     for (size_t i = 0; i < l->n; i++)
         if (of_kind(&l->legs[i], k) && l->legs[i].own_ns != OP_TIME_NONE)
             values[own++] = l->legs[i].own_ns;
     qsort(values, own, sizeof *values, by_time);
     k->own_p50_ns = quantile(values, own, 0.5);
+    k->own_p90_ns = quantile(values, own, 0.9);
     k->own_p99_ns = quantile(values, own, 0.99);
+    k->own_max_ns = quantile(values, own, 1);
+    for (size_t i = 0; i < own; i++)
+        k->share += (double)values[i]; /* made a share once all are known */
+}
+
+static void make_shares(struct trc_legs *l)
+{
+    double all = 0;
+    for (size_t k = 0; k < l->kind_count; k++)
+        all += l->kinds[k].share;
+    for (size_t k = 0; k < l->kind_count; k++)
+        l->kinds[k].share = all > 0 ? l->kinds[k].share / all : 0;
 }
 
 static int slowest_first(const void *pa, const void *pb)
@@ -212,6 +313,7 @@ static int find_kinds(struct trc_legs *l, struct err *e)
     for (size_t k = 0; k < l->kind_count; k++)
         measure(l, &l->kinds[k], values);
     free(values);
+    make_shares(l);
     qsort(l->kinds, l->kind_count, sizeof *l->kinds, slowest_first);
     return 0;
 }
@@ -243,10 +345,11 @@ int trc_legs_read(struct trc_legs *l, struct trc_reader *r, struct err *e)
     struct trc_block *b;
     size_t cap = 0;
     int rc;
-    *l = (struct trc_legs){0};
+    *l = (struct trc_legs){.keep_ids = l->keep_ids};
     if (trc_reader_info(r)->kind != TRC_TRACE)
         return err_set(e, ERR_USAGE, "a run has no legs: they are in a captured trace");
-    trc_reader_want(r, TRC_READ_SCHEDULE | TRC_READ_ANSWERS | TRC_READ_IDS);
+    trc_reader_want(r, TRC_READ_SCHEDULE | TRC_READ_ANSWERS | TRC_READ_IDS |
+                           TRC_READ_PAYLOAD);
     while ((rc = trc_reader_next(r, &b, e)) == 1) {
         rc = add_block(l, &cap, b, e);
         add_late(l, b);
@@ -256,6 +359,7 @@ int trc_legs_read(struct trc_legs *l, struct trc_reader *r, struct err *e)
     }
     if (rc < 0)
         return rc;
+    match(l);
     group(l);
     return find_kinds(l, e);
 }
@@ -263,6 +367,7 @@ int trc_legs_read(struct trc_legs *l, struct trc_reader *r, struct err *e)
 void trc_legs_done(struct trc_legs *l)
 {
     free(l->legs);
+    arena_done(&l->ids);
     *l = (struct trc_legs){0};
 }
 
@@ -281,26 +386,39 @@ static void kind_text(const char *tier, const char *protocol, const char *resour
 
 void trc_legs_text(const struct trc_legs *l, struct buf *out)
 {
-    char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX], c[UNITS_TEXT_MAX], d[UNITS_TEXT_MAX];
     buf_fmt(out,
             "calls seen at more than one tier: %" PRIu64 ", at one: %" PRIu64
-            "; operations without an id: %" PRIu64 "\n",
+            "; operations without an id: %" PRIu64,
             l->calls, l->single, l->without_id);
+    if (l->matched)
+        buf_fmt(out, "; told by their message: %" PRIu64, l->matched);
+    buf_u8(out, '\n');
     if (l->kind_count == 0)
         return;
     heading(out);
-    buf_fmt(out, " %10s %10s %11s %11s %11s %11s\n", "legs", "failed", "p50", "p99",
-            "own p50", "own p99");
+    static const char *const columns[] = {"p50",     "p90",     "p99",     "max",
+                                          "own p50", "own p90", "own p99", "own max"};
+    buf_fmt(out, " %8s %7s", "legs", "failed");
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        buf_fmt(out, " %9s", columns[i]);
+    buf_fmt(out, " %6s\n", "share");
     for (size_t i = 0; i < l->kind_count; i++) {
         const struct trc_leg_kind *k = &l->kinds[i];
+        const int64_t times[] = {k->p50_ns,     k->p90_ns,     k->p99_ns,
+                                 k->max_ns,     k->own_p50_ns, k->own_p90_ns,
+                                 k->own_p99_ns, k->own_max_ns};
         kind_text(op_tier_names[k->tier], op_protocol_names[k->protocol],
                   op_resource_names[k->resource], out);
-        buf_fmt(out, " %10" PRIu64 " %10" PRIu64 " %11s %11s %11s %11s\n", k->legs,
-                k->failed, units_duration_text(k->p50_ns, a),
-                units_duration_text(k->p99_ns, b),
-                units_duration_text(k->own_p50_ns, c),
-                units_duration_text(k->own_p99_ns, d));
+        buf_fmt(out, " %8" PRIu64 " %7" PRIu64, k->legs, k->failed);
+        for (size_t t = 0; t < sizeof times / sizeof *times; t++) {
+            char text[UNITS_TEXT_MAX];
+            buf_fmt(out, " %9s",
+                    k->answered ? units_duration_text(times[t], text) : "-");
+        }
+        buf_fmt(out, " %4.1f %%\n", 100 * k->share);
     }
+    buf_str(out, "own: what a tier adds to the legs inside it; share: of the time of "
+                 "all calls\n");
 }
 
 void trc_legs_json(const struct trc_legs *l, struct buf *out)
@@ -312,6 +430,7 @@ void trc_legs_json(const struct trc_legs *l, struct buf *out)
     jsonw_key_u64(&w, "calls", l->calls);
     jsonw_key_u64(&w, "single", l->single);
     jsonw_key_u64(&w, "without_id", l->without_id);
+    jsonw_key_u64(&w, "matched", l->matched);
     jsonw_key(&w, "legs");
     jsonw_array(&w);
     for (size_t i = 0; i < l->kind_count; i++) {
@@ -326,10 +445,10 @@ void trc_legs_json(const struct trc_legs *l, struct buf *out)
         const struct {
             const char *key;
             int64_t ns;
-        } times[] = {{"p50_ns", k->p50_ns},
-                     {"p99_ns", k->p99_ns},
-                     {"own_p50_ns", k->own_p50_ns},
-                     {"own_p99_ns", k->own_p99_ns}};
+        } times[] = {{"p50_ns", k->p50_ns},         {"p90_ns", k->p90_ns},
+                     {"p99_ns", k->p99_ns},         {"max_ns", k->max_ns},
+                     {"own_p50_ns", k->own_p50_ns}, {"own_p90_ns", k->own_p90_ns},
+                     {"own_p99_ns", k->own_p99_ns}, {"own_max_ns", k->own_max_ns}};
         for (size_t t = 0; t < sizeof times / sizeof *times; t++) {
             jsonw_key(&w, times[t].key);
             if (k->answered)
@@ -337,11 +456,84 @@ void trc_legs_json(const struct trc_legs *l, struct buf *out)
             else
                 jsonw_null(&w);
         }
+        jsonw_key_f64(&w, "share", k->share);
         jsonw_end(&w);
     }
     jsonw_end(&w);
     jsonw_end(&w);
     buf_u8(out, '\n');
+}
+
+static void leg_json(const struct trc_leg *leg, int64_t start, struct jsonw *w)
+{
+    jsonw_object(w);
+    jsonw_key_str(w, "tier", op_tier_names[leg->tier]);
+    jsonw_key_str(w, "protocol", op_protocol_names[leg->protocol]);
+    jsonw_key_str(w, "resource", op_resource_names[leg->resource]);
+    jsonw_key_u64(w, "operation", leg->index);
+    jsonw_key_i64(w, "begins_ns", leg->arrival_ns - start);
+    if (leg->last_ns != OP_TIME_NONE) {
+        jsonw_key_i64(w, "took_ns", leg->last_ns);
+        jsonw_key_i64(w, "own_ns", leg->own_ns);
+    }
+    jsonw_key_bool(w, "failed", leg->failed);
+    jsonw_end(w);
+}
+
+/* The legs [first, next) have one id; the first arrived first. */
+struct call {
+    size_t first, next;
+    int64_t arrival_ns;
+};
+
+static int by_arrival(const void *pa, const void *pb)
+{
+    const struct call *a = pa, *b = pb;
+    if (a->arrival_ns != b->arrival_ns)
+        return a->arrival_ns < b->arrival_ns ? -1 : 1;
+    return a->first < b->first ? -1 : a->first > b->first;
+}
+
+static void call_json(const struct trc_legs *l, const struct call *c, struct buf *out)
+{
+    struct jsonw w = {.out = out};
+    const struct trc_leg *legs = l->legs + c->first;
+    int64_t end = c->arrival_ns;
+    for (size_t i = 0; i < c->next - c->first; i++)
+        end = end_of(&legs[i]) > end ? end_of(&legs[i]) : end;
+    jsonw_object(&w);
+    jsonw_key(&w, "id");
+    jsonw_span(&w, span_of(legs->id, legs->id_bytes));
+    jsonw_key_i64(&w, "arrival_ns", c->arrival_ns);
+    jsonw_key_i64(&w, "took_ns", end - c->arrival_ns);
+    jsonw_key(&w, "legs");
+    jsonw_array(&w);
+    for (size_t i = 0; i < c->next - c->first; i++)
+        leg_json(&legs[i], c->arrival_ns, &w);
+    jsonw_end(&w);
+    jsonw_end(&w);
+    buf_u8(out, '\n');
+}
+
+void trc_legs_calls(const struct trc_legs *l, struct buf *out)
+{
+    struct call *calls = malloc((l->calls ? l->calls : 1) * sizeof *calls);
+    size_t n = 0;
+    if (!calls) {
+        out->failed = true;
+        return;
+    }
+    for (size_t i = 0, next; i < l->n; i = next) {
+        next = i + 1;
+        while (next < l->n && l->legs[next].id_hash == l->legs[i].id_hash)
+            next++;
+        calls[n++] = (struct call){i, next, l->legs[i].arrival_ns};
+    }
+    if (n > 0)
+        qsort(calls, n, sizeof *calls, by_arrival);
+    for (size_t i = 0; i < n; i++)
+        call_json(l, &calls[i], out);
+    free(calls);
 }
 
 size_t trc_legs_of(const struct trc_legs *l, struct span id, struct buf *out)
