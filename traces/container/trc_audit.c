@@ -142,6 +142,15 @@ static bool same_models(const struct trc_counts *a, const struct trc_counts *b)
     return true;
 }
 
+/* What the footer says of places, where it does. */
+static bool same_places(const struct trc_places *told, const struct trc_places *mine)
+{
+    return !told->known || (told->blob_blocks == mine->blob_blocks &&
+                            told->late_blocks == mine->late_blocks &&
+                            told->meta_count == mine->meta_count &&
+                            memcmp(told->metas, mine->metas, sizeof told->metas) == 0);
+}
+
 int trc_audit_footer(struct trc_audit *a, const struct trc_totals *t,
                      const struct trc_counts *counts, uint64_t at, struct err *e)
 {
@@ -161,6 +170,9 @@ int trc_audit_footer(struct trc_audit *a, const struct trc_totals *t,
     if (t->first_ns != mine->first_ns || t->last_ns != mine->last_ns ||
         t->payload_bytes != mine->payload_bytes || t->blobs != mine->blobs)
         return err_at(e, ERR_FORMAT, at, "totals of the footer are not the file's");
+    struct trc_places places = trc_index_places(&a->index);
+    if (!same_places(&t->places, &places))
+        return err_at(e, ERR_FORMAT, at, "places of the footer are not the file's");
     const struct trc_counts *c = &a->tally.counts;
     if (memcmp(c->protocol, counts->protocol, sizeof c->protocol) != 0 ||
         memcmp(c->tier, counts->tier, sizeof c->tier) != 0 ||

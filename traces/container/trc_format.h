@@ -121,6 +121,7 @@ enum {
     TRC_COL_BY_CHECK = 76,
     TRC_COL_MODELS = 77,
     TRC_COL_MODELS_OTHER = 78,
+    TRC_COL_PLACES = 79,
     TRC_COL_ASKED = 80,    /* messages of requests: counts, then times, bytes */
     TRC_COL_ANSWERED = 84, /* messages of responses */
     TRC_COL_STREAMED = 88, /* messages of answers, in a run */

@@ -85,6 +85,36 @@ static bool entry_is_sane(const struct trc_entry *n, const struct trc_entry *bef
            n->first_index <= UINT64_MAX / 2;
 }
 
+/* A column of n entries, columns in ascending order. Sums are unsigned: nonsense wraps,
+ * and entry_is_sane refuses it. */
+static void set_column(struct trc_entry *to, unsigned column, const int64_t *v,
+                       size_t n)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += (uint64_t)v[i];
+        switch (column) {
+        case TRC_COL_IX_OFFSET:
+            to[i] = (struct trc_entry){.offset = sum};
+            break;
+        case TRC_COL_IX_KIND:
+            to[i].kind = (uint8_t)v[i];
+            break;
+        case TRC_COL_IX_FIRST:
+            to[i].first_index = sum;
+            break;
+        case TRC_COL_IX_RECORDS:
+            to[i].records = (uint32_t)v[i];
+            break;
+        case TRC_COL_IX_TMIN:
+            to[i].t_min = (int64_t)sum;
+            break;
+        default: /* TRC_COL_IX_SPAN */
+            to[i].t_max = (int64_t)((uint64_t)to[i].t_min + (uint64_t)v[i]);
+        }
+    }
+}
+
 int trc_index_parse(struct trc_index *x, const struct trc_head *head, struct span raw,
                     uint64_t at, uint64_t limit, struct err *e)
 {
@@ -109,32 +139,41 @@ int trc_index_parse(struct trc_index *x, const struct trc_head *head, struct spa
         rc = index_room(x, n, e);
     if (rc < 0)
         return rc;
-    int64_t *v = malloc((6 * n + 1) * sizeof *v);
+    int64_t *v = malloc((n + 1) * sizeof *v);
     if (!v)
         return err_set(e, ERR_NOMEM, "out of memory for the index");
-    for (unsigned c = 0; rc == 0 && c < 6; c++)
-        rc = trc_ints_all(&g, TRC_COL_IX_OFFSET + c, TRC_NULL, v + c * n, n, e);
-    struct trc_entry now = {0};
-    uint64_t t_min = 0;
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        for (unsigned c = 0; c < 6; c++)
-            if (v[c * n + i] == TRC_NULL)
+    struct trc_entry *entries = x->v + x->n;
+    for (unsigned c = 0; rc == 0 && c < 6; c++) {
+        rc = trc_ints_all(&g, TRC_COL_IX_OFFSET + c, TRC_NULL, v, n, e);
+        for (size_t i = 0; rc == 0 && i < n; i++)
+            if (v[i] == TRC_NULL)
                 rc = trc_column_error(&g, TRC_COL_IX_OFFSET + c, "a value is none", e);
-        /* Unsigned sums: nonsense wraps, and entry_is_sane refuses it. */
-        now.offset += (uint64_t)v[i];
-        now.kind = (uint8_t)v[n + i];
-        now.first_index += (uint64_t)v[2 * n + i];
-        now.records = (uint32_t)v[3 * n + i];
-        t_min += (uint64_t)v[4 * n + i];
-        now.t_min = (int64_t)t_min;
-        now.t_max = (int64_t)(t_min + (uint64_t)v[5 * n + i]);
-        if (rc == 0 && !entry_is_sane(&now, x->n ? &x->v[x->n - 1] : NULL, limit))
-            rc = trc_column_error(&g, TRC_COL_IX_OFFSET, "impossible entry", e);
         if (rc == 0)
-            x->v[x->n++] = now;
+            set_column(entries, TRC_COL_IX_OFFSET + c, v, n);
     }
     free(v);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        if (!entry_is_sane(&entries[i], x->n ? &x->v[x->n - 1] : NULL, limit))
+            rc = trc_column_error(&g, TRC_COL_IX_OFFSET, "impossible entry", e);
+        x->n += rc == 0;
+    }
     return rc;
+}
+
+struct trc_places trc_index_places(const struct trc_index *x)
+{
+    struct trc_places p = {.known = x->n > 0 && x->v[0].kind == TRC_META &&
+                                    x->v[0].offset == 0};
+    for (size_t i = 1; i < x->n; i++) {
+        p.blob_blocks += x->v[i].kind == TRC_BLOBS;
+        p.late_blocks += x->v[i].kind == TRC_LATE;
+        if (x->v[i].kind != TRC_META)
+            continue;
+        if (p.meta_count == TRC_METAS_MAX)
+            return (struct trc_places){0};
+        p.metas[p.meta_count++] = x->v[i].offset;
+    }
+    return p.known ? p : (struct trc_places){0};
 }
 
 /* --- counts --- */
@@ -272,6 +311,22 @@ static void put_models(const struct trc_counts *c, struct buf *b,
         trc_put_bytes(g, TRC_COL_MODELS_OTHER, false, buf_view(b));
 }
 
+static void put_places(const struct trc_places *p, struct buf *b,
+                       struct trc_group_out *g)
+{
+    uint64_t before = 0;
+    if (!p->known)
+        return;
+    buf_reset(b);
+    buf_varint(b, p->blob_blocks);
+    buf_varint(b, p->late_blocks);
+    for (uint32_t i = 0; i < p->meta_count; i++) {
+        buf_varint(b, p->metas[i] - before);
+        before = p->metas[i];
+    }
+    trc_put_bytes(g, TRC_COL_PLACES, false, buf_view(b));
+}
+
 void trc_footer_put(const struct trc_totals *totals, const struct trc_tally *t,
                     bool run, struct trc_group_out *g)
 {
@@ -300,6 +355,7 @@ void trc_footer_put(const struct trc_totals *totals, const struct trc_tally *t,
             trc_put_bytes(g, count_columns[k].id, false, buf_view(&b));
     }
     put_models(&t->counts, &b, g);
+    put_places(&totals->places, &b, g);
     g->raw.failed |= b.failed;
     buf_done(&b);
 }
@@ -350,12 +406,35 @@ static int parse_counts(const struct trc_group *g, struct trc_tally *t, struct e
     return parse_models(g, t, e);
 }
 
+static int parse_places(const struct trc_group *g, uint64_t end, struct trc_places *p,
+                        struct err *e)
+{
+    struct span content;
+    uint64_t offset = 0;
+    if (!trc_group_find(g, TRC_COL_PLACES, &content))
+        return 0;
+    struct cursor c = cursor_of(content);
+    p->known = true;
+    p->blob_blocks = cursor_varint(&c);
+    p->late_blocks = cursor_varint(&c);
+    while (!c.bad && cursor_left(&c) > 0 && p->meta_count < TRC_METAS_MAX) {
+        uint64_t step = cursor_varint(&c);
+        if (step == 0 || step > end - offset)
+            return trc_column_error(g, TRC_COL_PLACES, "impossible offset", e);
+        p->metas[p->meta_count++] = offset += step;
+    }
+    return c.bad || cursor_left(&c)
+               ? trc_column_error(g, TRC_COL_PLACES, "malformed", e)
+               : 0;
+}
+
 int trc_footer_parse(const struct trc_head *head, struct span raw, uint64_t at,
                      struct trc_totals *totals, struct trc_tally *t, struct err *e)
 {
     static const uint8_t known[] = {
-        TRC_COL_TOTALS,   TRC_COL_BY_PROTOCOL, TRC_COL_BY_TIER,      TRC_COL_BY_CAUSE,
-        TRC_COL_BY_CHECK, TRC_COL_MODELS,      TRC_COL_MODELS_OTHER, 0};
+        TRC_COL_TOTALS,       TRC_COL_BY_PROTOCOL, TRC_COL_BY_TIER,
+        TRC_COL_BY_CAUSE,     TRC_COL_BY_CHECK,    TRC_COL_MODELS,
+        TRC_COL_MODELS_OTHER, TRC_COL_PLACES,      0};
     char name[NAME_BYTES];
     struct trc_group g;
     struct span content;
@@ -379,7 +458,8 @@ int trc_footer_parse(const struct trc_head *head, struct span raw, uint64_t at,
         totals->blocks != head->ordinal || totals->first_ns < -TRC_TIME_MAX ||
         totals->last_ns > TRC_TIME_MAX)
         return trc_column_error(&g, TRC_COL_TOTALS, "malformed", e);
-    return parse_counts(&g, t, e);
+    rc = parse_places(&g, totals->index_offset, &totals->places, e);
+    return rc < 0 ? rc : parse_counts(&g, t, e);
 }
 
 /* --- notes --- */

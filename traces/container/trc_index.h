@@ -47,7 +47,21 @@ int trc_tally_stream(struct trc_tally *t, const struct op_stream *s, uint64_t co
 void trc_tally_outcome(struct trc_tally *t, const struct outcome *o);
 void trc_tally_sort(struct trc_tally *t); /* no trc_tally_stream behind it */
 
+/* META blocks behind the first that a file may have and still be known without its
+ * INDEX. */
+#define TRC_METAS_MAX 64u
+
+/* What a reader wants of the INDEX before it has read it: column 79 of FOOTER. */
+struct trc_places {
+    bool known;
+    uint64_t blob_blocks, late_blocks;
+    uint64_t metas[TRC_METAS_MAX]; /* offsets, ascending, without the first at 0 */
+    uint32_t meta_count;
+};
+struct trc_places trc_index_places(const struct trc_index *x);
+
 struct trc_totals {
+    struct trc_places places;
     uint64_t records, blocks, payload_bytes, blobs, hash[2], index_offset, index_blocks;
     int64_t first_ns, last_ns;
 };

@@ -5,6 +5,7 @@
  */
 #include "traces/container/trc_reader.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,8 @@
 #include "traces/container/trc_reader_own.h"
 
 #define FIRST_LIMIT                                                                    \
-    (1u << 20)        /* how far a first header is looked for when byte 0 has none */
-#define METAS_MAX 64u /* META blocks read at the open */
+    (1u << 20) /* how far a first header is looked for when byte 0 has none */
+#define END_BYTES (64u << 10) /* of a file's end, read at once */
 
 static void adopt_head(struct trc_reader *r, const struct trc_head *h)
 {
@@ -125,69 +126,100 @@ static int read_footer(struct trc_reader *r, uint64_t at, struct buf *block,
     return rc;
 }
 
-/* The blobs' places, and the notes of the META blocks behind the first. */
-static int use_index(struct trc_reader *r, struct buf *block, struct err *e)
+static int read_later_meta(struct trc_reader *r, uint64_t at, struct buf *block,
+                           struct err *e)
 {
-    unsigned metas = 0;
+    struct trc_head h;
+    int rc = trc_reader_pread_block(r, at, &h, block, e);
+    if (rc == 0 && h.kind == TRC_META)
+        rc = trc_reader_take_meta(r, &h, buf_view(block), at, e);
+    return rc;
+}
+
+/* The blobs' places. */
+static int use_index(struct trc_reader *r, struct err *e)
+{
     uint64_t blobs = 0;
-    for (size_t i = 0; i < r->index.n; i++) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < r->index.n; i++) {
         const struct trc_entry *x = &r->index.v[i];
-        struct trc_head h;
-        int rc = 0;
-        if (x->kind == TRC_BLOBS) {
-            if (x->first_index < blobs)
-                return err_at(e, ERR_FORMAT, x->offset,
-                              "blobs of the index do not ascend");
-            blobs = x->first_index + x->records;
-            rc =
-                trc_blob_cache_add(&r->blobs, x->first_index, x->records, x->offset, e);
-        }
-        if (x->kind == TRC_META && x->offset > 0 && metas++ < METAS_MAX) {
-            rc = trc_reader_pread_block(r, x->offset, &h, block, e);
-            if (rc == 0 && h.kind == TRC_META)
-                rc = trc_reader_take_meta(r, &h, buf_view(block), x->offset, e);
-        }
-        if (rc < 0)
-            return rc;
+        if (x->kind != TRC_BLOBS)
+            continue;
+        if (x->first_index < blobs)
+            return err_at(e, ERR_FORMAT, x->offset, "blobs of the index do not ascend");
+        blobs = x->first_index + x->records;
+        rc = trc_blob_cache_add(&r->blobs, x->first_index, x->records, x->offset, e);
     }
-    return 0;
+    return rc;
+}
+
+int trc_reader_need_index(struct trc_reader *r, struct err *e)
+{
+    if (!r->unread)
+        return 0;
+    r->unread = false;
+    struct buf block = {0};
+    struct err why = {0};
+    int rc = read_index(r, r->footer_at, &block, &why);
+    if (rc == 0)
+        rc = use_index(r, &why);
+    buf_done(&block);
+    if (rc == 0)
+        return 0;
+    trc_index_done(&r->index);
+    r->indexed = false;
+    return rc == ERR_NOMEM || rc == ERR_IO
+               ? err_set(e, (enum err_code)rc, "%s", why.text)
+               : 0;
+}
+
+/* Footer and later notes of a file whose footer tells where they are; else those of the
+ * index, which is read. */
+static int read_parts(struct trc_reader *r, struct buf *block)
+{
+    int rc = read_footer(r, r->footer_at, block, NULL);
+    if (rc < 0)
+        return rc;
+    r->indexed = r->unread = true;
+    struct trc_places places = r->totals.places;
+    if (!places.known) {
+        rc = trc_reader_need_index(r, NULL);
+        if (rc == 0 && !r->indexed)
+            rc = ERR_FORMAT;
+        for (size_t i = 1; rc == 0 && i < r->index.n; i++)
+            if (r->index.v[i].kind == TRC_META && places.meta_count < TRC_METAS_MAX)
+                places.metas[places.meta_count++] = r->index.v[i].offset;
+    }
+    for (uint32_t i = 0; rc == 0 && i < places.meta_count; i++)
+        rc = read_later_meta(r, places.metas[i], block, NULL);
+    return rc;
 }
 
 /* Footer, index and later notes, when the file has them and they are sound; else the
- * file counts as incomplete, and what is wrong with it is told when it passes. */
+ * file counts as incomplete, and what is wrong with it is told when it passes. The end
+ * of the file is read at once, whatever stands in it. */
 static void read_end(struct trc_reader *r)
 {
     uint8_t tail[TRC_TAIL_BYTES];
-    uint64_t id, footer;
-    size_t got;
-    struct trc_info *info = &r->info;
-    if (r->source.size < TRC_TAIL_BYTES + TRC_HEAD_BYTES ||
-        trc_source_pread(&r->source, r->source.size - TRC_TAIL_BYTES, tail, sizeof tail,
-                         &got, NULL) < 0 ||
-        got != sizeof tail || !trc_tail_decode(tail, &id, &footer) ||
-        id != r->file_id || footer >= r->source.size)
+    uint64_t id, size = r->source.size;
+    size_t got, end = size < END_BYTES ? (size_t)size : END_BYTES;
+    if (size < TRC_TAIL_BYTES + TRC_HEAD_BYTES ||
+        trc_source_keep(&r->source, size - end, end, NULL) < 0 ||
+        trc_source_pread(&r->source, size - TRC_TAIL_BYTES, tail, sizeof tail, &got,
+                         NULL) < 0 ||
+        got != sizeof tail || !trc_tail_decode(tail, &id, &r->footer_at) ||
+        id != r->file_id || r->footer_at >= size)
         return;
     struct buf block = {0};
-    int rc = read_footer(r, footer, &block, NULL);
-    if (rc == 0)
-        rc = read_index(r, footer, &block, NULL);
-    if (rc == 0)
-        rc = use_index(r, &block, NULL);
+    int rc = read_parts(r, &block);
     buf_done(&block);
     if (rc < 0) {
         trc_tally_done(&r->tally);
         trc_index_done(&r->index);
+        r->indexed = r->unread = false;
         return;
     }
-    r->indexed = true;
-    info->complete = true;
-    info->records = r->totals.records;
-    info->blocks = r->totals.blocks + 1;
-    info->first_ns = r->totals.first_ns;
-    info->last_ns = r->totals.last_ns;
-    info->payload_bytes = r->totals.payload_bytes;
-    info->content_hash[0] = r->totals.hash[0];
-    info->content_hash[1] = r->totals.hash[1];
+    trc_reader_adopt_footer(r);
 }
 
 int trc_reader_open(struct trc_reader **out, const char *path, struct err *e)
@@ -222,6 +254,8 @@ int trc_reader_open(struct trc_reader **out, const char *path, struct err *e)
     r->info.file_bytes = r->source.size;
     if (r->source.seekable)
         read_end(r);
+    rc = trc_source_keep(&r->source, 0, 0, NULL); /* lets go of the end */
+    assert(rc == 0);
     *out = r;
     return 0;
 }
@@ -255,6 +289,8 @@ int trc_reader_survey(struct trc_reader *r, struct err *e)
 
 bool trc_reader_has_late(const struct trc_reader *r)
 {
+    if (r->unread)
+        return r->totals.places.late_blocks > 0;
     for (size_t i = 0; i < r->index.n; i++)
         if (r->index.v[i].kind == TRC_LATE)
             return true;
@@ -269,7 +305,9 @@ static bool holds(const struct trc_reader *r, const struct trc_entry *x, int64_t
 
 int trc_reader_seek(struct trc_reader *r, int64_t arrival_ns, struct err *e)
 {
-    int rc = trc_reader_survey(r, e);
+    int rc = trc_reader_need_index(r, e);
+    if (rc == 0)
+        rc = trc_reader_survey(r, e);
     if (rc < 0)
         return rc;
     size_t i = 0;

@@ -149,23 +149,28 @@ static void free_groups(uint8_t *raw[TRC_GROUPS])
 int trc_reader_pread_block(struct trc_reader *r, uint64_t at, struct trc_head *h,
                            struct buf *out, struct err *e)
 {
-    uint8_t first[12];
-    size_t got;
+    size_t got, more = 0;
     bool checked;
     buf_reset(out);
-    int rc = trc_source_pread(&r->source, at, first, sizeof first, &got, e);
-    if (rc < 0)
-        return rc;
-    uint32_t n = got == sizeof first ? trc_head_probe(first) : 0;
-    uint8_t *p = n ? buf_grow(out, n) : NULL;
-    if (n && !p)
+    uint8_t *p = buf_grow(out, TRC_HEAD_BYTES);
+    if (!p)
         return buf_check(out, e);
-    if (n)
-        rc = trc_source_pread(&r->source, at, p, n, &got, e);
+    int rc = trc_source_pread(&r->source, at, p, TRC_HEAD_BYTES, &got, e);
     if (rc < 0)
         return rc;
-    if (n == 0 || got != n)
+    uint32_t n = got == TRC_HEAD_BYTES ? trc_head_probe(p) : 0;
+    if (n == 0)
         return err_at(e, ERR_FORMAT, at, "no block header");
+    if (n > got) { /* a later version's, with more fields */
+        p = buf_grow(out, n - got);
+        if (!p)
+            return buf_check(out, e);
+        rc = trc_source_pread(&r->source, at + got, p, n - got, &more, e);
+        if (rc < 0)
+            return rc;
+        if (more != n - got)
+            return err_at(e, ERR_FORMAT, at, "no block header");
+    }
     rc = trc_head_decode(buf_view(out), at, h, &checked, e);
     if (rc < 0)
         return rc;
@@ -247,6 +252,12 @@ static int find_blob(struct trc_reader *r, const struct trc_block_own *b, uint64
                      struct trc_blob_block **blobs, struct err *e)
 {
     struct trc_blob_place *p = trc_blob_cache_find(&r->blobs, blob);
+    if (!p && r->unread) {
+        int rc = trc_reader_need_index(r, e);
+        if (rc < 0)
+            return rc;
+        p = trc_blob_cache_find(&r->blobs, blob);
+    }
     const struct trc_blob_place *last = r->blobs.n ? &r->blobs.v[r->blobs.n - 1] : NULL;
     bool behind = p && p->offset >= b->pub.offset;
     if (!p && r->lossy && last && blob < last->first + last->n)
@@ -669,7 +680,7 @@ static int take_footer(struct trc_reader *r, const struct trc_head *h,
     return rc;
 }
 
-static void adopt_footer(struct trc_reader *r)
+void trc_reader_adopt_footer(struct trc_reader *r)
 {
     struct trc_info *info = &r->info;
     info->complete = true;
@@ -699,7 +710,7 @@ static int take_tail(struct trc_reader *r, uint64_t footer_at, struct err *e)
         return err_at(e, ERR_FORMAT, r->source.pos, "the tail is damaged");
     rc = trc_source_skip(&r->source, TRC_TAIL_BYTES, e);
     if (rc == 0 && !r->info.complete)
-        adopt_footer(r);
+        trc_reader_adopt_footer(r);
     if (rc == 0 && r->audit)
         rc = trc_audit_end(r->audit, r, e);
     return rc;

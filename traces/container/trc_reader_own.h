@@ -23,9 +23,12 @@ struct trc_reader {
     uint64_t file_id; /* 0: not known yet */
     struct trc_notes notes;
     struct trc_totals totals; /* of the footer, when info.complete */
+    uint64_t footer_at;       /* where the tail says that it stands */
     struct trc_tally tally;
     struct trc_index index; /* of a complete file, or from a survey */
-    bool indexed;
+    /* What the index can tell is known: it was read or made, or (unread) the footer has
+     * told where it stands and all that is wanted without it. */
+    bool indexed, unread;
     struct trc_blob_cache blobs;
 
     /* Where we are. `loose`: the place was jumped to, so what the next header says
@@ -62,6 +65,11 @@ int trc_reader_pread_block(struct trc_reader *r, uint64_t at, struct trc_head *h
 /* Group 0 of META, INDEX or FOOTER at `at`, taken in. */
 int trc_reader_take_meta(struct trc_reader *r, const struct trc_head *h,
                          struct span block, uint64_t at, struct err *e) MUST_USE;
+/* The file is complete: info from the totals. */
+void trc_reader_adopt_footer(struct trc_reader *r);
+/* Reads the index of a complete file, where it was not yet. Where it cannot be read the
+ * file counts as not indexed; only ERR_NOMEM and ERR_IO are errors. */
+int trc_reader_need_index(struct trc_reader *r, struct err *e) MUST_USE;
 /* Looks for a valid header of this file from the source's place + 1 on, at most `limit`
  * bytes far (0: to the end). 1: found, the source stands there, *h is it. 0: none. */
 int trc_reader_find_header(struct trc_reader *r, uint64_t limit, struct trc_head *h,

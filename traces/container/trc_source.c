@@ -42,6 +42,7 @@ void trc_source_close(struct trc_source *s)
     if (s->fd >= 0)
         close(s->fd);
     free(s->buf);
+    free(s->kept);
     *s = (struct trc_source){.fd = -1};
 }
 
@@ -58,11 +59,32 @@ uint64_t trc_source_size(struct trc_source *s)
     return s->size;
 }
 
+int trc_source_keep(struct trc_source *s, uint64_t at, size_t n, struct err *e)
+{
+    free(s->kept);
+    s->kept_bytes = 0;
+    s->kept = n ? malloc(n) : NULL;
+    if (n && !s->kept)
+        return err_set(e, ERR_NOMEM, "out of memory for the end of a file");
+    s->kept_at = at;
+    size_t got = 0;
+    int rc = n ? trc_source_pread(s, at, s->kept, n, &got, e) : 0;
+    s->kept_bytes = rc < 0 ? 0 : got;
+    return rc;
+}
+
 int trc_source_pread(struct trc_source *s, uint64_t at, void *p, size_t n, size_t *got,
                      struct err *e)
 {
     *got = 0;
+    if (n > 0 && n <= s->kept_bytes && at >= s->kept_at &&
+        at - s->kept_at <= s->kept_bytes - n) {
+        memcpy(p, s->kept + (at - s->kept_at), n);
+        *got = n;
+        return 0;
+    }
     while (*got < n) {
+        s->reads++;
         ssize_t r = pread(s->fd, (uint8_t *)p + *got, n - *got, (off_t)(at + *got));
         if (r < 0 && errno == EINTR)
             continue;
@@ -114,6 +136,7 @@ static int fill(struct trc_source *s, size_t want, size_t *got, struct err *e)
         rc = trc_source_pread(s, s->pos + s->have, p, ask, got, e);
     } else {
         ssize_t r;
+        s->reads++;
         do
             r = read(s->fd, p, ask);
         while (r < 0 && errno == EINTR);

@@ -16,6 +16,10 @@ struct trc_source {
     uint64_t size; /* of a seekable file, at the last look */
     uint8_t *buf;
     size_t cap, start, have; /* bytes [start, start + have) of buf stand at pos */
+    uint8_t *kept;           /* bytes at kept_at that trc_source_pread need not read */
+    uint64_t kept_at;
+    size_t kept_bytes;
+    uint64_t reads; /* system calls that read, so far */
 };
 
 /* "-" is standard input. ERR_IO; ERR_NOMEM. */
@@ -31,6 +35,10 @@ int trc_source_skip(struct trc_source *s, uint64_t n, struct err *e) MUST_USE;
 uint64_t trc_source_size(struct trc_source *s);
 /* Seekable only. */
 void trc_source_seek(struct trc_source *s, uint64_t pos);
+/* Reads n bytes at `at` of a seekable file at once, and keeps them for trc_source_pread
+ * until the next keep; n = 0 lets go of them. Fewer are kept at the file's end. */
+int trc_source_keep(struct trc_source *s, uint64_t at, size_t n,
+                    struct err *e) MUST_USE;
 /* n bytes at `at` of a seekable file; *got fewer at the end. */
 int trc_source_pread(struct trc_source *s, uint64_t at, void *p, size_t n, size_t *got,
                      struct err *e) MUST_USE;

@@ -554,6 +554,7 @@ static int write_footer(struct trc_writer *w, struct err *e)
     uint64_t at = w->offset;
     w->totals.blocks = w->ordinal;
     w->totals.blobs = w->blobs.count;
+    w->totals.places = trc_index_places(&w->index);
     trc_tally_sort(&w->tally);
     trc_footer_put(&w->totals, &w->tally, w->facts.run, &w->groups[0]);
     int rc = buf_check(&w->groups[0].raw, e);
