@@ -12,6 +12,7 @@
 #include "traces/payload/pay_compare.h"
 #include "traces/payload/v2_json.h"
 #include "traces/payload/v2_proto.h"
+#include "traces/wire/sse.h"
 
 int rep_answer_parse(struct rep_answer_want *w, const char *text, struct err *e)
 {
@@ -114,6 +115,125 @@ static enum out_check by_record(const struct rep_request *r, double tolerance,
     return pay_compare(&recorded, answer, tolerance, why) == 0 ? OUT_RIGHT : OUT_WRONG;
 }
 
+/* --- answers that are streams ------------------------------------------------------
+ */
+
+static bool is_streamed(const struct op_stream *s)
+{
+    return span_ends(s->path,
+                     s->protocol == OP_REST ? "/infer_stream" : "/ModelStreamInfer");
+}
+
+/* The i-th of the messages into which a body comes apart. Without any it is one. */
+static struct span piece(struct span body, const struct op_messages *m, uint32_t i)
+{
+    size_t at = 0;
+    if (m->count == 0)
+        return body;
+    for (uint32_t k = 0; k < i; k++)
+        at += m->v[k].bytes;
+    return span_sub(body, at, at + m->v[i].bytes);
+}
+
+/* A message of an answer as V2. REST: what the event carries as data. */
+static int parse_message(const struct rep_request *r, struct span message,
+                         struct arena *a, struct pay_message *m, struct err *e)
+{
+    struct buf data = {0};
+    if (r->stream->as_sent.protocol != OP_REST)
+        return v2_proto_parse_response(message, a, m, e);
+    sse_data(message, &data);
+    struct span kept = arena_dup(a, buf_view(&data));
+    int rc = data.failed || (data.n > 0 && !kept.p)
+                 ? err_set(e, ERR_NOMEM, "out of memory")
+                 : v2_json_parse_response(kept, a, m, e);
+    buf_done(&data);
+    return rc;
+}
+
+/* Message i against its model type: one request has all the answers, of several each
+ * has its own where they are as many. */
+static enum out_check message_by_model(const struct rep_request *r, uint32_t i,
+                                       const struct pay_message *answer,
+                                       struct arena *a, struct err *why)
+{
+    const struct op_stream *s = &r->stream->as_sent;
+    const struct model_type *type = model_type_find(s->model_type);
+    const struct op_messages *asked = &r->op->request_messages;
+    struct pay_message request;
+
+    if (!type || (asked->count > 1 && asked->count != r->out.messages.count))
+        return OUT_UNCHECKED;
+    struct span body = piece(r->body, asked, asked->count > 1 ? i : 0);
+    int rc = s->protocol == OP_REST ? v2_json_parse_request(body, a, &request, NULL)
+                                    : v2_proto_parse_request(body, a, &request, NULL);
+    if (rc < 0)
+        return OUT_UNCHECKED;
+    rc = model_type_check(type, &request, answer, why);
+    return rc == 0                              ? OUT_RIGHT
+           : rc == ERR_USAGE || rc == ERR_NOMEM ? OUT_UNCHECKED
+                                                : OUT_WRONG;
+}
+
+static enum out_check message_by_record(const struct rep_request *r, uint32_t i,
+                                        double tolerance,
+                                        const struct pay_message *answer,
+                                        struct arena *a, struct err *why)
+{
+    const struct op *op = r->op;
+    struct pay_message recorded;
+
+    if (op->response.state != OP_BODY_KEPT || op->response_messages.count == 0)
+        return OUT_UNCHECKED;
+    if (op->response_messages.count != r->out.messages.count) {
+        err_set(why, ERR_FORMAT, "%u messages, recorded were %u", r->out.messages.count,
+                op->response_messages.count);
+        return OUT_WRONG;
+    }
+    if (parse_message(r, piece(op->response.data, &op->response_messages, i), a,
+                      &recorded, NULL) < 0)
+        return OUT_UNCHECKED;
+    return pay_compare(&recorded, answer, tolerance, why) == 0 ? OUT_RIGHT : OUT_WRONG;
+}
+
+/* Message by message; the first that is wrong decides, and one that could not be judged
+ * leaves the whole unjudged. */
+static void judge_stream(struct rep_request *r, const struct rep_answer_want *w,
+                         struct arena *a, struct err *why)
+{
+    uint32_t n = r->out.messages.count, right = 0;
+    struct buf content = {0};
+    enum out_check check = OUT_UNCHECKED;
+
+    for (uint32_t i = 0; i < n && check != OUT_WRONG; i++) {
+        struct pay_message answer;
+        enum out_check model = OUT_UNCHECKED, record = OUT_UNCHECKED;
+        arena_reset(a);
+        if (parse_message(r, piece(buf_view(&r->answer), &r->out.messages, i), a,
+                          &answer, why) < 0) {
+            model = OUT_WRONG;
+        } else {
+            if (w->model)
+                model = message_by_model(r, i, &answer, a, why);
+            if (w->recorded && model != OUT_WRONG)
+                record = message_by_record(r, i, w->tolerance, &answer, a, why);
+            if (w->content)
+                pay_content(&answer, &content);
+        }
+        bool wrong = model == OUT_WRONG || record == OUT_WRONG;
+        right += !wrong && (model == OUT_RIGHT || record == OUT_RIGHT);
+        check = wrong ? OUT_WRONG : check;
+        if (wrong)
+            err_note(why, "message %u of %u", i + 1, n);
+    }
+    if (check == OUT_UNCHECKED && right == n && n > 0)
+        check = OUT_RIGHT;
+    r->out.check = w->model || w->recorded ? check : OUT_UNCHECKED;
+    if (w->content && check != OUT_WRONG && n > 0 && !content.failed)
+        r->out.answer_hash = outcome_answer_hash(buf_view(&content));
+    buf_done(&content);
+}
+
 static enum out_check both(enum out_check x, enum out_check y)
 {
     return x > y ? x : y;
@@ -143,6 +263,11 @@ void rep_answer_judge(struct rep_request *r, const struct rep_answer_want *w,
         return;
     }
     r->out.check = OUT_UNCHECKED;
+    if (is_streamed(&r->stream->as_sent)) {
+        if (r->out.cause == OUT_OK && rep_answer_wanted(w))
+            judge_stream(r, w, a, why);
+        return;
+    }
     if (w->model)
         r->out.check = by_model(r, a, parsed ? &answer : NULL, why);
     if (w->recorded && r->out.check != OUT_WRONG)

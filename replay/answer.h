@@ -4,7 +4,8 @@
  * Decodes it and holds it against what its model type must give to that request, or
  * against what was answered when the trace was recorded; digests what it says, so that
  * runs can be compared by their answers. Off the timing path: called by the run writer
- * for requests that have ended. One thread per arena.
+ * for requests that have ended. An answer that is a stream is judged message by
+ * message, and right if each is. One thread per arena.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

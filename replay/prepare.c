@@ -155,7 +155,8 @@ static int timeout_text(struct rep_preparer *p, struct arena *a, struct span *ou
 /* What stands in field 1 of a request is a name for these methods. */
 static bool method_renames(struct span path)
 {
-    static const char *const names[] = {"ModelInfer", "ModelReady", "ModelMetadata"};
+    static const char *const names[] = {"ModelInfer", "ModelReady", "ModelMetadata",
+                                        "ModelStreamInfer"};
     struct span method = span_sub(path, sizeof GRPC_SERVICE - 1, path.n);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (span_eq_str(method, names[i]))
@@ -177,10 +178,7 @@ static int prepare_grpc(struct rep_preparer *p, const struct op_stream *s,
         out->refusal = "its gRPC method cannot stand in a request";
         return 0;
     }
-    if (span_ends(path, "/ModelStreamInfer")) {
-        out->refusal = "streaming calls are not supported yet";
-        return 0;
-    }
+    out->streams = span_ends(path, "/ModelStreamInfer");
     if ((rc = timeout_text(p, a, &timeout, e)) < 0 ||
         (rc = routes = routing(p, rule, s->name, a, route, e)) < 0 ||
         (rc = dup_name(p, rule->target, s->name, a, &out->target_name, e)) < 0)
@@ -297,6 +295,49 @@ static int frame_rest(struct rep_preparer *p, const struct rep_stream *s,
     return keep(p, a, &r->wire[0], e);
 }
 
+/* Appends a message with its prefix. NULL, or why it cannot be sent. */
+static const char *put_message(const struct rep_stream *s, struct span body,
+                               struct buf *b)
+{
+    size_t at = b->n;
+    buf_zeros(b, 5);
+    if (!s->renames)
+        buf_span(b, body);
+    else if (v2_proto_rename(body, s->target_name, (struct span){0}, b, NULL) < 0)
+        return "its body is not a protobuf message";
+    if (b->n - at - 5 > UINT32_MAX)
+        return "its message is longer than gRPC can carry";
+    uint32_t n = (uint32_t)(b->n - at - 5);
+    for (size_t i = 0; i < 4 && !b->failed; i++)
+        b->p[at + 1 + i] = (uint8_t)(n >> (24 - 8 * i));
+    return NULL;
+}
+
+/* The messages of a call that streams, one behind the other. */
+static int frame_messages(struct rep_preparer *p, const struct op_messages *m,
+                          const struct rep_stream *s, struct arena *a,
+                          struct rep_request *r, struct err *e)
+{
+    struct buf *b = &p->scratch;
+    struct op_message *parts = arena_alloc(a, (m->count + 1) * sizeof *parts);
+    size_t at = 0;
+
+    if (!parts)
+        return err_set(e, ERR_NOMEM, "%s", no_memory);
+    buf_reset(b);
+    for (uint32_t i = 0; i < m->count && !r->refusal; i++) {
+        size_t begin = b->n;
+        int64_t since = m->v[i].at_ns - m->v[0].at_ns;
+        r->refusal = put_message(s, span_sub(r->body, at, at + m->v[i].bytes), b);
+        at += m->v[i].bytes;
+        parts[i].bytes = b->n - begin;
+        parts[i].at_ns = since > 0 ? rep_schedule_due(p->config->speed, since) : 0;
+    }
+    if (m->count > 1)
+        r->parts = (struct op_messages){parts, m->count};
+    return r->refusal ? 0 : keep(p, a, &r->wire[0], e);
+}
+
 static int frame_grpc(struct rep_preparer *p, const struct rep_stream *s,
                       struct arena *a, struct rep_request *r, struct err *e)
 {
@@ -310,27 +351,19 @@ static int frame_grpc(struct rep_preparer *p, const struct rep_stream *s,
         return 0;
     }
     buf_reset(b);
-    buf_zeros(b, 5);
-    if (!s->renames) {
-        buf_span(b, r->body);
-    } else if (v2_proto_rename(r->body, s->target_name, (struct span){0}, b, NULL) <
-               0) {
-        r->refusal = "its body is not a protobuf message";
+    r->refusal = put_message(s, r->body, b);
+    if (r->refusal)
         return 0;
-    }
-    if (b->n - 5 > UINT32_MAX) {
-        r->refusal = "its message is longer than gRPC can carry";
-        return 0;
-    }
-    if (!b->failed) {
-        uint32_t n = (uint32_t)(b->n - 5);
-        for (int i = 0; i < 4; i++)
-            b->p[1 + i] = (uint8_t)(n >> (24 - 8 * i));
-    }
     int rc = keep(p, a, &r->wire[0], e);
     if (rc == 0)
         *known = (struct rep_renamed){s, r->body.p, r->body.n, r->wire[0]};
     return rc;
+}
+
+static int refuse(struct rep_request *r, const char *why)
+{
+    r->refusal = why;
+    return 0;
 }
 
 int rep_prepare_request(struct rep_preparer *p, const struct op *op,
@@ -353,12 +386,18 @@ int rep_prepare_request(struct rep_preparer *p, const struct op *op,
         r->body = op->request.data;
     r->op = op;
     int rc = make_id(p, op, s, a, r, e);
-    if (rc == 0)
-        rc = s->as_sent.protocol == OP_REST ? frame_rest(p, s, a, r, e)
-                                            : frame_grpc(p, s, a, r, e);
-    r->out.bytes_out = s->as_sent.protocol == OP_REST ? r->body.n
-                       : r->wire[0].n > 5             ? r->wire[0].n - 5
-                                                      : 0;
+    if (rc == 0 && s->as_sent.protocol == OP_REST)
+        rc = frame_rest(p, s, a, r, e);
+    else if (rc == 0 && op->request_messages.count > 0)
+        rc = s->streams ? frame_messages(p, &op->request_messages, s, a, r, e)
+                        : refuse(r, "it has messages, and its method takes one");
+    else if (rc == 0)
+        rc = frame_grpc(p, s, a, r, e);
+    r->out.bytes_out =
+        s->as_sent.protocol == OP_REST ? r->body.n
+        : r->wire[0].n > 5
+            ? r->wire[0].n - 5 * (uint64_t)(r->parts.count ? r->parts.count : 1)
+            : 0;
     return rc;
 }
 

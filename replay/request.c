@@ -6,6 +6,32 @@
 #include "replay/request.h"
 
 #include <stddef.h>
+#include <stdlib.h>
+
+int rep_request_message(struct rep_request *r, int64_t first_ns, uint64_t bytes)
+{
+    uint32_t n = r->out.messages.count;
+    if (n == OP_MESSAGES_MAX)
+        return ERR_LIMIT;
+    if (n == r->message_cap) {
+        uint32_t cap = n ? n * 2 : 16;
+        struct op_message *v = realloc(r->messages, cap * sizeof(*v));
+        if (!v)
+            return ERR_NOMEM;
+        r->messages = v;
+        r->message_cap = cap;
+    }
+    r->messages[n] = (struct op_message){first_ns - r->out.sent_ns, bytes};
+    r->out.messages = (struct op_messages){r->messages, n + 1};
+    return 0;
+}
+
+void rep_request_cut(struct rep_request *r)
+{
+    r->out.bytes_in = 0;
+    for (uint32_t i = 0; i < r->out.messages.count; i++)
+        r->out.bytes_in += r->messages[i].bytes;
+}
 
 void rep_queue_push(struct rep_queue *q, struct rep_request *r)
 {

@@ -34,6 +34,7 @@ struct rep_stream {
     struct op_header *fields; /* gRPC: all but the id, pseudo fields first */
     uint32_t field_count;
     struct span target_name; /* gRPC: model_name */
+    bool streams;            /* gRPC: both sides may send any number of messages */
     bool renames;            /* gRPC: field 1 of the message is a name to be set */
     bool sends_id;
 };
@@ -49,6 +50,9 @@ struct rep_request {
     struct span id;      /* value of x-request-id; empty: none */
     bool minted;         /* … and it is this run's own: a mark */
     struct span body;    /* as the trace has it, for checks of the answer */
+    /* gRPC that streams, of more than one message: where wire[0] comes apart, and when
+     * each part is sent, since the first; else count 0. In the batch's memory. */
+    struct op_messages parts;
     uint32_t session;    /* of a partly open replay (sessions.h), or OP_NONE */
     int64_t think_ns;    /* after the one before in its session; -1: it is the first */
     const struct op *op; /* of the trace, for what was answered then; lives as body */
@@ -61,7 +65,16 @@ struct rep_request {
     uint8_t tries;      /* sendings begun, those included that put no byte on a wire */
     enum rep_mark mark; /* by rep_mark_look, for each x-request-id of the answer */
     struct buf answer;  /* body of the answer, where it is wanted; freed on release */
+    struct op_message *messages; /* out.messages.v, ours; freed on release */
+    uint32_t message_cap;
 };
+
+/* A message of a streamed answer is whole: it goes to r->out.messages. first_ns: when
+ * its first byte came. ERR_LIMIT, ERR_NOMEM. */
+int rep_request_message(struct rep_request *r, int64_t first_ns,
+                        uint64_t bytes) MUST_USE;
+/* The answer broke off: what came of it, out.bytes_in, is its whole messages. */
+void rep_request_cut(struct rep_request *r);
 
 /* A queue of requests by their next pointers. Zeroed is empty. */
 struct rep_queue {

@@ -46,6 +46,7 @@
 #include "replay/schedule.h"
 #include "traces/base/log.h"
 #include "traces/wire/http1.h"
+#include "traces/wire/sse.h"
 
 #define AREA                 "engine"
 #define RECV_BYTES           (256L << 10)
@@ -85,6 +86,9 @@ struct transfer {
     /* Facts taken when its socket was closed under it. */
     bool lost, unread, orderly, reset;
     int own_fault; /* errno value of a socket that could not be made */
+    bool events;   /* the answer is a stream of server-sent events */
+    struct sse sse;
+    int64_t event_ns; /* when the first byte of the present one came */
     size_t head_bytes;
     struct buf body;
 };
@@ -384,12 +388,27 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
         t->head_ended = false;
     t->head_ended = t->head_ended || line.n <= 2;
     t->too_big = t->too_big || t->head_bytes > HTTP1_HEAD_MAX;
+    t->events = t->events || rep_is_event_stream(field_value(line, "content-type"));
     struct span mark = field_value(line, REP_MARK_FIELD);
     if (mark.n > 0)
         rep_mark_look(t->request, mark);
     t->garbage = t->garbage || !length_agrees(t, line) ||
                  (t->en->base.config.http_version == 2 && span_starts(line, "HTTP/1"));
     return t->too_big || t->garbage ? 0 : line.n;
+}
+
+/* Notes the events that end in data. False when there are too many of them. */
+static bool take_events(struct transfer *t, struct span data)
+{
+    int64_t now = now_ns(t->en);
+    while (data.n > 0) {
+        if (!t->sse.inside)
+            t->event_ns = now;
+        if (sse_feed(&t->sse, &data) == SSE_EVENT &&
+            rep_request_message(t->request, t->event_ns, t->sse.bytes) < 0)
+            return false;
+    }
+    return true;
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
@@ -400,7 +419,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
         return 0;
     }
     buf_add(&t->body, p, n * size);
-    return n * size;
+    t->too_big = t->events && !take_events(t, span_of(p, n * size));
+    return t->too_big ? 0 : n * size;
 }
 
 static void on_timer_due(struct ev *ev, void *arg)
@@ -493,6 +513,9 @@ static void transfer_answered(struct transfer *t)
     r->out.status = (uint16_t)status;
     r->out.bytes_in = body.n;
     r->out.answer_hash = outcome_answer_hash(body);
+    if (t->events && sse_end(&t->sse) == SSE_EVENT &&
+        rep_request_message(r, t->event_ns, t->sse.bytes) < 0)
+        t->en->base.stats.client_errors++;
     if (t->en->base.config.keep_answers)
         buf_span(&r->answer, body);
     if (t->body.failed) {
@@ -522,6 +545,7 @@ static void transfer_failed(struct transfer *t, CURLcode code)
     if (r->out.first_ns != OP_TIME_NONE)
         (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     r->out.status = (uint16_t)status;
+    rep_request_cut(r);
     transfer_finish(t, cause);
 }
 
@@ -602,6 +626,7 @@ static void transfer_abort(struct transfer *t, enum out_cause cause)
     t->request->out.done_ns =
         cause == OUT_DEADLINE ? now_ns(t->en) : t->request->out.done_ns;
     (void)curl_multi_remove_handle(t->en->multi, t->easy);
+    rep_request_cut(t->request);
     transfer_finish(t, cause);
 }
 

@@ -46,6 +46,15 @@ bool rep_own_fault(int sys)
            sys == EADDRNOTAVAIL || sys == EACCES || sys == EPERM;
 }
 
+bool rep_is_event_stream(struct span content_type)
+{
+    static const char type[] = "text/event-stream";
+    size_t n = sizeof type - 1;
+    return content_type.n >= n && span_eq_nocase(span_sub(content_type, 0, n), type) &&
+           (content_type.n == n || content_type.p[n] == ';' ||
+            content_type.p[n] == ' ');
+}
+
 enum out_cause rep_end_cause(int sys)
 {
     return sys == 0 ? OUT_CLOSED : OUT_RESET;

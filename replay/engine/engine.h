@@ -90,7 +90,7 @@ struct rep_engine_ops {
 
 extern const struct rep_engine_ops rep_http1_engine; /* REST over HTTP/1.1 */
 extern const struct rep_engine_ops rep_curl_engine;  /* REST by libcurl */
-extern const struct rep_engine_ops rep_grpc_engine;  /* unary gRPC over HTTP/2 */
+extern const struct rep_engine_ops rep_grpc_engine;  /* gRPC over HTTP/2 */
 
 /* --- for engines ------------------------------------------------------------------ */
 
@@ -103,6 +103,9 @@ void rep_flight_add(struct rep_queue *flight, struct rep_request *r, int64_t now
 int rep_connect(const struct rep_address *target, struct err *e) MUST_USE;
 int rep_connect_result(int fd); /* after it became writable: 0 or an errno value */
 bool rep_own_fault(int sys);
+
+/* A content type whose body is a stream of server-sent events. */
+bool rep_is_event_stream(struct span content_type);
 
 /* What the end of a connection means: errno value `sys` of a failed call, 0 for FIN. */
 enum out_cause rep_end_cause(int sys);

@@ -1,5 +1,8 @@
 /*
- * grpc_engine.c - unary gRPC over HTTP/2 with prior knowledge, framed by nghttp2.
+ * grpc_engine.c - gRPC over HTTP/2, framed by nghttp2: unary calls, and those whose
+ * both sides are streams of messages. Of the latter, each message of the request goes
+ * out at its recorded time after the first, each of the answer is timed by its first
+ * byte.
  *
  * Bytes go out once per loop turn (flush), whatever was asked for in between: batching,
  * not framing, decides what HTTP/2 costs. The next call goes to the connection with the
@@ -41,6 +44,7 @@ struct call {
     uint64_t flush; /* number of the write that carried its HEADERS; 0: none yet */
     uint16_t status;
     int grpc_status; /* -1: none came */
+    bool streams;    /* the answer may be any number of messages */
     bool grpc_type;  /* content-type is application/grpc… */
     bool ended;      /* the peer's END_STREAM came */
     bool peer_reset;
@@ -48,7 +52,14 @@ struct call {
     uint32_t prefix_got;
     uint8_t prefix[PREFIX_BYTES];
     uint64_t message_bytes; /* promised by the prefix */
-    struct buf message;
+    struct buf message;     /* of a stream: its messages, one behind the other */
+    size_t message_at;      /* where the present one begins */
+    int64_t message_ns;     /* when its first byte came */
+    /* Of a request of several messages: those given to nghttp2, and whether it waits
+     * for the time of the next. */
+    uint32_t parts_taken;
+    size_t parts_end; /* bytes of the request that may go by now */
+    bool paused;
 };
 
 /* Invariants: session and fd exist unless CLOSED; open == length of calls. */
@@ -77,6 +88,7 @@ struct grpc {
     struct link *old; /* draining */
     struct call *spare_calls;
     struct rep_queue flight;    /* every request that is ours */
+    uint64_t parted;            /* … of them with several messages */
     struct rep_request **again; /* to be sent a second time */
     size_t again_count, again_cap;
     uint8_t *recv_bytes;
@@ -91,6 +103,12 @@ static int64_t now_ns(const struct grpc *en)
     return clk_mono_now(en->base.config.clk).ns;
 }
 
+static void flight_leave(struct grpc *en, struct rep_request *r)
+{
+    en->parted -= r->parts.count > 0;
+    rep_queue_remove(&en->flight, r);
+}
+
 /* --- calls ------------------------------------------------------------------------ */
 
 static struct call *call_new(struct link *l, struct rep_request *r)
@@ -103,7 +121,11 @@ static struct call *call_new(struct link *l, struct rep_request *r)
         return NULL;
     struct buf message = c->message;
     buf_reset(&message);
-    *c = (struct call){.link = l, .request = r, .grpc_status = -1, .message = message};
+    *c = (struct call){.link = l,
+                       .request = r,
+                       .grpc_status = -1,
+                       .streams = r->stream->streams,
+                       .message = message};
     c->next = l->calls;
     if (l->calls)
         l->calls->prev = c;
@@ -138,7 +160,7 @@ static void call_finish(struct call *c, enum out_cause cause)
 
     c->request = NULL;
     r->place = NULL;
-    rep_queue_remove(&en->flight, r);
+    flight_leave(en, r);
     r->out.cause = cause;
     r->out.status = c->status;
     r->out.grpc_status = (int16_t)c->grpc_status;
@@ -182,6 +204,8 @@ static enum out_cause call_verdict(struct call *c)
         return OUT_STATUS;
     if (c->message.failed)
         return OUT_TOO_BIG;
+    if (c->streams)
+        return c->prefix_got == 0 ? OUT_OK : OUT_GARBAGE;
     if (c->prefix_got < PREFIX_BYTES || c->message.n != c->message_bytes)
         return OUT_GARBAGE;
     return OUT_OK;
@@ -193,8 +217,10 @@ static void call_complete(struct call *c)
     struct rep_request *r = c->request;
     struct span body = buf_view(&c->message);
 
+    if (c->streams && c->prefix_got > 0) /* broke off in a message */
+        body = span_sub(body, 0, c->message_at);
     r->out.bytes_in = body.n;
-    if (c->prefix_got == PREFIX_BYTES) {
+    if (c->prefix_got == PREFIX_BYTES || r->out.messages.count > 0) {
         r->out.answer_hash = outcome_answer_hash(body);
         if (en->base.config.keep_answers)
             buf_span(&r->answer, body);
@@ -209,6 +235,7 @@ static void call_abort(struct call *c, enum out_cause cause, uint32_t h2_code)
                                   h2_code) != 0)
         c->link->en->base.stats.client_errors++;
     c->request->out.done_ns = now_ns(c->link->en);
+    rep_request_cut(c->request);
     call_finish(c, cause);
 }
 
@@ -254,6 +281,51 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
     return 0;
 }
 
+/* A prefix is whole: what follows is as long as it says. */
+static void read_prefix(struct call *c)
+{
+    c->message_bytes = (uint64_t)c->prefix[1] << 24 | (uint64_t)c->prefix[2] << 16 |
+                       (uint64_t)c->prefix[3] << 8 | c->prefix[4];
+    /* No compression was offered, so none may be used. */
+    c->garbage = c->garbage || c->prefix[0] != 0;
+}
+
+/* Data of a call that streams: any number of messages. */
+static void stream_data(struct call *c, const uint8_t *p, size_t n)
+{
+    struct grpc *en = c->link->en;
+    uint64_t limit = en->base.config.answer_max;
+
+    while (n > 0) {
+        if (c->prefix_got < PREFIX_BYTES) {
+            if (c->prefix_got == 0)
+                c->message_ns = en->now;
+            c->prefix[c->prefix_got++] = *p++;
+            n--;
+            if (c->prefix_got < PREFIX_BYTES)
+                continue;
+            read_prefix(c);
+            c->message_at = c->message.n;
+        }
+        if (c->garbage || c->message_at + c->message_bytes > limit) {
+            call_abort(c, c->garbage ? OUT_GARBAGE : OUT_TOO_BIG, NGHTTP2_CANCEL);
+            return;
+        }
+        uint64_t left = c->message_at + c->message_bytes - c->message.n;
+        size_t take = n < left ? n : (size_t)left;
+        buf_add(&c->message, p, take);
+        p += take;
+        n -= take;
+        if (take < left || c->message.failed)
+            continue;
+        c->prefix_got = 0;
+        if (rep_request_message(c->request, c->message_ns, c->message_bytes) < 0) {
+            call_abort(c, OUT_TOO_BIG, NGHTTP2_CANCEL);
+            return;
+        }
+    }
+}
+
 /* Splits off the 5-byte prefix; what follows is the message. */
 static void call_data(struct call *c, const uint8_t *p, size_t n)
 {
@@ -262,13 +334,8 @@ static void call_data(struct call *c, const uint8_t *p, size_t n)
     while (n > 0 && c->prefix_got < PREFIX_BYTES) {
         c->prefix[c->prefix_got++] = *p++;
         n--;
-        if (c->prefix_got == PREFIX_BYTES) {
-            c->message_bytes = (uint64_t)c->prefix[1] << 24 |
-                               (uint64_t)c->prefix[2] << 16 |
-                               (uint64_t)c->prefix[3] << 8 | c->prefix[4];
-            /* No compression was offered, so none may be used. */
-            c->garbage = c->garbage || c->prefix[0] != 0;
-        }
+        if (c->prefix_got == PREFIX_BYTES)
+            read_prefix(c);
     }
     if (c->prefix_got < PREFIX_BYTES)
         return;
@@ -288,7 +355,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id,
     (void)user;
     /* What a proxy says in its own words (status other than 200) is not a message. */
     if (c && c->request && c->status == 200 && c->grpc_type)
-        call_data(c, data, n);
+        (c->streams ? stream_data : call_data)(c, data, n);
     return 0;
 }
 
@@ -348,6 +415,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     if (code == NGHTTP2_REFUSED_STREAM && call_again(c))
         return 0;
     r->out.done_ns = l->en->now;
+    rep_request_cut(r);
     call_finish(c, c->peer_reset || code == NGHTTP2_REFUSED_STREAM ? OUT_RESET
                                                                    : OUT_GARBAGE);
     return 0;
@@ -374,6 +442,28 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame,
     return 0;
 }
 
+/* When the part behind those taken may go: the gaps of the trace, from the moment at
+ * which the first went out. */
+static int64_t part_time(const struct call *c)
+{
+    const struct rep_request *r = c->request;
+    if (c->parts_taken == 0)
+        return 0;
+    return r->out.sent_ns == OP_TIME_NONE
+               ? REP_NEVER
+               : r->out.sent_ns + r->parts.v[c->parts_taken].at_ns;
+}
+
+/* Bytes of the request that may have gone by now. */
+static size_t parts_due(struct call *c)
+{
+    const struct op_messages *parts = &c->request->parts;
+    int64_t now = now_ns(c->link->en);
+    while (c->parts_taken < parts->count && part_time(c) <= now)
+        c->parts_end += parts->v[c->parts_taken++].bytes;
+    return c->parts_end;
+}
+
 static ssize_t read_request(nghttp2_session *session, int32_t stream_id, uint8_t *out,
                             size_t length, uint32_t *flags, nghttp2_data_source *source,
                             void *user)
@@ -385,10 +475,16 @@ static ssize_t read_request(nghttp2_session *session, int32_t stream_id, uint8_t
     if (!c->request)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     struct span wire = c->request->wire[0];
+    if (c->request->parts.count > 0)
+        wire.n = parts_due(c);
+    if (c->taken == wire.n && wire.n < c->request->wire[0].n) {
+        c->paused = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
     size_t n = wire.n - c->taken < length ? wire.n - c->taken : length;
     memcpy(out, wire.p + c->taken, n);
     c->taken += n;
-    if (c->taken == wire.n)
+    if (c->taken == c->request->wire[0].n)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)n;
 }
@@ -451,6 +547,7 @@ static void link_lost(struct link *l, enum out_cause cause, int sys)
         bool safe = connected && (c->flush == 0 || (unread && c->flush == last));
         if (c->request && !(safe && !c->ended && call_again(c))) {
             c->request->out.done_ns = now;
+            rep_request_cut(c->request);
             call_finish(c, cause);
         }
         c->next = l->en->spare_calls;
@@ -727,7 +824,7 @@ static void submit(struct link *l, struct rep_request *r)
         return;
     }
     l->en->base.stats.client_errors++;
-    rep_queue_remove(&l->en->flight, r);
+    flight_leave(l->en, r);
     r->out.cause = OUT_CONNECT;
     l->en->base.config.done(l->en->base.config.arg, r);
 }
@@ -742,7 +839,7 @@ static void place(struct grpc *en, struct rep_request *r)
         submit(l, r);
         return;
     }
-    rep_queue_remove(&en->flight, r);
+    flight_leave(en, r);
     r->out.cause = OUT_CONNECT;
     r->out.done_ns = now_ns(en);
     en->base.config.done(en->base.config.arg, r);
@@ -853,6 +950,7 @@ static void grpc_send(struct rep_engine *base, struct rep_request *r)
 {
     struct grpc *en = (struct grpc *)base;
     rep_flight_add(&en->flight, r, now_ns(en));
+    en->parted += r->parts.count > 0;
     place(en, r);
 }
 
@@ -903,10 +1001,31 @@ static void grpc_flush(struct rep_engine *base)
     }
 }
 
+/* Lets calls that wait for the time of their next message go on; when the next is. */
+static int64_t resume_parts(struct grpc *en, int64_t now)
+{
+    int64_t first = REP_NEVER;
+    for (struct rep_request *r = en->flight.head; r; r = r->next) {
+        struct call *c = r->place;
+        if (r->parts.count == 0 || !c || !c->paused)
+            continue;
+        int64_t at = part_time(c);
+        if (at > now) {
+            first = at < first ? at : first;
+            continue;
+        }
+        c->paused = false;
+        if (nghttp2_session_resume_data(c->link->session, c->stream_id) != 0)
+            en->base.stats.client_errors++;
+    }
+    return first;
+}
+
 static int64_t grpc_expire(struct rep_engine *base, int64_t now)
 {
     struct grpc *en = (struct grpc *)base;
     struct rep_request *r;
+    int64_t next = en->parted > 0 ? resume_parts(en, now) : REP_NEVER;
 
     while ((r = en->flight.head) != NULL &&
            r->started_ns + base->config.deadline_ns <= now && r->place) {
@@ -917,7 +1036,8 @@ static int64_t grpc_expire(struct rep_engine *base, int64_t now)
             LINK_CONNECTING) /* for a whole deadline: give that attempt up */
             link_refused(l, ETIMEDOUT);
     }
-    return r ? r->started_ns + base->config.deadline_ns : REP_NEVER;
+    int64_t deadline = r ? r->started_ns + base->config.deadline_ns : REP_NEVER;
+    return next < deadline ? next : deadline;
 }
 
 static uint32_t grpc_in_flight(const struct rep_engine *base)
@@ -938,7 +1058,7 @@ static void grpc_cancel(struct rep_engine *base, enum out_cause cause)
                                             c->stream_id, NGHTTP2_CANCEL);
             call_finish(c, cause);
         } else {
-            rep_queue_remove(&en->flight, r);
+            flight_leave(en, r);
             r->out.cause = cause;
             base->config.done(base->config.arg, r);
         }

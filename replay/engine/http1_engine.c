@@ -22,6 +22,7 @@
 #include "replay/schedule.h"
 #include "traces/base/log.h"
 #include "traces/wire/http1.h"
+#include "traces/wire/sse.h"
 
 #define AREA       "engine"
 #define RECV_BYTES (256u << 10)
@@ -44,6 +45,9 @@ struct conn {
     struct http1_parser parser;
     struct span piece; /* the body so far, when it is one piece of the receive buffer */
     struct buf body;   /* else */
+    bool events;       /* the answer is a stream of server-sent events */
+    struct sse sse;
+    int64_t event_ns; /* when the first byte of the present one came */
 };
 
 struct list {
@@ -140,6 +144,7 @@ static void conn_finish(struct conn *c, enum out_cause cause)
 
 static void conn_fail(struct conn *c, enum out_cause cause)
 {
+    rep_request_cut(c->request);
     c->request->out.done_ns = now_ns(c->en);
     conn_shut(c);
     conn_finish(c, cause);
@@ -201,6 +206,9 @@ static void conn_answered(struct conn *c, bool more, bool eof)
     r->out.bytes_in = body.n;
     r->out.answer_hash = outcome_answer_hash(body);
     look_at_marks(c);
+    if (c->events && sse_end(&c->sse) == SSE_EVENT &&
+        rep_request_message(r, c->event_ns, c->sse.bytes) < 0)
+        en->base.stats.client_errors++;
     if (en->base.config.keep_answers)
         buf_span(&r->answer, body);
     if (c->body.failed)
@@ -227,6 +235,28 @@ static void conn_answered(struct conn *c, bool more, bool eof)
     conn_finish(c, cause);
 }
 
+/* Notes the events that end in data, which came at `now`. False when there are too many
+ * of them. */
+static bool conn_events(struct conn *c, struct span data, int64_t now)
+{
+    while (data.n > 0) {
+        if (!c->sse.inside)
+            c->event_ns = now;
+        if (sse_feed(&c->sse, &data) == SSE_EVENT &&
+            rep_request_message(c->request, c->event_ns, c->sse.bytes) < 0)
+            return false;
+    }
+    return true;
+}
+
+static void conn_head(struct conn *c)
+{
+    const struct http1_head *h = &c->parser.head;
+    c->events =
+        h->status / 100 == 2 && rep_is_event_stream(http1_field(h, "content-type"));
+    c->sse = (struct sse){0};
+}
+
 /* Feeds what came to the parser. False: c was given back and must not be touched. */
 static bool conn_feed(struct conn *c, struct span in)
 {
@@ -234,6 +264,12 @@ static bool conn_feed(struct conn *c, struct span in)
     for (;;) {
         struct span data = {0};
         int event = http1_feed(&c->parser, &in, &data, &e);
+        if (event == HTTP1_HEAD)
+            conn_head(c);
+        if (event == HTTP1_DATA && c->events && !conn_events(c, data, now_ns(c->en))) {
+            conn_fail(c, OUT_TOO_BIG);
+            return false;
+        }
         if (event == HTTP1_DATA)
             conn_body_piece(c, data);
         if (event == HTTP1_END) {
@@ -578,6 +614,7 @@ static void http1_cancel(struct rep_engine *base, enum out_cause cause)
     struct http1 *en = (struct http1 *)base;
     while (en->flight.head) {
         struct conn *c = en->flight.head->place;
+        rep_request_cut(c->request);
         conn_shut(c);
         conn_finish(c, cause);
     }

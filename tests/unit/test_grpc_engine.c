@@ -39,6 +39,7 @@ enum manner {
     DROP,         /* closes the connection in mid answer */
     SILENT,
     END_EARLY, /* answers before the request is complete */
+    SPREAD,    /* message after message, 30 ms apart */
 };
 
 struct h2 {
@@ -59,7 +60,7 @@ struct script {
 struct message {
     uint8_t bytes[65536];
     size_t n, sent;
-    bool trailers, answered;
+    bool trailers, answered, spread;
     const char *status;
 };
 
@@ -76,6 +77,11 @@ static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *out,
     struct message *m = source->ptr;
     size_t n = m->n - m->sent < length ? m->n - m->sent : length;
     (void)user;
+    if (m->spread) {
+        size_t one = 5 + (size_t)m->bytes[m->sent + 3] * 256 + m->bytes[m->sent + 4];
+        n = one < n ? one : n;
+        usleep(m->sent ? 30000 : 0);
+    }
     memcpy(out, m->bytes + m->sent, n);
     m->sent += n;
     if (m->sent < m->n)
@@ -181,6 +187,7 @@ static void on_request(struct h2 *h, int32_t id, struct message *m)
     }
     m->trailers = true;
     m->status = "0";
+    m->spread = h->manner == SPREAD;
     spoil(h, m);
     respond(h, id, m, "200", "application/grpc+proto");
     if (h->manner == DROP)
@@ -349,6 +356,7 @@ static void teardown(struct rig *g)
     g->engine->ops->close(g->engine);
     for (int i = 0; i < g->sent; i++) {
         buf_done(&g->requests[i].answer);
+        free(g->requests[i].messages);
         free(g->messages[i]);
     }
     ev_free(g->ev);
@@ -739,10 +747,122 @@ static void an_answer_before_the_request_is_complete_is_its_answer(void **state)
     free(body);
 }
 
+/* Messages of 5, 0 and 300 bytes; framed, so that an echo answers the same three. */
+static struct rep_request *send_stream(struct rig *g)
+{
+    struct rep_request *r = &g->requests[g->sent];
+    static const size_t sizes[] = {5, 0, 300};
+    uint8_t *wire = calloc(1, 320), *at = wire;
+    check_true(wire != NULL);
+    for (size_t i = 0; i < 3; i++) {
+        at[3] = (uint8_t)(sizes[i] >> 8);
+        at[4] = (uint8_t)sizes[i];
+        memset(at + 5, 'a' + (int)i, sizes[i]);
+        at += 5 + sizes[i];
+    }
+    g->messages[g->sent++] = wire;
+    g->stream.streams = true;
+    r->stream = &g->stream;
+    r->out = outcome_empty();
+    r->out.due_ns = r->out.ready_ns = now_ns();
+    r->wire[0] = span_of(wire, 320);
+    r->id = SPAN_LIT("an-id");
+    return r;
+}
+
+static void check_three(const struct rep_request *r)
+{
+    const struct op_messages *m = &r->out.messages;
+    check_int(m->count, ==, 3);
+    check_int(m->v[0].bytes, ==, 5);
+    check_int(m->v[1].bytes, ==, 0);
+    check_int(m->v[2].bytes, ==, 300);
+    check_int(m->v[0].at_ns, >=, 0);
+    check_int(m->v[0].at_ns, <=, m->v[1].at_ns);
+    check_int(m->v[1].at_ns, <=, m->v[2].at_ns);
+    check_int(r->out.bytes_in, ==, 305);
+}
+
+static void a_stream_of_answers_has_a_time_for_each(void **state)
+{
+    (void)state;
+    for (int bytewise = 0; bytewise < 2; bytewise++) {
+        struct script s = {.manner = SPREAD, .bytewise = bytewise};
+        struct peer *p = peer_start(serve_h2, &s);
+        struct rig g;
+        setup(&g, peer_port(p), 1, 4, PLENTY);
+        struct rep_request *r = send_stream(&g);
+        g.engine->ops->send(g.engine, r);
+        await(&g, 1);
+        check_int(r->out.cause, ==, OUT_OK);
+        check_three(r);
+        check_int(r->out.messages.v[1].at_ns - r->out.messages.v[0].at_ns, >=,
+                  25 * CLK_MS);
+        check_int(r->out.messages.v[2].at_ns - r->out.messages.v[1].at_ns, >=,
+                  25 * CLK_MS);
+        check_int(r->answer.n, ==, 305);
+        check_clocks(r);
+        teardown(&g);
+        peer_stop(p);
+    }
+}
+
+static void messages_of_a_request_keep_their_gaps(void **state)
+{
+    static const struct op_message parts[] = {
+        {0, 10}, {40 * CLK_MS, 5}, {80 * CLK_MS, 305}};
+    struct script s = {.manner = ECHO};
+    struct peer *p = peer_start(serve_h2, &s);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, 4, PLENTY);
+    struct rep_request *r = send_stream(&g);
+    r->parts = (struct op_messages){parts, 3};
+    g.engine->ops->send(g.engine, r);
+    await(&g, 1);
+    check_int(r->out.cause, ==, OUT_OK);
+    check_three(r);
+    check_int(r->out.attempts, ==, 1);
+    /* The peer answers once all of the request is there. */
+    check_int(r->out.first_ns - r->out.sent_ns, >=, 80 * CLK_MS);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void a_stream_that_fails_keeps_the_messages_before(void **state)
+{
+    static const struct {
+        enum manner manner;
+        enum out_cause cause;
+        uint32_t count;
+    } cases[] = {{FAIL_LATE, OUT_STATUS, 3},   {NO_STATUS, OUT_GARBAGE, 3},
+                 {COMPRESSED, OUT_GARBAGE, 0}, {HUGE_MESSAGE, OUT_TOO_BIG, 0},
+                 {NO_MESSAGE, OUT_OK, 0},      {RESET_STREAM, OUT_RESET, 0},
+                 {SILENT, OUT_DEADLINE, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct script s = {.manner = cases[i].manner};
+        struct peer *p = peer_start(serve_h2, &s);
+        struct rig g;
+        setup(&g, peer_port(p), 1, 4, cases[i].manner == SILENT ? 50 * CLK_MS : PLENTY);
+        struct rep_request *r = send_stream(&g);
+        g.engine->ops->send(g.engine, r);
+        await(&g, 1);
+        check_int(r->out.cause, ==, cases[i].cause);
+        check_int(r->out.messages.count, ==, cases[i].count);
+        check_int(r->out.bytes_in, ==, cases[i].count ? 305 : 0);
+        teardown(&g);
+        peer_stop(p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_is_timed_counted_and_hashed),
+        cmocka_unit_test(a_stream_of_answers_has_a_time_for_each),
+        cmocka_unit_test(messages_of_a_request_keep_their_gaps),
+        cmocka_unit_test(a_stream_that_fails_keeps_the_messages_before),
         cmocka_unit_test(streams_share_a_connection),
         cmocka_unit_test(the_peers_limit_of_streams_is_kept),
         cmocka_unit_test(answers_may_come_byte_by_byte),

@@ -69,8 +69,10 @@ static void teardown(struct rig *g)
 {
     check_int(g->engine->ops->in_flight(g->engine), ==, 0);
     g->engine->ops->close(g->engine);
-    for (int i = 0; i < g->sent; i++)
+    for (int i = 0; i < g->sent; i++) {
         buf_done(&g->requests[i].answer);
+        free(g->requests[i].messages);
+    }
     ev_free(g->ev);
 }
 
@@ -702,6 +704,103 @@ static void cancelling_gives_everything_back(void **state)
     peer_stop(p);
 }
 
+#define EVENTS_HEAD                                                                    \
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"            \
+    "Transfer-Encoding: chunked\r\n\r\n"
+
+/* Three events, 30 ms apart, the second one in two chunks; then what arg holds. */
+static void tell_events(int fd, int nth, void *arg)
+{
+    char request[8192];
+    (void)nth;
+    while (peer_read_request(fd, request, sizeof request) > 0) {
+        peer_say(fd, EVENTS_HEAD "b\r\ndata: one\n\n\r\n");
+        usleep(30000);
+        peer_say(fd, "8\r\ndata: tw\r\n");
+        usleep(10000);
+        peer_say(fd, "3\r\no\n\n\r\n");
+        usleep(20000);
+        peer_say(fd, "14\r\n: alive\n\ndata: 333\n\n\r\n");
+        if (!peer_say(fd, arg))
+            return;
+        if (strlen(arg) == 0)
+            return;
+    }
+}
+
+static void check_events(const struct rep_request *r)
+{
+    const struct op_messages *m = &r->out.messages;
+    check_int(m->count, ==, 3);
+    check_int(m->v[0].bytes, ==, 11);
+    check_int(m->v[1].bytes, ==, 11);
+    check_int(m->v[2].bytes, ==, 20);
+    check_int(m->v[0].at_ns, >=, 0);
+    /* By the first byte of each. */
+    check_int(m->v[1].at_ns - m->v[0].at_ns, >=, 25 * CLK_MS);
+    check_int(m->v[2].at_ns - m->v[1].at_ns, >=, 25 * CLK_MS);
+    check_int(r->out.sent_ns + m->v[2].at_ns, <=, r->out.done_ns);
+    check_int(r->out.bytes_in, ==, 42);
+}
+
+static void every_event_of_a_stream_has_its_time(void **state)
+{
+    static char end[] = "0\r\n\r\n";
+    struct peer *p = peer_start(tell_events, end);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    for (uint64_t i = 1; i <= 2; i++) {
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, i);
+        check_int(r->out.cause, ==, OUT_OK);
+        check_events(r);
+        check_int(buf_view(&r->answer).n, ==, 42);
+    }
+    check_int(peer_connections(p), ==, 1);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void a_stream_that_breaks_off_keeps_the_events_before(void **state)
+{
+    static char end[] = "", broken[] = "6\r\ndata: \r\n";
+    struct peer *p = peer_start(tell_events, end);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    struct rep_request *r = send_one(&g, "x");
+    await(&g, 1);
+    check_int(r->out.cause, ==, OUT_CLOSED);
+    check_events(r);
+    teardown(&g);
+    peer_stop(p);
+
+    p = peer_start(tell_events, broken); /* a fourth one begins, and never ends */
+    setup(&g, peer_port(p), 1, 150 * CLK_MS);
+    r = send_one(&g, "x");
+    await(&g, 1);
+    check_int(r->out.cause, ==, OUT_DEADLINE);
+    check_events(r);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void events_are_no_messages_unless_the_type_says_so(void **state)
+{
+    static char text[] = OK_HEAD "9\r\nContent-Type: text/plain\r\n\r\ndata: a\n\n";
+    struct peer *p = peer_start(answer_with, text);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    struct rep_request *r = send_one(&g, "x");
+    await(&g, 1);
+    check_int(r->out.cause, ==, OUT_OK);
+    check_int(r->out.messages.count, ==, 0);
+    teardown(&g);
+    peer_stop(p);
+}
+
 static int with_own(void **state)
 {
     (void)state;
@@ -742,6 +841,9 @@ int main(void)
         cmocka_unit_test(a_body_larger_than_the_socket_takes_goes_out_in_parts),
         cmocka_unit_test(an_early_refusal_of_a_large_body_is_its_answer),
         cmocka_unit_test(cancelling_gives_everything_back),
+        cmocka_unit_test(every_event_of_a_stream_has_its_time),
+        cmocka_unit_test(a_stream_that_breaks_off_keeps_the_events_before),
+        cmocka_unit_test(events_are_no_messages_unless_the_type_says_so),
     };
     return cmocka_run_group_tests_name("http1 engine", tests, with_own, NULL) +
            cmocka_run_group_tests_name("curl engine", tests, with_curl, NULL);

@@ -49,20 +49,26 @@ static struct rep_stream *prepare_stream(const struct op_stream *s)
     return out;
 }
 
+static struct rep_request *prepare_op(const struct op *op)
+{
+    struct err e = {0};
+    memset(&request, 0, sizeof request);
+    check_ok(rep_prepare_request(&preparer, op, prepare_stream(op->stream), &arena,
+                                 &request, &e),
+             &e);
+    return &request;
+}
+
 static struct rep_request *prepare(const struct op_stream *s, struct op_body body,
                                    uint64_t index)
 {
-    struct err e = {0};
-    struct op op = op_empty();
+    static struct op op; /* the request keeps it */
+    op = op_empty();
     op.index = index;
     op.stream = s;
     op.request = body;
     op.id = SPAN_LIT("recorded-id");
-    memset(&request, 0, sizeof request);
-    check_ok(
-        rep_prepare_request(&preparer, &op, prepare_stream(s), &arena, &request, &e),
-        &e);
-    return &request;
+    return prepare_op(&op);
 }
 
 static void a_rest_request_is_written_as_rproxy_wants_it(void **state)
@@ -225,6 +231,38 @@ static void grpc_fields_carry_routing_and_the_deadline(void **state)
     check_str(field(prepare_stream(&s), "grpc-timeout", v, sizeof v), "34560000S");
 }
 
+static void messages_of_a_stream_are_framed_and_timed_each(void **state)
+{
+    static const struct op_message parts[] = {{2000, 3}, {3000, 0}, {9000, 5}};
+    const struct op_stream s = {
+        .protocol = OP_GRPC,
+        .name = SPAN_LIT("iris"),
+        .path = SPAN_LIT("/inference.GRPCInferenceService/ModelStreamInfer")};
+    struct op op = op_empty();
+    struct err e = {0};
+    (void)state;
+    check_ok(rep_speed_parse("2", &config.speed, &e), &e);
+    op.stream = &s;
+    op.request = op_body_of(SPAN_LIT("\x0a\x01x\x0a\x03xyz"));
+    op.request_messages = (struct op_messages){parts, 3};
+    struct rep_request *r = prepare_op(&op);
+    check_true(r->refusal == NULL && r->stream->streams);
+    static const char wire[] = "\0\0\0\0\6\x0a\4iris"
+                               "\0\0\0\0\6\x0a\4iris"
+                               "\0\0\0\0\6\x0a\4iris";
+    check_true(span_eq(r->wire[0], span_of(wire, sizeof wire - 1)));
+    check_int(r->out.bytes_out, ==, 18);
+    check_int(r->parts.count, ==, 3);
+    static const struct op_message want[] = {{0, 11}, {500, 11}, {3500, 11}};
+    check_true(memcmp(r->parts.v, want, sizeof want) == 0);
+
+    op.request_messages.count = 1; /* one message: nothing to wait for */
+    op.request = op_body_of(SPAN_LIT("\x0a\x01x"));
+    r = prepare_op(&op);
+    check_int(r->parts.count, ==, 0);
+    check_int(r->wire[0].n, ==, 11);
+}
+
 static const char *refusal_of(const struct op_stream *s, struct op_body body)
 {
     struct rep_request *r = prepare(s, body, 0);
@@ -249,9 +287,12 @@ static void what_cannot_be_sent_says_why(void **state)
     s.protocol = OP_GRPC;
     check_str(refusal_of(&s, op_body_of(SPAN_LIT("\xff\xff\xff"))),
               "its body is not a protobuf message");
-    s.path = SPAN_LIT("/inference.GRPCInferenceService/ModelStreamInfer");
-    check_str(refusal_of(&s, ok), "streaming calls are not supported yet");
-    s.path = (struct span){0};
+    struct op_message two[] = {{0, 1}, {5, 1}};
+    struct op op = op_empty();
+    op.stream = &s;
+    op.request = ok;
+    op.request_messages = (struct op_messages){two, 2};
+    check_str(prepare_op(&op)->refusal, "it has messages, and its method takes one");
     config.grpc = NULL;
     check_str(refusal_of(&s, ok),
               "it is a gRPC operation, and no --grpc target was given");
@@ -312,6 +353,61 @@ static void answers_are_held_against_the_recorded_one(void **state)
     buf_str(&r->answer, "{\"outputs\":[]}");
     check_int(judged(r, &want, &scratch, NULL), ==, OUT_WRONG);
     buf_done(&r->answer);
+    arena_done(&scratch);
+}
+
+#define SUMS(a, b)                                                                     \
+    "data: "                                                                           \
+    "{\"model_name\":\"m\",\"outputs\":[{\"name\":\"OUTPUT\",\"datatype\":\"FP32\","   \
+    "\"shape\":[2],\"data\":[" #a "," #b "]}]}\n\n"
+
+static void a_stream_is_judged_message_by_message(void **state)
+{
+    static const char asked[] =
+        "{\"inputs\":[{\"name\":\"INPUT\",\"datatype\":\"FP32\",\"shape\":[2],"
+        "\"data\":[1,2]}]}";
+    static const struct {
+        const char *first, *second;
+        enum out_check by_model, by_record;
+        const char *why;
+    } cases[] = {
+        {SUMS(11, 12), SUMS(11, 12), OUT_RIGHT, OUT_RIGHT, NULL},
+        {SUMS(11, 12), SUMS(11, 13), OUT_WRONG, OUT_WRONG, "message 2 of 2"},
+        {": alive\n\n" SUMS(11, 12), "data: no JSON\n\n", OUT_WRONG, OUT_WRONG,
+         "message 2 of 2"},
+        {SUMS(11, 12), NULL, OUT_RIGHT, OUT_WRONG, "1 messages, recorded were 2"},
+    };
+    const struct op_stream s = {.protocol = OP_REST,
+                                .name = SPAN_LIT("add10"),
+                                .model_type = SPAN_LIT("add10"),
+                                .path = SPAN_LIT("/v2/models/add10/infer_stream")};
+    struct arena scratch = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct op_message then[] = {{0, strlen(SUMS(11, 12))},
+                                    {1, strlen(SUMS(11, 12))}};
+        struct op_message now[] = {{0, strlen(cases[i].first)}, {0, 0}};
+        struct rep_answer_want model = {.model = true}, recorded = {.recorded = true};
+        struct err e = {0};
+        struct rep_request *r = prepare(&s, op_body_of(SPAN_LIT(asked)), 0);
+        struct op op = *r->op;
+        r->op = &op;
+        op.response = op_body_of(SPAN_LIT(SUMS(11, 12) SUMS(11, 12)));
+        op.response_messages = (struct op_messages){then, 2};
+        buf_str(&r->answer, cases[i].first);
+        if (cases[i].second) {
+            now[1].bytes = strlen(cases[i].second);
+            buf_str(&r->answer, cases[i].second);
+        }
+        r->out.cause = OUT_OK;
+        r->out.messages = (struct op_messages){now, cases[i].second ? 2 : 1};
+        check_int(judged(r, &model, &scratch, &e), ==, cases[i].by_model);
+        err_clear(&e);
+        check_int(judged(r, &recorded, &scratch, &e), ==, cases[i].by_record);
+        if (cases[i].why)
+            check_str_has(e.text, cases[i].why);
+        buf_done(&r->answer);
+    }
     arena_done(&scratch);
 }
 
@@ -479,6 +575,8 @@ int main(void)
         PART(equal_grpc_bodies_share_one_message_within_a_slice),
         PART(grpc_fields_carry_routing_and_the_deadline),
         PART(what_cannot_be_sent_says_why),
+        PART(messages_of_a_stream_are_framed_and_timed_each),
+        PART(a_stream_is_judged_message_by_message),
         PART(answers_are_judged_by_their_model_type),
         PART(answers_are_held_against_the_recorded_one),
         PART(ways_of_checking_are_read),
