@@ -40,7 +40,7 @@ static const struct opt options[] = {
      .arg = "METRIC:QUANTILE[:MODEL]",
      .help =
          "judge this instead of response:p50, response:p95 and response:p99. METRIC is "
-         "response, response_ok, service, ttfb, or errors "
+         "response, response_ok, service, ttfb, first_message, message_gap, or errors "
          "(which "
          "has no quantile: errors or errors:MODEL); \"default\" stands for the three. "
          "The error rate of all operations is always judged"},
@@ -236,14 +236,15 @@ static int parse_metric(struct span name, struct ana_gate_spec *g, struct err *e
         g->errors = true;
         return 0;
     }
-    for (int m = ANA_RESPONSE; m <= ANA_TTFB; m++)
-        if (span_eq_str(name, ana_metric_names[m])) {
+    for (int m = ANA_RESPONSE; m < ANA_METRIC_COUNT; m++)
+        if (m != ANA_GENERATOR && m != ANA_BACK_PRESSURE &&
+            span_eq_str(name, ana_metric_names[m])) {
             g->metric = (enum ana_metric)m;
             return 0;
         }
     return err_set(e, ERR_USAGE,
                    "'%.*s' is not one of: response, response_ok, service, "
-                   "ttfb, errors",
+                   "ttfb, first_message, message_gap, errors",
                    SPAN_ARG(name));
 }
 

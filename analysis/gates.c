@@ -242,6 +242,10 @@ static int build_explored(struct ana_comparison *c, struct err *e)
         {.metric = ANA_SERVICE, .p = ANA_P(99)},
         {.metric = ANA_TTFB, .p = ANA_P(50)},
         {.metric = ANA_TTFB, .p = ANA_P(99)},
+        {.metric = ANA_FIRST_MESSAGE, .p = ANA_P(50)},
+        {.metric = ANA_FIRST_MESSAGE, .p = ANA_P(99)},
+        {.metric = ANA_MESSAGE_GAP, .p = ANA_P(50)},
+        {.metric = ANA_MESSAGE_GAP, .p = ANA_P(99)},
     };
     enum { OVERALL = sizeof overall / sizeof *overall };
     size_t cells = numbered_cells(&c->runs[c->pairs[0].a]);
@@ -252,7 +256,9 @@ static int build_explored(struct ana_comparison *c, struct err *e)
     if (!c->explored)
         return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < OVERALL && rc == 0; i++)
-        rc = explore(c, &overall[i], -1, e);
+        if (!ana_is_of_streams(overall[i].metric) ||
+            c->runs[c->pairs[0].a].all.latency[overall[i].metric].d.n > 0)
+            rc = explore(c, &overall[i], -1, e);
     for (size_t k = 0; k < cells && rc == 0; k++) {
         for (size_t i = 0; i < ANA_STANDARD_COUNT && rc == 0; i++)
             rc = explore(

@@ -22,6 +22,8 @@ static const char *const metric_words[] = {
     "first byte (from sent)",
     "lateness: generator",
     "lateness: target",
+    "first message (from sent)",
+    "between messages",
 };
 
 /* --- banner ----------------------------------------------------------------------- */
@@ -193,7 +195,8 @@ static void put_percentiles(const struct ana_run *run, struct buf *out)
         "target held everything</span><span>zero lies on the lower edge</span></p>\n");
     put_latency_head("", out);
     for (int m = 0; m < ANA_METRIC_COUNT; m++)
-        put_latency_row(run, metric_words[m], &run->all.latency[m], out);
+        if (!ana_is_of_streams((enum ana_metric)m) || run->all.latency[m].d.n > 0)
+            put_latency_row(run, metric_words[m], &run->all.latency[m], out);
     buf_str(out,
             "</tbody></table></div>\n<p class=\"lead\">- : fewer than 10 observations "
             "beyond; * : fewer than 20, shown but never judged.</p>\n");

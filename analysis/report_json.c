@@ -84,6 +84,12 @@ static void put_latencies(struct jsonw *w, const struct ana_run *run,
         jsonw_key(w, ana_metric_names[m]);
         put_latency(w, run, &cell->latency[m]);
     }
+    for (int m = ANA_FIRST_MESSAGE; m <= ANA_MESSAGE_GAP; m++) {
+        if (cell->latency[m].d.n == 0)
+            continue;
+        jsonw_key(w, ana_metric_names[m]);
+        put_latency(w, run, &cell->latency[m]);
+    }
     jsonw_key(w, "lateness");
     jsonw_object(w);
     jsonw_key(w, "generator");

@@ -160,8 +160,9 @@ static bool put_latency(const struct ana_run *run, const char *name,
 
 static bool put_latencies(const struct ana_run *run, struct buf *out)
 {
-    static const char *const names[] = {"response",   "  good ones", "service",
-                                        "first byte", "late: ours",  "late: target's"};
+    static const char *const names[] = {"response",    "  good ones", "service",
+                                        "first byte",  "late: ours",  "late: target's",
+                                        "1st message", "between them"};
     static const char *const heads[] = {"p50", "p90", "p95", "p99", "p99.9"};
     bool starred = false;
 
@@ -173,7 +174,8 @@ static bool put_latencies(const struct ana_run *run, struct buf *out)
     ana_text_cell(out, "mean", 9, true);
     buf_str(out, "\n");
     for (int m = 0; m < ANA_METRIC_COUNT; m++)
-        starred |= put_latency(run, names[m], &run->all.latency[m], out);
+        if (!ana_is_of_streams((enum ana_metric)m) || run->all.latency[m].d.n > 0)
+            starred |= put_latency(run, names[m], &run->all.latency[m], out);
     buf_str(out,
             "response counts from due, failures as infinite; service from sent, good "
             "ones only\n");

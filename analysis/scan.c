@@ -232,6 +232,33 @@ static bool moments_in_range(const struct outcome *o)
            in_range(o->sent_ns) && in_range(o->first_ns) && in_range(o->done_ns);
 }
 
+static int add_value(struct ana_values *to, int64_t v, struct err *e)
+{
+    if (to->n == to->cap) {
+        size_t cap = to->cap ? to->cap * 2 : 64;
+        int64_t *grown = realloc(to->v, cap * sizeof *grown);
+        if (!grown)
+            return err_set(e, ERR_NOMEM, "out of memory for %zu messages", cap);
+        to->v = grown;
+        to->cap = cap;
+    }
+    to->v[to->n++] = v;
+    return 0;
+}
+
+/* The messages of a good answer that streams. */
+static int take_messages(struct ana_scan *s, const struct op_messages *m,
+                         struct ana_leaf *l, struct err *e)
+{
+    int rc = 0;
+    for (uint32_t i = 0; i < m->count && rc == 0; i++) {
+        int64_t v = difference(s, m->v[i].at_ns, i ? m->v[i - 1].at_ns : 0);
+        if (v != ANA_NONE)
+            rc = add_value(i ? &l->message_gap : &l->first_message, v, e);
+    }
+    return rc;
+}
+
 static int take_outcome(struct ana_scan *s, const struct outcome *o, struct ana_leaf *l,
                         struct err *e)
 {
@@ -268,6 +295,8 @@ static int take_outcome(struct ana_scan *s, const struct outcome *o, struct ana_
     l->column[ANA_COL_BACK_PRESSURE][l->n] =
         o->sent_ns == OP_TIME_NONE ? ANA_NONE : difference(s, o->ready_ns, o->due_ns);
     l->n++;
+    if (ok && (rc = take_messages(s, &o->messages, l, e)) < 0)
+        return rc;
     s->run->clock_faults += s->clock_fault;
     count_outcome(&l->counts, o, ok);
     widen(&s->run->first_due_ns, &s->run->last_due_ns, o->due_ns);
@@ -408,9 +437,12 @@ static int read_blocks(struct ana_scan *s, struct trc_reader *r, struct err *e)
 
 static void scan_done(struct ana_scan *s)
 {
-    for (size_t i = 0; i < s->leaf_count; i++)
+    for (size_t i = 0; i < s->leaf_count; i++) {
         for (int c = 0; c < ANA_COLUMN_COUNT; c++)
             free(s->leaves[i].column[c]);
+        free(s->leaves[i].first_message.v);
+        free(s->leaves[i].message_gap.v);
+    }
     free(s->leaves);
     free(s->table);
     free(s->map);

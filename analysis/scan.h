@@ -7,6 +7,8 @@
  * same of good answers alone service        done - sent of good answers ttfb first -
  * sent of good answers generator      sent - ready of everything sent: our own lateness
  *   back_pressure  ready - due of everything sent: the target's
+ *   first_message  first byte of the first message - sent of good answers that stream
+ *   message_gap    between the first bytes of successive messages of those
  * Operations that an interrupt stopped count as `stopped` and have no latency.
  *
  * A cell is a model (or pipeline, experiment) by name, with its protocol and tier; a
@@ -38,9 +40,13 @@ enum ana_metric {
     ANA_TTFB,
     ANA_GENERATOR,
     ANA_BACK_PRESSURE,
+    ANA_FIRST_MESSAGE,
+    ANA_MESSAGE_GAP,
     ANA_METRIC_COUNT
 };
-extern const char *const ana_metric_names[]; /* "response" … "back_pressure" */
+extern const char *const ana_metric_names[]; /* "response" … "message_gap" */
+/* Of streams: no values where nothing streamed, and left out of reports then. */
+bool ana_is_of_streams(enum ana_metric metric);
 
 /* due = done + dropped + refused + stopped; done = ok + failed; sent = done +
  * stopped_sent. */

@@ -29,6 +29,11 @@ struct ana_leaf {
     struct ana_counts counts;
     int64_t *column[ANA_COLUMN_COUNT];
     size_t n, cap;
+    /* Of good answers that stream: time to the first message of each; all gaps. */
+    struct ana_values {
+        int64_t *v;
+        size_t n, cap;
+    } first_message, message_gap;
 };
 
 struct ana_scan {

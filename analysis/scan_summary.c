@@ -11,8 +11,14 @@
 
 #include "analysis/scan_columns.h"
 
-const char *const ana_metric_names[] = {"response",  "response_ok",   "service", "ttfb",
-                                        "generator", "back_pressure", NULL};
+const char *const ana_metric_names[] = {"response",      "response_ok", "service",
+                                        "ttfb",          "generator",   "back_pressure",
+                                        "first_message", "message_gap", NULL};
+
+bool ana_is_of_streams(enum ana_metric metric)
+{
+    return metric == ANA_FIRST_MESSAGE || metric == ANA_MESSAGE_GAP;
+}
 
 const uint32_t ana_standard_p[] = {ANA_P(50), ANA_P(90), ANA_P(95), ANA_P(99),
                                    ANA_P(99.9)};
@@ -132,9 +138,14 @@ struct members {
 
 static size_t take_slices(const struct members *m, enum ana_metric metric)
 {
-    for (size_t i = 0; i < m->count; i++)
-        m->slices[i] = (struct ana_slice){m->leaves[i]->column[column_of[metric]],
-                                          m->leaves[i]->n};
+    for (size_t i = 0; i < m->count; i++) {
+        const struct ana_leaf *l = m->leaves[i];
+        const struct ana_values *of =
+            metric == ANA_FIRST_MESSAGE ? &l->first_message : &l->message_gap;
+        m->slices[i] = ana_is_of_streams(metric)
+                           ? (struct ana_slice){of->v, of->n}
+                           : (struct ana_slice){l->column[column_of[metric]], l->n};
+    }
     return m->count;
 }
 

@@ -796,10 +796,8 @@ static void a_stream_of_answers_has_a_time_for_each(void **state)
         await(&g, 1);
         check_int(r->out.cause, ==, OUT_OK);
         check_three(r);
-        check_int(r->out.messages.v[1].at_ns - r->out.messages.v[0].at_ns, >=,
-                  25 * CLK_MS);
-        check_int(r->out.messages.v[2].at_ns - r->out.messages.v[1].at_ns, >=,
-                  25 * CLK_MS);
+        check_int(r->out.messages.v[1].at_ns, >=, 30 * CLK_MS);
+        check_int(r->out.messages.v[2].at_ns, >=, 60 * CLK_MS);
         check_int(r->answer.n, ==, 305);
         check_clocks(r);
         teardown(&g);

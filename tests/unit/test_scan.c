@@ -519,9 +519,53 @@ static void the_phases_that_a_run_notes_are_left_out(void **state)
     ana_run_done(&run);
 }
 
+static void messages_of_streams_are_told_by_the_first_and_by_their_gaps(void **state)
+{
+    static const struct op_message long_one[] = {{50, 1}, {80, 1}, {200, 1}},
+                                   short_one[] = {{70, 3}}, failed[] = {{1, 1}, {2, 1}};
+    struct outcome o[] = {
+        outcome_at(0, OUT_OK, 0, 0, 10, 40, 600),
+        outcome_at(1, OUT_OK, 100, 100, 120, 150, 700),
+        outcome_at(2, OUT_OK, 200, 200, 220, 230, 300), /* no stream */
+        outcome_at(3, OUT_DEADLINE, 300, 350, 360, 365, 5000),
+    };
+    struct ana_run run;
+
+    (void)state;
+    o[0].bytes_in = o[1].bytes_in = 3;
+    o[3].bytes_in = 2;
+    o[0].messages = (struct op_messages){long_one, 3};
+    o[1].messages = (struct op_messages){short_one, 1};
+    o[3].messages = (struct op_messages){failed, 2};
+    write_outcomes(o, 4, NULL, NULL);
+    scan(&run, 0);
+    const struct ana_latency *first = &run.all.latency[ANA_FIRST_MESSAGE];
+    const struct ana_latency *gap = &run.all.latency[ANA_MESSAGE_GAP];
+    check_int(first->d.n, ==, 2);
+    check_int(ana_quantile_at(&run, first, ANA_P(50)), ==, 50);
+    check_int(first->d.max, ==, 70);
+    check_int(gap->d.n, ==, 2);
+    check_int(ana_quantile_at(&run, gap, ANA_P(50)), ==, 30);
+    check_int(gap->d.max, ==, 120);
+    check_int(run.cell_count, ==, 1);
+    check_int(run.cells[0].latency[ANA_MESSAGE_GAP].d.n, ==, 2);
+    check_int(run.clock_faults, ==, 0);
+    ana_run_done(&run);
+
+    o[0].messages = (struct op_messages){failed + 1, 1};
+    static const struct op_message back[] = {{5, 1}, {4, 1}};
+    o[1].messages = (struct op_messages){back, 2};
+    write_outcomes(o, 3, NULL, NULL);
+    scan(&run, 0);
+    check_int(run.clock_faults, ==, 1);
+    check_int(run.all.latency[ANA_MESSAGE_GAP].d.n, ==, 0);
+    ana_run_done(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_of_streams_are_told_by_the_first_and_by_their_gaps),
         cmocka_unit_test(every_kind_of_end_is_counted_once_and_the_sums_hold),
         cmocka_unit_test(latencies_follow_their_definitions),
         cmocka_unit_test(a_wrong_answer_is_a_failure),
