@@ -163,6 +163,27 @@ static void faults_are_named_with_their_place(void **state)
     refused("{\"inputs\":[],\"id\":7}", ERR_FORMAT, "not a JSON string at byte 18");
 }
 
+/* MLServer's events carry what a single answer has as header fields. */
+static void an_answer_may_have_parameters_that_are_objects(void **state)
+{
+    struct arena a = {0};
+    struct pay_message m;
+    struct err failure = {0};
+    (void)state;
+    check_ok(v2_json_parse_response(
+                 SPAN_LIT("{\"outputs\":[],\"parameters\":{\"headers\":"
+                          "{\"Ce-Id\":\"x\",\"n\":{}},\"content_type\":\"np\"}}"),
+                 &a, &m, &failure),
+             &failure);
+    check_int(m.param_count, ==, 1);
+    check_span(m.params[0].name, "content_type");
+    check_int(v2_json_parse_response(
+                  SPAN_LIT("{\"outputs\":[],\"parameters\":{\"a\":{\"b\"}}}"), &a, &m,
+                  &failure),
+              ==, ERR_FORMAT);
+    arena_done(&a);
+}
+
 static void a_shape_is_not_believed_beyond_its_data(void **state)
 {
     (void)state;
@@ -419,6 +440,7 @@ int main(void)
         T(elements_of_every_datatype_are_read),
         T(a_string_is_its_element_whatever_the_content_type),
         T(faults_are_named_with_their_place),
+        T(an_answer_may_have_parameters_that_are_objects),
         T(a_shape_is_not_believed_beyond_its_data),
         T(lists_have_limits),
         T(a_message_has_a_largest_size),

@@ -321,8 +321,9 @@ static void parse_param_value(struct json_scan *s, struct pay_param *p)
     }
 }
 
-static void parse_params(struct json_scan *s, const struct pay_param **params,
-                         uint32_t *param_count)
+/* nested: values that are objects are skipped, not refused. */
+static void parse_params(struct json_scan *s, bool nested,
+                         const struct pay_param **params, uint32_t *param_count)
 {
     struct pay_param *list = NULL;
     uint32_t count = 0;
@@ -332,6 +333,10 @@ static void parse_params(struct json_scan *s, const struct pay_param **params,
     while (json_scan_member(s, &key)) {
         if (take_null(s))
             continue;
+        if (nested && json_scan_peek(s) == JSON_KIND_OBJECT) {
+            json_scan_skip(s);
+            continue;
+        }
         if (count == PAY_PARAMS_MAX) {
             json_scan_fail(s, ERR_LIMIT, json_scan_at(s), "more than %d parameters",
                            PAY_PARAMS_MAX);
@@ -511,7 +516,7 @@ static void parse_tensor(struct json_scan *s, struct pay_tensor *t)
             parse_shape(s, t);
             break;
         case IN_PARAMETERS:
-            parse_params(s, &t->params, &t->param_count);
+            parse_params(s, false, &t->params, &t->param_count);
             break;
         case IN_DATA:
             json_scan_peek(s);
@@ -598,7 +603,8 @@ static int parse_message(struct span json, const char *const *members, struct ar
             parse_text(&s, &m->id);
             break;
         case IN_MESSAGE_PARAMETERS:
-            parse_params(&s, &m->params, &m->param_count);
+            /* MLServer gives the header fields of an event as an object. */
+            parse_params(&s, members == response_members, &m->params, &m->param_count);
             break;
         case IN_MODEL_NAME:
             parse_text(&s, &m->model_name);

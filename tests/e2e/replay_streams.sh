@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Streamed inference end to end: messages of requests keep their gaps, every message of an
+# answer has its time and is checked, and the report tells both. Over gRPC, and as events
+# through either engine of REST.
+source "$(dirname "$0")/../cli/lib.sh"
+
+expect 0 "$REPRISE" synth -o "$tmp/plain.trace" --model-type iris --rate 100 --count 40 \
+    --duration 1h --protocol both --quiet
+"$REPRISE" trace export "$tmp/plain.trace" --format jsonl -o "$tmp/plain.jsonl"
+grpc=$(grep -c '"protocol":"grpc"' "$tmp/plain.jsonl")
+rest=$((40 - grpc))
+python3 "$root/tests/e2e/as_streams.py" iris0 30 <"$tmp/plain.jsonl" >"$tmp/streams.jsonl"
+expect 0 "$REPRISE" import jsonl "$tmp/streams.jsonl" -o "$tmp/t.trace" --quiet
+
+"$REPRISE" standin --tier envoy --http 127.0.0.1:0 --ports "$tmp/ports" --service fixed:2ms \
+    --quiet >/dev/null 2>"$tmp/standin.err" &
+pids=($!)
+for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
+target=$(sed -n 's/^envoy.http=//p' "$tmp/ports")
+
+for engine in own curl; do
+    expect 0 "$REPRISE" replay "$tmp/t.trace" --http "$target" --engine $engine --check model \
+        -o "$tmp/$engine.run" --quiet --json
+    same "$(jq -c '[.operations | .due, .ok, .wrong]' "$tmp/out")" '[40,40,0]' "$engine"
+    "$REPRISE" trace cat --jsonl "$tmp/$engine.run" >"$tmp/run.jsonl"
+    same "$(jq -r '"\(.protocol) \(.messages | length) \(.check)"' "$tmp/run.jsonl" |
+        sort -u | xargs)" "grpc 2 right rest 1 right" "$engine: messages"
+    same "$(jq -c 'select((.messages | map(.[1]) | add) != .bytes_in or
+        (.messages | map(.[0]) | . != sort) or .messages[0][0] < .first_ns - .sent_ns or
+        .messages[-1][0] > .done_ns - .sent_ns)' "$tmp/run.jsonl")" "" "$engine: times and bytes"
+    # The stand-in answers once it has the whole request.
+    same "$(jq -c 'select(.protocol == "grpc" and .messages[0][0] < 30e6)' "$tmp/run.jsonl")" \
+        "" "$engine: the second message of a request goes out 30 ms after the first"
+    "$REPRISE" report "$tmp/$engine.run" --json >"$tmp/out" 2>&1 # 3: the machine was busy
+    same "$(jq -c '.latency_ns | [.first_message.n, .message_gap.n]' "$tmp/out")" "[40,$grpc]"
+    same "$(jq -c '[.cells[] | [.protocol, .latency_ns.first_message.n, .latency_ns.message_gap.n]] |
+        sort' "$tmp/out")" "[[\"grpc\",$grpc,$grpc],[\"rest\",$rest,null]]"
+done
+
+# Faster: the gaps of a request shrink with the schedule.
+expect 0 "$REPRISE" replay "$tmp/t.trace" --http "$target" --protocol grpc --speed 10 \
+    -o "$tmp/fast.run" --quiet --json
+same "$(jq .operations.ok "$tmp/out")" "$grpc"
+same "$("$REPRISE" trace cat --jsonl "$tmp/fast.run" |
+    jq -s 'all(.messages[0][0] >= 3e6) and any(.messages[0][0] < 30e6)')" true "ten times as fast"
+
+# What a run holds of messages survives its JSON form.
+expect 0 "$REPRISE" trace export "$tmp/own.run" --format jsonl -o "$tmp/own.jsonl"
+expect 0 "$REPRISE" import jsonl "$tmp/own.jsonl" -o "$tmp/again.run" --quiet
+"$REPRISE" trace cat --jsonl "$tmp/own.run" >"$tmp/a"
+"$REPRISE" trace cat --jsonl "$tmp/again.run" >"$tmp/b"
+cmp -s "$tmp/a" "$tmp/b" || fail "messages differ after export and import"
+"$REPRISE" report "$tmp/own.run" >"$tmp/out" 2>&1
+out_has "1st message"
+out_has "between them"
+finish
