@@ -14,6 +14,7 @@
 #include "capture/session.h"
 #include "commands.h"
 #include "traces/base/log.h"
+#include "traces/base/outfile.h"
 #include "traces/base/units.h"
 #include "traces/capture_notes.h"
 
@@ -100,11 +101,7 @@ static const struct opt options[] = {
      .at = offsetof(struct config, out),
      .arg = "TRACE",
      .help = "the trace to write; - is standard output, for `reprise replay -`"},
-    {.name = "force",
-     .letter = 'f',
-     .type = OPT_FLAG,
-     .at = offsetof(struct config, force),
-     .help = "write over a file that is there"},
+    OUTFILE_FORCE_OPT(offsetof(struct config, force)),
     {.name = "bodies",
      .type = OPT_STR,
      .at = offsetof(struct config, bodies),
@@ -307,7 +304,6 @@ static int check_source(const struct config *c, struct err *e)
 static int check(const struct config *c, struct err *e)
 {
     bool to_stdout = c->out && strcmp(c->out, "-") == 0;
-    struct stat st;
     int rc = check_source(c, e);
     if (rc < 0)
         return rc;
@@ -325,11 +321,7 @@ static int check(const struct config *c, struct err *e)
     if (!(c->min_coverage >= 0 && c->min_coverage <= 1))
         return err_set(e, ERR_USAGE, "--min-coverage %g is not between 0 and 1",
                        c->min_coverage);
-    if (!to_stdout && !c->force && stat(c->out, &st) == 0 && S_ISREG(st.st_mode) &&
-        st.st_size > 0)
-        return err_set(e, ERR_USAGE,
-                       "'%s' is there already: say --force to write over it", c->out);
-    return 0;
+    return outfile_check(c->out, c->force, &c->file, c->file ? 1 : 0, e);
 }
 
 static int parse_maps(const struct config *c, struct cap_tiers *t, struct buf *text,

@@ -16,6 +16,7 @@
 #include "replay/run.h"
 #include "traces/base/jsonw.h"
 #include "traces/base/log.h"
+#include "traces/base/outfile.h"
 #include "traces/base/units.h"
 
 #define DEFAULT_STREAMS "100"
@@ -83,11 +84,7 @@ static const struct opt options[] = {
      .arg = "RUN",
      .help = "run file to write, or - for standard output; by default the name of the "
              "trace with .run, in the current folder"},
-    {.name = "force",
-     .letter = 'f',
-     .type = OPT_FLAG,
-     .at = FIELD(force),
-     .help = "replace the run file if it exists"},
+    OUTFILE_FORCE_OPT(FIELD(force)),
     {.name = "speed",
      .type = OPT_STR,
      .at = FIELD(speed),

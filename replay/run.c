@@ -21,6 +21,7 @@
 #include "replay/suspects.h"
 #include "replay/worker.h"
 #include "traces/base/log.h"
+#include "traces/base/outfile.h"
 #include "traces/base/units.h"
 #include "traces/capture_notes.h"
 #include "traces/container/trc_writer.h"
@@ -175,10 +176,7 @@ static int reach_targets(struct run *x, struct err *e)
 
 static int check_output(const struct rep_run_config *c, struct err *e)
 {
-    if (strcmp(c->out, "-") != 0 && !c->force && access(c->out, F_OK) == 0)
-        return err_set(e, ERR_USAGE, "'%s' exists already; --force replaces it",
-                       c->out);
-    return 0;
+    return outfile_check(c->out, c->force, &c->trace, 1, e);
 }
 
 static int open_writer(struct run *x, struct err *e)

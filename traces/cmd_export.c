@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "traces/base/outfile.h"
 #include "traces/tool/trc_export.h"
 
 enum format { JSONL, PCAPNG, HAR, HLOG };
@@ -16,6 +17,7 @@ struct export_config {
     const char *out;
     int format;
     int64_t interval_ns;
+    bool force;
 };
 static const struct opt export_opts[] = {
     {.name = "format",
@@ -40,6 +42,7 @@ static const struct opt export_opts[] = {
      .arg = "OUT",
      .def = "-",
      .help = "where to write; \"-\" is standard output"},
+    OUTFILE_FORCE_OPT(offsetof(struct export_config, force)),
     {.name = NULL},
 };
 const struct opt_cmd trc_export_page = {
@@ -137,6 +140,8 @@ int trc_run_export(int argc, char **argv)
         return EXIT_DONE;
     if (rc == 0 && c.format != HLOG && opt_given(&trc_export_page, "interval"))
         rc = err_set(&e, ERR_USAGE, "--interval is for hlog");
+    if (rc == 0)
+        rc = outfile_check(c.out, c.force, (const char *const *)(argv + 1), 1, &e);
     bool standard = rc == 0 && strcmp(c.out, "-") == 0;
     FILE *to = standard ? stdout : NULL;
     if (rc == 0 && !standard && !(to = fopen(c.out, "we")))

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "traces/base/outfile.h"
 #include "traces/base/units.h"
 #include "traces/cmd_import_jsonl.h"
 #include "traces/container/trc_writer.h"
@@ -37,7 +38,7 @@ struct import_config {
     int64_t from_ns, duration_ns;
     uint64_t seed, tokens_per_item, batch_max;
     int spread;
-    bool has_duration, quiet;
+    bool has_duration, force, quiet;
 };
 
 #define AT(field) offsetof(struct import_config, field)
@@ -99,11 +100,16 @@ struct import_config {
             spread_names, NULL                                                         \
     }
 
-static const struct opt row_opts[] = {OUTPUT_OPT, MIX_OPTS(struct import_config, mix),
-                                      FROM_OPT, ROW_OPTS, COMMON_OPTS};
+static const struct opt row_opts[] = {OUTPUT_OPT,
+                                      OUTFILE_FORCE_OPT(AT(force)),
+                                      MIX_OPTS(struct import_config, mix),
+                                      FROM_OPT,
+                                      ROW_OPTS,
+                                      COMMON_OPTS};
 
 static const struct opt servegen_opts[] = {
     OUTPUT_OPT,
+    OUTFILE_FORCE_OPT(AT(force)),
     MIX_OPTS(struct import_config, mix),
     FROM_OPT,
     {"duration", 'd', OPT_DURATION, AT(duration_ns), "TIME", "1h",
@@ -525,6 +531,9 @@ static int check_config(const struct import_config *c, struct err *e)
 {
     if (!c->out)
         return err_set(e, ERR_USAGE, "-o FILE is missing: where shall the trace go?");
+    int may = outfile_check(c->out, c->force, &c->file, 1, e);
+    if (may < 0)
+        return may;
     if (c->from_ns < 0 || c->from_ns > ARR_DURATION_MAX)
         return err_set(e, ERR_USAGE, "--from is not in 0..366 days");
     if (c->has_duration && (c->duration_ns <= 0 || c->duration_ns > ARR_DURATION_MAX))

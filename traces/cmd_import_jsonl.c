@@ -9,11 +9,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "traces/base/outfile.h"
 #include "traces/import/imp_jsonl.h"
 
 struct jsonl_config {
     const char *out;
-    bool quiet;
+    bool force, quiet;
 };
 static const struct opt jsonl_opts[] = {
     {.name = "output",
@@ -22,6 +23,7 @@ static const struct opt jsonl_opts[] = {
      .at = offsetof(struct jsonl_config, out),
      .arg = "OUT",
      .help = "the trace or run to write; \"-\" is standard output"},
+    OUTFILE_FORCE_OPT(offsetof(struct jsonl_config, force)),
     {.name = "quiet",
      .letter = 'q',
      .type = OPT_FLAG,
@@ -61,6 +63,8 @@ int trc_import_jsonl_run(int argc, char **argv)
         return EXIT_DONE;
     if (rc == 0 && !c.out)
         rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
+    if (rc == 0)
+        rc = outfile_check(c.out, c.force, (const char *const *)(argv + 1), 1, &e);
     if (rc == 0)
         rc = zst_input_open(&in, argv[1], &e);
     if (rc == 0 && (rc = imp_jsonl_read(in, c.out, &done, &e)) < 0)

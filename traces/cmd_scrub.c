@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "traces/base/jsonw.h"
+#include "traces/base/outfile.h"
 #include "traces/tool/trc_scrub.h"
 #include "traces/tool/trc_search.h"
 
@@ -19,7 +20,7 @@
 struct scrub_config {
     const char *out, *key_file;
     struct opt_strv headers, paths;
-    bool shape_only, keep_query, hash_ids, drop_answers, quiet;
+    bool shape_only, keep_query, hash_ids, drop_answers, force, quiet;
 };
 #define AT(field) offsetof(struct scrub_config, field)
 static const struct opt scrub_opts[] = {
@@ -29,6 +30,7 @@ static const struct opt scrub_opts[] = {
      .at = AT(out),
      .arg = "OUT",
      .help = "the new trace; \"-\" is standard output"},
+    OUTFILE_FORCE_OPT(AT(force)),
     {.name = "keep-header",
      .type = OPT_STRV,
      .at = AT(headers),
@@ -128,6 +130,8 @@ int trc_run_scrub(int argc, char **argv)
     int operands, rc = opt_parse(&trc_scrub_page, argc, argv, &c, &operands, &e);
     if (rc == 0 && !c.out)
         rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
+    if (rc == 0)
+        rc = outfile_check(c.out, c.force, (const char *const *)(argv + 1), 1, &e);
     if (rc == 0) {
         struct trc_scrub how = {.headers = c.headers.v,
                                 .header_count = c.headers.n,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "traces/base/outfile.h"
 #include "traces/base/units.h"
 #include "traces/container/trc_writer.h"
 #include "traces/synth/arrivals.h"
@@ -32,7 +33,7 @@ struct synth_config {
     const char *stage_durations; /* as duration */
     const char *arrivals, *epoch;
     uint64_t count, seed, clients;
-    bool has_count, quiet;
+    bool has_count, force, quiet;
 };
 
 #define AT(field) offsetof(struct synth_config, field)
@@ -40,6 +41,7 @@ struct synth_config {
 static const struct opt synth_opts[] = {
     {"output", 'o', OPT_STR, AT(out), "FILE", NULL, "the trace to write; - is a pipe",
      NULL, NULL},
+    OUTFILE_FORCE_OPT(AT(force)),
     MIX_OPTS(struct synth_config, mix),
     {"rate", 'r', OPT_RATE, AT(rate), "RATE", "10", "operations per second", NULL,
      "REQUEST_RATE"},
@@ -363,6 +365,8 @@ static int synth_run(const struct synth_config *c, struct summary *s, struct err
     int rc = p ? 0 : err_set(e, ERR_NOMEM, "no memory for the plan");
     if (rc == 0 && !c->out)
         rc = err_set(e, ERR_USAGE, "-o FILE is missing: where shall the trace go?");
+    if (rc == 0)
+        rc = outfile_check(c->out, c->force, NULL, 0, e);
     if (rc == 0 && c->epoch && when_parse(span_str(c->epoch), &epoch, e) < 0) {
         if (e)
             e->code = ERR_USAGE;

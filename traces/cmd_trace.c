@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sys/stat.h>
+
 #include "commands.h"
+#include "traces/base/outfile.h"
 #include "traces/base/units.h"
 #include "traces/cmd_scrub.h"
 #include "traces/container/trc_repair.h"
@@ -356,6 +359,7 @@ static int run_verify(int argc, char **argv)
 
 struct repair_config {
     const char *out;
+    bool force;
 };
 static const struct opt repair_opts[] = {
     {.name = "output",
@@ -365,6 +369,7 @@ static const struct opt repair_opts[] = {
      .arg = "OUT",
      .help =
          "the whole file; may be FILE itself, which is replaced once OUT is complete"},
+    OUTFILE_FORCE_OPT(offsetof(struct repair_config, force)),
     {.name = NULL},
 };
 static const struct opt_cmd repair_page = {
@@ -398,6 +403,14 @@ static void print_loss(const struct trc_repaired *done)
                done->lost_answers);
 }
 
+/* Then what is there is replaced, as the option says, once the new file is complete. */
+static bool same_file(const char *a, const char *b)
+{
+    struct stat one, two;
+    return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
 static int run_repair(int argc, char **argv)
 {
     struct repair_config c = {0};
@@ -408,6 +421,8 @@ static int run_repair(int argc, char **argv)
         return EXIT_DONE;
     if (rc == 0 && !c.out)
         rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
+    if (rc == 0 && !same_file(argv[1], c.out))
+        rc = outfile_check(c.out, c.force, NULL, 0, &e);
     if (rc == 0)
         rc = trc_repair(argv[1], c.out, &done, &e);
     if (rc == 0) {
@@ -428,7 +443,7 @@ struct cut_config {
     const char *out;
     int64_t from_ns, to_ns;
     uint64_t count;
-    bool keep_times, quiet;
+    bool keep_times, force, quiet;
 };
 static const struct opt cut_opts[] = {
     {.name = "output",
@@ -437,6 +452,7 @@ static const struct opt cut_opts[] = {
      .at = offsetof(struct cut_config, out),
      .arg = "OUT",
      .help = "the new trace; \"-\" is standard output"},
+    OUTFILE_FORCE_OPT(offsetof(struct cut_config, force)),
     {.name = "from",
      .type = OPT_DURATION,
      .at = offsetof(struct cut_config, from_ns),
@@ -495,6 +511,8 @@ static int run_cut(int argc, char **argv)
                           .keep_times = c.keep_times};
     if (rc == 0 && !c.out)
         rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
+    if (rc == 0)
+        rc = outfile_check(c.out, c.force, (const char *const *)(argv + 1), 1, &e);
     if (rc == 0 && how.from_ns >= how.to_ns)
         rc = err_set(&e, ERR_USAGE, "--from must be before --to");
     if (rc == 0 && how.from_ns < 0)
@@ -517,7 +535,7 @@ static int run_cut(int argc, char **argv)
 
 struct merge_config {
     const char *out;
-    bool by_calendar, quiet;
+    bool by_calendar, force, quiet;
 };
 static const struct opt merge_opts[] = {
     {.name = "output",
@@ -526,6 +544,7 @@ static const struct opt merge_opts[] = {
      .at = offsetof(struct merge_config, out),
      .arg = "OUT",
      .help = "the new trace; \"-\" is standard output"},
+    OUTFILE_FORCE_OPT(offsetof(struct merge_config, force)),
     {.name = "by-calendar",
      .type = OPT_FLAG,
      .at = offsetof(struct merge_config, by_calendar),
@@ -584,6 +603,9 @@ static int run_merge(int argc, char **argv)
     if (rc == 0 && !c.out)
         rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
     if (rc == 0)
+        rc = outfile_check(c.out, c.force, (const char *const *)(argv + 1),
+                           (size_t)operands, &e);
+    if (rc == 0)
         rc = trc_merge((const char *const *)(argv + 1), (size_t)operands, c.out,
                        c.by_calendar, &done, &e);
     if (rc < 0)
@@ -597,7 +619,7 @@ static int run_merge(int argc, char **argv)
 struct filter_config {
     const char *out;
     struct cat_config which;
-    bool invert, quiet;
+    bool invert, force, quiet;
 };
 #define WHICH(field)                                                                   \
     (offsetof(struct filter_config, which) + offsetof(struct cat_config, field))
@@ -608,6 +630,7 @@ static const struct opt filter_opts[] = {
      .at = offsetof(struct filter_config, out),
      .arg = "OUT",
      .help = "the new trace; \"-\" is standard output"},
+    OUTFILE_FORCE_OPT(offsetof(struct filter_config, force)),
     {.name = "model",
      .type = OPT_STR,
      .at = WHICH(models),
@@ -698,6 +721,8 @@ static int run_filter(int argc, char **argv)
         return EXIT_DONE;
     if (rc == 0 && !c.out)
         rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
+    if (rc == 0)
+        rc = outfile_check(c.out, c.force, (const char *const *)(argv + 1), 1, &e);
     if (rc == 0) {
         const struct cat_config *w = &c.which;
         rc = trc_select_init(&s, w->models, w->tiers, w->protocols, w->statuses,
@@ -722,7 +747,7 @@ static int run_filter(int argc, char **argv)
 struct scale_config {
     const char *out;
     struct trc_scale how;
-    bool quiet;
+    bool force, quiet;
 };
 #define HOW(field)                                                                     \
     (offsetof(struct scale_config, how) + offsetof(struct trc_scale, field))
@@ -733,6 +758,7 @@ static const struct opt scale_opts[] = {
      .at = offsetof(struct scale_config, out),
      .arg = "OUT",
      .help = "the new trace; \"-\" is standard output"},
+    OUTFILE_FORCE_OPT(offsetof(struct scale_config, force)),
     {.name = "speed",
      .type = OPT_F64,
      .at = HOW(speed),
@@ -806,6 +832,8 @@ static int run_scale(int argc, char **argv)
     if (rc == 0 && !c.out)
         rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
     if (rc == 0)
+        rc = outfile_check(c.out, c.force, (const char *const *)(argv + 1), 1, &e);
+    if (rc == 0)
         rc = trc_scale(argv[1], c.out, &c.how, &done, &e);
     if (rc < 0)
         return opt_fail(&scale_page, &e);
@@ -824,7 +852,7 @@ static int run_scale(int argc, char **argv)
 struct pack_config {
     const char *out;
     uint64_t level;
-    bool quiet;
+    bool force, quiet;
 };
 static const struct opt pack_opts[] = {
     {.name = "output",
@@ -833,6 +861,7 @@ static const struct opt pack_opts[] = {
      .at = offsetof(struct pack_config, out),
      .arg = "OUT",
      .help = "the new file; \"-\" is standard output"},
+    OUTFILE_FORCE_OPT(offsetof(struct pack_config, force)),
     {.name = "level",
      .type = OPT_U64,
      .at = offsetof(struct pack_config, level),
@@ -872,6 +901,8 @@ static int run_pack(int argc, char **argv)
         return EXIT_DONE;
     if (rc == 0 && !c.out)
         rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
+    if (rc == 0)
+        rc = outfile_check(c.out, c.force, (const char *const *)(argv + 1), 1, &e);
     if (rc == 0 && (c.level < 1 || c.level > 19))
         rc = err_set(&e, ERR_USAGE, "--level is 1 to 19");
     if (rc == 0)

@@ -13,7 +13,7 @@ cat >"$tmp/har.jsonl" <<'END'
 {"arrival_ns":2000000,"protocol":"kafka","tier":"kafka","name":"iris"}
 {"arrival_ns":1500000000,"protocol":"rest","tier":"envoy","name":"wine"}
 END
-expect 0 "$REPRISE" import jsonl "$tmp/har.jsonl" -o "$tmp/har.trace" -q
+expect 0 "$REPRISE" import jsonl "$tmp/har.jsonl" --force -o "$tmp/har.trace" -q
 expect 0 "$REPRISE" trace export "$tmp/har.trace" --format har
 cp "$tmp/out" "$tmp/1.har"
 err_has '1 operations are neither REST nor gRPC, and are left out'
@@ -52,8 +52,8 @@ for e in log["entries"]:  # what HAR 1.2 demands
     assert {"send", "wait", "receive"} <= set(e["timings"]) and {"size", "mimeType"} <= set(e["response"]["content"])
 END
 
-expect 0 "$REPRISE" synth --model-type iris,tfsimple --rate 300 --duration 4s --protocol both --seed 1 -o "$tmp/s.trace" --quiet
-expect 0 "$REPRISE" trace export "$tmp/s.trace" --format har -o "$tmp/s.har"
+expect 0 "$REPRISE" synth --model-type iris,tfsimple --rate 300 --duration 4s --protocol both --seed 1 --force -o "$tmp/s.trace" --quiet
+expect 0 "$REPRISE" trace export "$tmp/s.trace" --format har --force -o "$tmp/s.har"
 [ ! -s "$tmp/err" ] || fail 'an export that leaves nothing out warns'
 lines "$tmp/s.trace" | jq -c '[.arrival_ns, .body.text // .body.base64]' >"$tmp/want"
 jq -c '.log.entries[] | [._arrivalNs, .request.postData.text]' "$tmp/s.har" | cmp - "$tmp/want" ||
@@ -61,7 +61,7 @@ jq -c '.log.entries[] | [._arrivalNs, .request.postData.text]' "$tmp/s.har" | cm
 jq -r .log.comment "$tmp/s.har" | grep -q '1970-01-01' || fail 'a trace without calendar does not say so'
 "$REPRISE" trace export - --format har <"$tmp/s.trace" | cmp - "$tmp/s.har" || fail 'a stream gives another HAR'
 printf '%s\n' '{"arrival_ns":0,"protocol":"rest","name":"m","status":100}' '{"late":0,"status":503}' |
-    "$REPRISE" import jsonl - -o "$tmp/late.trace" -q
+    "$REPRISE" import jsonl - --force -o "$tmp/late.trace" -q
 expect 0 "$REPRISE" trace export "$tmp/late.trace" --format har
 err_has '1 answers stand behind their operations and are left out'
 expect 64 "$REPRISE" trace export "$tmp/s.trace" --format haar
@@ -166,10 +166,10 @@ assert f"#[Not in the latencies: {failed} outcomes that are not good]" in text
 assert len(want) > 8
 print(sum(a > b for a, b in zip(starts, starts[1:])))
 END
-expect 0 "$REPRISE" import jsonl "$tmp/run.jsonl" -o "$tmp/1.run" -q
+expect 0 "$REPRISE" import jsonl "$tmp/run.jsonl" --force -o "$tmp/1.run" -q
 lines "$tmp/1.run" >"$tmp/1.lines"
 hlog() { # INTERVAL SECONDS: writes it and holds it against the outcomes
-    expect 0 "$REPRISE" trace export "$tmp/1.run" --format hlog --interval "$1" -o "$tmp/1.hlog"
+    expect 0 "$REPRISE" trace export "$tmp/1.run" --format hlog --interval "$1" --force -o "$tmp/1.hlog"
     [ ! -s "$tmp/err" ] || fail "hlog warns: $(head -n 1 "$tmp/err")"
     python3 "$tmp/check_hlog.py" "$tmp/1.hlog" "$tmp/1.lines" "$2" >"$tmp/backwards" || fail "hlog of $1"
 }
@@ -190,7 +190,7 @@ err_has 'a run holds no requests to make a HAR of'
 expect 64 "$REPRISE" trace export "$tmp/s.trace" --format hlog
 err_has 'a trace has no latencies of a run to log'
 printf '%s\n' '{"reprise":"run"}' '{"op":0,"due_ns":0,"protocol":"rest","name":"m","status":200,"sent_ns":9,"first_ns":10,"done_ns":5}' |
-    "$REPRISE" import jsonl - -o "$tmp/odd.run" -q
+    "$REPRISE" import jsonl - --force -o "$tmp/odd.run" -q
 expect 65 "$REPRISE" trace export "$tmp/odd.run" --format hlog
 err_has 'operation 0: service below 0: -4 ns'
 
@@ -212,8 +212,8 @@ for i in range(600):
               "answer": {"text": json.dumps({"outputs": [i], "z": "w" * (50000 if i == 51 else 1)})}}
     print(json.dumps(o))
 END
-expect 0 "$REPRISE" import jsonl "$tmp/p.jsonl" -o "$tmp/p.trace" -q
-expect 0 "$REPRISE" trace export "$tmp/p.trace" --format pcapng -o "$tmp/p.pcapng"
+expect 0 "$REPRISE" import jsonl "$tmp/p.jsonl" --force -o "$tmp/p.trace" -q
+expect 0 "$REPRISE" trace export "$tmp/p.trace" --format pcapng --force -o "$tmp/p.pcapng"
 [ ! -s "$tmp/err" ] || fail "pcapng warns: $(head -n 1 "$tmp/err")"
 expect 0 "$REPRISE" capture -r "$tmp/p.pcapng" -o "$tmp/again.trace"
 operations() { lines "$1" | jq -c '[.arrival_ns, .protocol, .tier, .resource, .name, .method, .path, .content_type,
@@ -229,11 +229,11 @@ if command -v tshark >/dev/null; then
         -Y http.request -T fields -e http.request.uri 2>/dev/null | wc -l)" 600 'requests that tshark sees'
 fi
 "$REPRISE" trace export - --format pcapng <"$tmp/p.trace" | cmp - "$tmp/p.pcapng" || fail 'a stream gives other packets'
-expect 0 "$REPRISE" trace export "$tmp/har.trace" --format pcapng -o "$tmp/x"
+expect 0 "$REPRISE" trace export "$tmp/har.trace" --format pcapng --force -o "$tmp/x"
 err_has '2 operations are not REST or cannot be said in HTTP/1.1, and are left out'
 printf '%s\n' '{"arrival_ns":0,"protocol":"rest","name":"m","path":"/a\r\nb","status":200}' \
-    '{"arrival_ns":1,"protocol":"rest","name":"m","status":200}' | "$REPRISE" import jsonl - -o "$tmp/odd.trace" -q
-expect 0 "$REPRISE" trace export "$tmp/odd.trace" --format pcapng -o "$tmp/x"
+    '{"arrival_ns":1,"protocol":"rest","name":"m","status":200}' | "$REPRISE" import jsonl - --force -o "$tmp/odd.trace" -q
+expect 0 "$REPRISE" trace export "$tmp/odd.trace" --format pcapng --force -o "$tmp/x"
 err_has '1 operations are not REST or cannot be said in HTTP/1.1'
 err_has '1 answers lack their time, status or bytes'
 expect 64 "$REPRISE" trace export "$tmp/1.run" --format pcapng

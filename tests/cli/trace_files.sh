@@ -27,8 +27,8 @@ if a != b:
     at = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
     sys.exit(f"line {at + 1} of {len(a)} and {len(b)}:\n{a[at:at + 1]}\n{b[at:at + 1]}")
 PY
-    "$REPRISE" trace export "$1" -o "$tmp/lines" || fail "export $1"
-    expect 0 "$REPRISE" import jsonl "$tmp/lines" -o "$tmp/again" --quiet
+    "$REPRISE" trace export "$1" --force -o "$tmp/lines" || fail "export $1"
+    expect 0 "$REPRISE" import jsonl "$tmp/lines" --force -o "$tmp/again" --quiet
     # Late answers may be told in another block than before, which is no other content.
     if grep -q '^{"late"' "$tmp/ours"; then
         same "$(hash_of "$tmp/again")" "$(hash_of "$1")" "hash of $1 after export and import"
@@ -40,11 +40,11 @@ PY
 }
 for seed in 1 2; do
     random_lines trace $seed 1500 >"$tmp/in"
-    expect 0 "$REPRISE" import jsonl "$tmp/in" -o "$tmp/$seed.trace"
+    expect 0 "$REPRISE" import jsonl "$tmp/in" --force -o "$tmp/$seed.trace"
     err_has "$tmp/$seed.trace: 1500 operations"
     check_file "$tmp/$seed.trace"
     random_lines run $seed 1000 >"$tmp/in"
-    expect 0 "$REPRISE" import jsonl "$tmp/in" -o "$tmp/$seed.run"
+    expect 0 "$REPRISE" import jsonl "$tmp/in" --force -o "$tmp/$seed.run"
     err_has "$tmp/$seed.run: 1000 outcomes"
     check_file "$tmp/$seed.run"
 done
@@ -52,7 +52,7 @@ expect 0 "$REPRISE" synth --model-type iris,tfsimple,add10 --rate 500 --duration
     --protocol both --values random -o "$tmp/s.trace" --quiet
 check_file "$tmp/s.trace"
 random_lines trace 1 1500 | zstd -q >"$tmp/in.zst"
-expect 0 "$REPRISE" import jsonl "$tmp/in.zst" -o "$tmp/z.trace"
+expect 0 "$REPRISE" import jsonl "$tmp/in.zst" --force -o "$tmp/z.trace"
 cmp "$tmp/1.trace" "$tmp/z.trace" || fail "compressed lines give another file"
 
 # --- info
@@ -91,20 +91,20 @@ expect 64 "$REPRISE" trace cat "$tmp/1.run" --from 2s --to 1s
 err_has '--from must be before --to'
 
 # --- cut
-expect 0 "$REPRISE" trace cut "$tmp/s.trace" --from 5s --to 15s -o "$tmp/part.trace"
+expect 0 "$REPRISE" trace cut "$tmp/s.trace" --from 5s --to 15s --force -o "$tmp/part.trace"
 expect 0 "$REPRISE" trace verify --quiet "$tmp/part.trace"
 same "$(wc -c <"$tmp/out")" 0
 "$REPRISE" trace cat --jsonl "$tmp/s.trace" --from 5s --to 15s | jq -c '.arrival_ns -= 5000000000 | del(.index)' >"$tmp/want"
 "$REPRISE" trace cat --jsonl "$tmp/part.trace" | jq -c 'del(.index)' >"$tmp/got"
 cmp "$tmp/want" "$tmp/got" || fail 'cut gives other operations than cat selects'
-expect 0 "$REPRISE" trace cut "$tmp/s.trace" --from 5s --keep-times --count 7 -o "$tmp/seven.trace"
+expect 0 "$REPRISE" trace cut "$tmp/s.trace" --from 5s --keep-times --count 7 --force -o "$tmp/seven.trace"
 err_has "$tmp/seven.trace: 7 operations"
 same "$("$REPRISE" trace cat --jsonl "$tmp/seven.trace" | jq -s 'length == 7 and .[0].arrival_ns >= 5e9')" true
 "$REPRISE" trace cut - --count 1200 -o - --quiet <"$tmp/1.trace" | "$REPRISE" trace cat --jsonl - >"$tmp/piped"
 same "$(grep -vc '"late"' "$tmp/piped")" 1200 'through two pipes'
-expect 0 "$REPRISE" trace cut "$tmp/1.trace" --count 1200 -o "$tmp/direct" --quiet
+expect 0 "$REPRISE" trace cut "$tmp/1.trace" --count 1200 --force -o "$tmp/direct" --quiet
 "$REPRISE" trace cat --jsonl "$tmp/direct" | cmp - "$tmp/piped" || fail 'a pipe gives other operations than a file'
-expect 64 "$REPRISE" trace cut "$tmp/1.run" -o "$tmp/x"
+expect 64 "$REPRISE" trace cut "$tmp/1.run" --force -o "$tmp/x"
 err_has "'$tmp/1.run' is a run, not a trace"
 expect 64 "$REPRISE" trace cut "$tmp/1.trace"
 err_has '-o OUT is needed'
@@ -122,10 +122,10 @@ same "$(wc -l <"$tmp/out")" "$n"
 err_has 'warning:'
 expect 0 "$REPRISE" trace info "$tmp/cut.trace" --json
 same "$(jq -c '[.complete, .operations, .hash, .models]' "$tmp/out")" "[false,$n,null,null]"
-expect 0 "$REPRISE" trace repair "$tmp/cut.trace" -o "$tmp/mended.trace"
+expect 0 "$REPRISE" trace repair "$tmp/cut.trace" --force -o "$tmp/mended.trace"
 out_has "$tmp/mended.trace: $n operations, blocks as they were"
 cmp "$tmp/s.trace" "$tmp/mended.trace" || fail 'repair does not give what the close gave'
-expect 0 "$REPRISE" trace repair "$tmp/cut.trace" -o "$tmp/cut.trace"
+expect 0 "$REPRISE" trace repair "$tmp/cut.trace" --force -o "$tmp/cut.trace"
 cmp "$tmp/s.trace" "$tmp/cut.trace" || fail 'repair in place differs'
 
 cp "$tmp/1.trace" "$tmp/bad.trace"
@@ -135,10 +135,10 @@ err_has "reprise trace verify: '$tmp/bad.trace': "
 err_has 'checksum mismatch at byte'
 expect 65 "$REPRISE" trace cat "$tmp/bad.trace"
 err_has "reprise trace cat: warning: '$tmp/bad.trace': "
-expect 65 "$REPRISE" trace cut "$tmp/bad.trace" -o "$tmp/x"
+expect 65 "$REPRISE" trace cut "$tmp/bad.trace" --force -o "$tmp/x"
 err_has "damaged input ('reprise trace repair' saves what is whole)"
 [ ! -e "$tmp/x" ] || fail 'a failed cut leaves a file'
-expect 3 "$REPRISE" trace repair "$tmp/bad.trace" -o "$tmp/mended.trace"
+expect 3 "$REPRISE" trace repair "$tmp/bad.trace" --force -o "$tmp/mended.trace"
 out_has 'blocks written anew'
 out_has 'lost: 1 blocks with at least '
 expect 0 "$REPRISE" trace verify "$tmp/mended.trace"
@@ -155,7 +155,7 @@ for verb in info cat verify export; do
     expect 74 "$REPRISE" trace $verb "$tmp/none"
     err_has "cannot open '$tmp/none': No such file or directory"
 done
-expect 65 "$REPRISE" trace repair "$tmp/foreign" -o "$tmp/x"
+expect 65 "$REPRISE" trace repair "$tmp/foreign" --force -o "$tmp/x"
 [ ! -e "$tmp/x" ] || fail 'a failed repair leaves a file'
 expect 65 "$REPRISE" trace verify "$tmp/s.trace" "$tmp/empty" "$tmp/1.run"
 same "$(grep -c sound "$tmp/out")" 2 'verify goes on behind a bad file'
@@ -169,7 +169,7 @@ fi
 # --- import jsonl says which line is wrong
 bad_line() { # LINE MESSAGE
     printf '{"arrival_ns":5,"protocol":"rest","name":"m"}\n%s\n' "$1" >"$tmp/in"
-    expect 65 "$REPRISE" import jsonl "$tmp/in" -o "$tmp/x"
+    expect 65 "$REPRISE" import jsonl "$tmp/in" --force -o "$tmp/x"
     err_has "reprise import jsonl: '$tmp/in': line 2: $2"
     [ ! -e "$tmp/x" ] || fail 'a failed import leaves a file'
 }
@@ -188,8 +188,8 @@ bad_line '{"arrival_ns":5,"protocol":"rest","name":"m","flags":["new"]}' "'flags
 bad_line '{"arrival_ns":5,"protocol":"rest","name":"m","index":0}' "'index' does not ascend"
 bad_line '{"late":7,"status":200}' 'no operation 7 stands before its answer'
 printf '{"arrival_ns":5,"protocol":"rest","name":"m"}\n{"arrival_ns":4,"protocol":"rest","name":"m"}\n' >"$tmp/in"
-expect 65 "$REPRISE" import jsonl "$tmp/in" -o "$tmp/x"
+expect 65 "$REPRISE" import jsonl "$tmp/in" --force -o "$tmp/x"
 err_has 'line 2: operation 1 arrives before the one in front of it'
-expect 65 "$REPRISE" import jsonl "$tmp/empty" -o "$tmp/x"
+expect 65 "$REPRISE" import jsonl "$tmp/empty" --force -o "$tmp/x"
 err_has 'no operation and no outcome in it'
 finish

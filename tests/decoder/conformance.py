@@ -277,7 +277,7 @@ class Check:
             same("verify", error, f"reprise trace verify: '{path}': the file was not closed: "
                  f"it ends without a footer at byte {len(file)}\n")
             mended = self.path(d, "mended")
-            self.call(0, "trace", "repair", path, "-o", mended)
+            self.call(0, "trace", "repair", path, "--force", "-o", mended)
             self.call(0, "trace", "verify", mended)
             path = mended
         with open(path, "rb") as f:
@@ -288,7 +288,7 @@ class Check:
         head = {"reprise": d["kind"], "resolution_ns": d["resolution_ns"],
                 "epoch_wall_ns": d["epoch_wall_ns"], "notes": dict(d["notes"] + d["end_notes"])}
         save(text, "".join(json.dumps(o) + "\n" for o in [head] + d["records"]).encode())
-        self.call(0, "import", "jsonl", text, "-o", path, "--quiet")
+        self.call(0, "import", "jsonl", text, "--force", "-o", path, "--quiet")
         with open(path, "rb") as f:
             found = list(trc_decode.decode(f.read()))
         same_records(settled(found), settled(d["records"]))
