@@ -124,15 +124,22 @@ static bool is_streamed(const struct op_stream *s)
                      s->protocol == OP_REST ? "/infer_stream" : "/ModelStreamInfer");
 }
 
-/* The i-th of the messages into which a body comes apart. Without any it is one. */
-static struct span piece(struct span body, const struct op_messages *m, uint32_t i)
+/* A body that comes apart into messages; without any it is one. */
+struct pieces {
+    struct span body; /* what is left of it */
+    const struct op_messages *m;
+    uint32_t i;
+};
+
+static struct span next_piece(struct pieces *p)
 {
-    size_t at = 0;
-    if (m->count == 0)
-        return body;
-    for (uint32_t k = 0; k < i; k++)
-        at += m->v[k].bytes;
-    return span_sub(body, at, at + m->v[i].bytes);
+    if (p->i >= p->m->count)
+        return p->body;
+    size_t n =
+        p->m->v[p->i++].bytes < p->body.n ? (size_t)p->m->v[p->i - 1].bytes : p->body.n;
+    struct span first = span_sub(p->body, 0, n);
+    p->body = span_sub(p->body, n, p->body.n);
+    return first;
 }
 
 /* A message of an answer as V2. REST: what the event carries as data. */
@@ -151,22 +158,32 @@ static int parse_message(const struct rep_request *r, struct span message,
     return rc;
 }
 
-/* Message i against its model type: one request has all the answers, of several each
- * has its own where they are as many. */
-static enum out_check message_by_model(const struct rep_request *r, uint32_t i,
+/* Whether all messages of the request are the same: then it does not matter whose an
+ * answer is. */
+static bool asked_the_same(const struct rep_request *r)
+{
+    const struct op_messages *asked = &r->op->request_messages;
+    struct pieces p = {r->body, asked, 0};
+    struct span first = next_piece(&p);
+    for (uint32_t i = 1; i < asked->count; i++)
+        if (!span_eq(next_piece(&p), first))
+            return false;
+    return true;
+}
+
+/* A message against its model type. */
+static enum out_check message_by_model(const struct rep_request *r, struct span asked,
                                        const struct pay_message *answer,
                                        struct arena *a, struct err *why)
 {
     const struct op_stream *s = &r->stream->as_sent;
     const struct model_type *type = model_type_find(s->model_type);
-    const struct op_messages *asked = &r->op->request_messages;
     struct pay_message request;
 
-    if (!type || (asked->count > 1 && asked->count != r->out.messages.count))
+    if (!type)
         return OUT_UNCHECKED;
-    struct span body = piece(r->body, asked, asked->count > 1 ? i : 0);
-    int rc = s->protocol == OP_REST ? v2_json_parse_request(body, a, &request, NULL)
-                                    : v2_proto_parse_request(body, a, &request, NULL);
+    int rc = s->protocol == OP_REST ? v2_json_parse_request(asked, a, &request, NULL)
+                                    : v2_proto_parse_request(asked, a, &request, NULL);
     if (rc < 0)
         return OUT_UNCHECKED;
     rc = model_type_check(type, &request, answer, why);
@@ -175,13 +192,13 @@ static enum out_check message_by_model(const struct rep_request *r, uint32_t i,
                                                 : OUT_WRONG;
 }
 
-static enum out_check message_by_record(const struct rep_request *r, uint32_t i,
-                                        double tolerance,
+static enum out_check message_by_record(const struct rep_request *r, double tolerance,
+                                        struct span recorded,
                                         const struct pay_message *answer,
                                         struct arena *a, struct err *why)
 {
     const struct op *op = r->op;
-    struct pay_message recorded;
+    struct pay_message then;
 
     if (op->response.state != OP_BODY_KEPT || op->response_messages.count == 0)
         return OUT_UNCHECKED;
@@ -190,10 +207,9 @@ static enum out_check message_by_record(const struct rep_request *r, uint32_t i,
                 op->response_messages.count);
         return OUT_WRONG;
     }
-    if (parse_message(r, piece(op->response.data, &op->response_messages, i), a,
-                      &recorded, NULL) < 0)
+    if (parse_message(r, recorded, a, &then, NULL) < 0)
         return OUT_UNCHECKED;
-    return pay_compare(&recorded, answer, tolerance, why) == 0 ? OUT_RIGHT : OUT_WRONG;
+    return pay_compare(&then, answer, tolerance, why) == 0 ? OUT_RIGHT : OUT_WRONG;
 }
 
 /* Triton itself answers a stream of calls with messages of another type. */
@@ -205,42 +221,74 @@ static bool is_wrapped(const struct rep_request *r)
            span_eq_str(span_str(type->server), "triton");
 }
 
-/* Message by message; the first that is wrong decides, and one that could not be judged
- * leaves the whole unjudged. */
+/* What is known of a streamed answer, message by message. */
+struct stream_walk {
+    struct pieces answers, asked, recorded;
+    bool pairs; /* as many answers as requests: each has its own */
+    bool alike; /* whose an answer is does not matter */
+    struct span first_asked;
+};
+
+static struct stream_walk walk_of(const struct rep_request *r)
+{
+    const struct op *op = r->op;
+    struct stream_walk w = {
+        .answers = {buf_view(&r->answer), &r->out.messages, 0},
+        .asked = {r->body, &op->request_messages, 0},
+        .recorded = {op->response.data, &op->response_messages, 0},
+        .pairs = op->request_messages.count > 1 &&
+                 op->request_messages.count == r->out.messages.count,
+    };
+    w.alike = !w.pairs && asked_the_same(r);
+    struct pieces first = w.asked;
+    w.first_asked = next_piece(&first);
+    return w;
+}
+
+/* One message: right, wrong, or not judged. */
+static enum out_check judge_message(const struct rep_request *r, struct stream_walk *s,
+                                    const struct rep_answer_want *w, struct arena *a,
+                                    struct buf *content, struct err *why)
+{
+    struct pay_message answer;
+    enum out_check model = OUT_UNCHECKED, record = OUT_UNCHECKED;
+    struct span message = next_piece(&s->answers), then = next_piece(&s->recorded);
+    struct span asked = s->pairs ? next_piece(&s->asked) : s->first_asked;
+
+    arena_reset(a);
+    if (parse_message(r, message, a, &answer, why) < 0)
+        return OUT_WRONG;
+    if (w->content)
+        pay_content(&answer, content);
+    if (w->model && (s->pairs || s->alike))
+        model = message_by_model(r, asked, &answer, a, why);
+    if (w->recorded && model != OUT_WRONG)
+        record = message_by_record(r, w->tolerance, then, &answer, a, why);
+    return model > record ? model : record; /* wrong outweighs right */
+}
+
+/* The first message that is wrong decides; one that could not be judged leaves the
+ * whole unjudged. */
 static void judge_stream(struct rep_request *r, const struct rep_answer_want *w,
                          struct arena *a, struct err *why)
 {
-    uint32_t n = r->out.messages.count, right = 0;
+    uint32_t n = is_wrapped(r) ? 0 : r->out.messages.count, right = 0;
+    struct stream_walk walk = walk_of(r);
     struct buf content = {0};
-    enum out_check check = OUT_UNCHECKED;
+    bool wrong = false;
 
-    if (is_wrapped(r))
-        n = 0;
-    for (uint32_t i = 0; i < n && check != OUT_WRONG; i++) {
-        struct pay_message answer;
-        enum out_check model = OUT_UNCHECKED, record = OUT_UNCHECKED;
-        arena_reset(a);
-        if (parse_message(r, piece(buf_view(&r->answer), &r->out.messages, i), a,
-                          &answer, why) < 0) {
-            model = OUT_WRONG;
-        } else {
-            if (w->model)
-                model = message_by_model(r, i, &answer, a, why);
-            if (w->recorded && model != OUT_WRONG)
-                record = message_by_record(r, i, w->tolerance, &answer, a, why);
-            if (w->content)
-                pay_content(&answer, &content);
-        }
-        bool wrong = model == OUT_WRONG || record == OUT_WRONG;
-        right += !wrong && (model == OUT_RIGHT || record == OUT_RIGHT);
-        check = wrong ? OUT_WRONG : check;
+    for (uint32_t i = 0; i < n && !wrong; i++) {
+        enum out_check one = judge_message(r, &walk, w, a, &content, why);
+        wrong = one == OUT_WRONG;
+        right += one == OUT_RIGHT;
         if (wrong)
             err_note(why, "message %u of %u", i + 1, n);
     }
-    if (check == OUT_UNCHECKED && right == n && n > 0)
-        check = OUT_RIGHT;
-    r->out.check = w->model || w->recorded ? check : OUT_UNCHECKED;
-    if (w->content && check != OUT_WRONG && n > 0 && !content.failed)
+    if (w->model || w->recorded)
+        r->out.check = wrong                 ? OUT_WRONG
+                       : n > 0 && right == n ? OUT_RIGHT
+                                             : OUT_UNCHECKED;
+    if (w->content && !wrong && n > 0 && !content.failed)
         r->out.answer_hash = outcome_answer_hash(buf_view(&content));
     buf_done(&content);
 }

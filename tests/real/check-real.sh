@@ -161,6 +161,29 @@ unknown_model() {
         (.errors | map("\(.count) × \(.class)") | join(", "))' "$report"
 }
 
+# MLServer streams: three answers to each request, 40 ms apart, as events and as messages of
+# ModelStreamInfer, whose requests are two messages 50 ms apart. Each is right, and none
+# comes before its time.
+streams() {
+    local report=$run/streams.json
+    must "$program" synth -o "$run/plain.trace" --model-type echo --protocol both --rate 10 \
+        --duration 3s --arrivals poisson --seed 7 || return
+    "$program" trace export "$run/plain.trace" --format jsonl -o "$run/plain.jsonl" &&
+        "$python" "$real/../e2e/as_streams.py" drip 50 <"$run/plain.jsonl" >"$run/streams.jsonl" &&
+        must "$program" import jsonl "$run/streams.jsonl" -o "$run/streams.trace" || return
+    one_run streams server "${mlserver_ports[0]}" "${mlserver_ports[1]}" --check model || return
+    holds "$report" streams '.operations | .due > 10 and .ok == .due'
+    "$program" trace cat "$run/streams.run" --jsonl >"$run/streams.run.jsonl"
+    jq -e -s 'all(.check == "right" and (.messages | length) == (if .protocol == "rest" then 3 else 6 end))' \
+        "$run/streams.run.jsonl" >/dev/null || fail "streams: messages are missing, or not right"
+    jq -e -s 'all(.messages[2][0] >= 120e6) and
+        all(select(.protocol == "grpc") | .messages[5][0] >= 240e6)' \
+        "$run/streams.run.jsonl" >/dev/null || fail "streams: a message came before it was made"
+    jq -r 'def ms: if . == null then "-" else "\(. / 1e4 | round / 100) ms" end;
+        "streams: \(.operations.ok) of \(.operations.due) answered right, " +
+        "first message p50 \(.latency_ns.first_message.p50 | ms), gap p50 \(.latency_ns.message_gap.p50 | ms)"' "$report"
+}
+
 # A server that ended: Envoy retries five times and answers 503 after some seconds; gRPC is
 # UNAVAILABLE. Slow, but outcomes.
 upstream_gone() {
@@ -190,6 +213,7 @@ replays envoy envoy "${envoy_ports[0]}" "${envoy_ports[0]}" envoy_count \
 # Six seconds between any two operations: every REST connection is closed in between.
 replays idle server "${mlserver_ports[0]}" "${mlserver_ports[1]}" mlserver_count \
     --rate 0.1666 --duration 31s --arrivals constant --seed 4
+streams
 unknown_model
 stop_server triton
 upstream_gone

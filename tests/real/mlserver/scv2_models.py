@@ -3,6 +3,9 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import numpy as np
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec
@@ -63,3 +66,17 @@ class Echo(Model):
             for i in request.inputs
         ]
         return self.answer(request, outputs)
+
+
+class Drip(Echo):
+    """Streams: three times what Echo answers, DRIP_S apart."""
+
+    DRIP_S = 0.04
+
+    async def predict_stream(
+        self, payloads: AsyncIterator[InferenceRequest]
+    ) -> AsyncIterator[InferenceResponse]:
+        async for request in payloads:
+            for _ in range(3):
+                await asyncio.sleep(self.DRIP_S)
+                yield await self.predict(request)
