@@ -28,7 +28,8 @@ struct standin_config {
     const char *service, *slow, *stall;
     uint64_t workers, seed, error_status, error_code;
     double error_rate, close_rate, garbage_rate, never_rate, cross_rate;
-    int64_t stream_timeout_ns;
+    int64_t stream_timeout_ns, stream_gap_ns;
+    uint64_t stream_messages;
     const char *stamps, *log_requests, *debug;
 };
 
@@ -108,6 +109,12 @@ static const struct opt standin_opts[] = {
     ROW("stall", OPT_STR, stall, "EVERY,FOR", NULL,
         "freeze the whole process for FOR, every EVERY, counted from the first "
         "request: 6s,1s"),
+    ROW("stream-messages", OPT_U64, stream_messages, "N", "1",
+        "a streaming call of an MLServer model (infer_stream, ModelStreamInfer) gets "
+        "its "
+        "answer N times for each request"),
+    ROW("stream-gap", OPT_DURATION, stream_gap_ns, "D", "0s",
+        "and they go out D apart, the first after --service"),
     ROW("stream-timeout", OPT_DURATION, stream_timeout_ns, "D", "300s",
         "when envoy gives up a silent call"),
     ROW("cold", OPT_FLAG, cold, NULL, NULL,
@@ -225,6 +232,10 @@ static int fill_options(const struct standin_config *cfg, struct si_core_options
         return err_set(e, ERR_USAGE, "--error-status is between 400 and 599");
     if (cfg->error_code < 1 || cfg->error_code > 16)
         return err_set(e, ERR_USAGE, "--error-code is between 1 and 16");
+    if (cfg->stream_messages < 1 || cfg->stream_messages > 10000)
+        return err_set(e, ERR_USAGE, "--stream-messages is between 1 and 10000");
+    if (cfg->stream_gap_ns < 0)
+        return err_set(e, ERR_USAGE, "--stream-gap is not negative");
     if (cfg->stream_timeout_ns <= 0)
         return err_set(e, ERR_USAGE, "--stream-timeout is above 0");
     o->error_status = (uint16_t)cfg->error_status;
@@ -233,6 +244,7 @@ static int fill_options(const struct standin_config *cfg, struct si_core_options
     o->draw = cfg->draw;
     o->workers = cfg->workers;
     o->stream_timeout_ns = cfg->stream_timeout_ns;
+    o->stream_gap_ns = cfg->stream_gap_ns;
     return si_faults_check(&o->faults, e);
 }
 
@@ -461,6 +473,7 @@ static int run(const struct standin_config *cfg, struct err *e)
         return rc;
     world.release = (enum si_release)cfg->release;
     world.cold = cfg->cold;
+    world.stream_messages = (uint32_t)cfg->stream_messages;
     rc = fill_catalog(cfg, &world.catalog, e);
     struct ev *ev = rc == 0 ? ev_new(clk_system(), e) : NULL;
     if (ev) {

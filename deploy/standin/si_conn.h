@@ -24,6 +24,7 @@ struct si_h1 {
     struct si_exchange *current; /* being read, served, or hanging */
     struct buf pending;          /* read, not parsed: a call is in service */
     bool keep_alive, head_request, eof;
+    bool ends;    /* the connection does, with the answer that goes out by and by */
     bool parsing; /* answers that come at once leave the rest to the parse loop */
 };
 

@@ -198,6 +198,50 @@ static void note_answer(struct si_exchange *ex)
                                                 : (uint16_t)(1000 + r->grpc_status));
 }
 
+/* Where the message, or event, that begins at `from` ends. */
+static size_t message_end(const struct si_reply *r, size_t from)
+{
+    const uint8_t *p = r->body.p + from;
+    size_t left = r->body.n - from, n = 0;
+    if (r->grpc_status != SI_NO_GRPC)
+        n = left < 5 ? left
+                     : 5 + ((size_t)p[1] << 24 | (size_t)p[2] << 16 |
+                            (size_t)p[3] << 8 | p[4]);
+    else
+        while (n < left && !(n > 1 && p[n - 1] == '\n' && p[n - 2] == '\n'))
+            n++;
+    return from + (n < left ? n : left);
+}
+
+static void release_next(struct ev *ev, void *arg);
+
+/* The next message, and all the others if the time of the one behind it cannot be
+ * waited for. */
+static void release(struct si_exchange *ex)
+{
+    const struct si_reply *r = &ex->call.reply;
+    struct si_core *core = ex->core;
+    bool paced = r->streams && core->o.stream_gap_ns > 0 && ex->fault == SI_FAULT_NONE;
+
+    ex->released = paced ? message_end(r, ex->released) : r->body.n;
+    if (ex->released == r->body.n)
+        return;
+    ex->timer =
+        ev_timer_at(core->ev, clk_mono_add(ev_now(core->ev), core->o.stream_gap_ns),
+                    release_next, ex);
+    if (!ex->timer)
+        ex->released = r->body.n;
+}
+
+static void release_next(struct ev *ev, void *arg)
+{
+    struct si_exchange *ex = arg;
+    (void)ev;
+    ex->timer = NULL;
+    release(ex);
+    ex->wire->more(ex); /* may be its end */
+}
+
 static void answer(struct si_exchange *ex)
 {
     struct si_call *c = &ex->call;
@@ -209,6 +253,7 @@ static void answer(struct si_exchange *ex)
     }
     ex->state = SI_DONE;
     note_answer(ex);
+    release(ex);
     ex->wire->answer(ex);
 }
 

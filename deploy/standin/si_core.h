@@ -36,6 +36,7 @@ struct si_core_options {
     bool error_at_model;   /* raised by the model, so that tiers in front retry */
     uint64_t workers;
     int64_t stream_timeout_ns;
+    int64_t stream_gap_ns; /* between the messages of an answer that streams */
 };
 
 struct si_exchange;
@@ -43,8 +44,11 @@ struct si_exchange;
 /* How the core talks to the connection that an exchange came from. None may free the
  * exchange before it returns; all may mark the connection for closing. */
 struct si_wire {
-    /* The reply goes out, with the exchange's fault; then ex is the wire's. */
+    /* The reply goes out, with the exchange's fault, of its body the first `released`
+     * bytes; then ex is the wire's. */
     void (*answer)(struct si_exchange *ex);
+    /* More of the body is released; perhaps all. */
+    void (*more)(struct si_exchange *ex);
     /* The call ends without an answer: connection or stream is cut. */
     void (*cut)(struct si_exchange *ex);
     /* `ex` now belongs to the call that ex->conn and ex->stream name. */
@@ -70,6 +74,7 @@ struct si_exchange {
     struct si_stamp *stamp;
     struct buf body;                 /* of the request, as collected by the wire */
     size_t body_sent;                /* of the reply, by the wire */
+    size_t released;                 /* of the reply's body: what may go out */
     struct si_place place;           /* in the queue */
     struct si_exchange *next_flying; /* same bucket of flying calls */
     struct si_exchange *next, *prev; /* all that are in use, or the free list (next) */

@@ -219,7 +219,8 @@ static void put_head(struct si_conn *conn, const struct si_reply *r, bool chunke
     buf_add(out, "\r\n", 2);
 }
 
-static void put_body(struct buf *out, struct span body, bool chunked)
+/* A piece of body; the last one ends chunked framing. */
+static void put_body(struct buf *out, struct span body, bool chunked, bool last)
 {
     if (!chunked) {
         buf_span(out, body);
@@ -230,10 +231,21 @@ static void put_body(struct buf *out, struct span body, bool chunked)
         buf_span(out, body);
         buf_add(out, "\r\n", 2);
     }
-    buf_add(out, "0\r\n\r\n", 5);
+    if (last)
+        buf_add(out, "0\r\n\r\n", 5);
 }
 
-static void put_reply(struct si_conn *conn, const struct si_exchange *ex)
+/* What was released of the body and has not gone yet. */
+static void put_released(struct si_conn *conn, struct si_exchange *ex)
+{
+    const struct si_reply *r = &ex->call.reply;
+    bool chunked = r->chunked && ex->call.request.minor_version > 0;
+    put_body(&conn->out, span_sub(r->body, ex->body_sent, ex->released), chunked,
+             ex->released == r->body.n);
+    ex->body_sent = ex->released;
+}
+
+static void put_reply(struct si_conn *conn, struct si_exchange *ex)
 {
     const struct si_reply *r = &ex->call.reply;
     bool chunked = r->chunked && ex->call.request.minor_version > 0;
@@ -243,14 +255,30 @@ static void put_reply(struct si_conn *conn, const struct si_exchange *ex)
         return;
     }
     put_head(conn, r, chunked);
-    if (conn->h1.head_request)
+    if (conn->h1.head_request) {
+        ex->released = r->body.n;
         return;
+    }
     if (ex->fault == SI_FAULT_CLOSE) {
-        put_body(&conn->out, span_sub(r->body, 0, r->body.n / 2), false);
+        put_body(&conn->out, span_sub(r->body, 0, r->body.n / 2), false, true);
         conn->ending = true;
         return;
     }
-    put_body(&conn->out, r->body, chunked);
+    put_released(conn, ex);
+}
+
+/* Everything is out. */
+static void end_reply(struct si_conn *conn)
+{
+    struct si_h1 *h1 = &conn->h1;
+    drop_current(conn);
+    if (conn->out.failed)
+        conn->ending = true;
+    conn->wake(conn, conn->wake_arg);
+    if (!conn->ending && h1->pending.n && !h1->parsing) {
+        conn->read_at = ev_now(conn->core->ev);
+        parse_pending(conn);
+    }
 }
 
 static void h1_answer(struct si_exchange *ex)
@@ -262,14 +290,25 @@ static void h1_answer(struct si_exchange *ex)
     if (r->close || !h1->keep_alive || (h1->eof && !h1->pending.n))
         conn->ending = true;
     put_reply(conn, ex);
-    drop_current(conn);
-    if (conn->out.failed)
-        conn->ending = true;
-    conn->wake(conn, conn->wake_arg);
-    if (!conn->ending && h1->pending.n && !h1->parsing) {
-        conn->read_at = ev_now(conn->core->ev);
-        parse_pending(conn);
+    if (ex->released == r->body.n) {
+        end_reply(conn);
+        return;
     }
+    h1->ends = conn->ending;
+    conn->ending = false; /* not before the last event */
+    conn->wake(conn, conn->wake_arg);
+}
+
+static void h1_more(struct si_exchange *ex)
+{
+    struct si_conn *conn = ex->conn;
+    put_released(conn, ex);
+    if (ex->released < ex->call.reply.body.n) {
+        conn->wake(conn, conn->wake_arg);
+        return;
+    }
+    conn->ending = conn->ending || conn->h1.ends;
+    end_reply(conn);
 }
 
 static void h1_cut(struct si_exchange *ex)
@@ -286,4 +325,4 @@ static void h1_rebind(struct si_exchange *ex)
     conn->h1.current = ex;
 }
 
-static const struct si_wire h1_wire = {h1_answer, h1_cut, h1_rebind};
+static const struct si_wire h1_wire = {h1_answer, h1_more, h1_cut, h1_rebind};

@@ -295,7 +295,9 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *to,
     (void)user;
     struct si_exchange *ex = source->ptr;
     struct si_reply *r = &ex->call.reply;
-    size_t left = r->body.n - ex->body_sent;
+    size_t left = ex->released - ex->body_sent;
+    if (left == 0 && ex->released < r->body.n)
+        return NGHTTP2_ERR_DEFERRED;
     if (n > left)
         n = left;
     if (n)
@@ -317,6 +319,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *to,
     return (ssize_t)n;
 }
 
+/* What a fault makes of the body, all of which is released then. */
 static void spoil(struct si_exchange *ex)
 {
     struct si_reply *r = &ex->call.reply;
@@ -326,6 +329,8 @@ static void spoil(struct si_exchange *ex)
         r->body = SPAN_LIT("\x7f\x01 this is not JSON\n");
     else if (ex->fault == SI_FAULT_CLOSE)
         r->body.n /= 2;
+    if (ex->fault != SI_FAULT_NONE)
+        ex->released = r->body.n;
 }
 
 static void h2_answer(struct si_exchange *ex)
@@ -351,6 +356,13 @@ static void h2_answer(struct si_exchange *ex)
     conn->wake(conn, conn->wake_arg);
 }
 
+static void h2_more(struct si_exchange *ex)
+{
+    struct si_conn *conn = ex->conn;
+    nghttp2_session_resume_data(conn->h2->session, ex->stream);
+    conn->wake(conn, conn->wake_arg);
+}
+
 static void h2_cut(struct si_exchange *ex)
 {
     struct si_conn *conn = ex->conn;
@@ -365,4 +377,4 @@ static void h2_rebind(struct si_exchange *ex)
     nghttp2_session_set_stream_user_data(conn->h2->session, ex->stream, ex);
 }
 
-static const struct si_wire h2_wire = {h2_answer, h2_cut, h2_rebind};
+static const struct si_wire h2_wire = {h2_answer, h2_more, h2_cut, h2_rebind};

@@ -58,6 +58,7 @@ struct si_reply {
     uint16_t status;         /* HTTP */
     struct si_fields fields; /* content-length included where the tier sends one */
     struct span body;
+    bool streams;    /* body is messages, or events, that may go out one by one */
     bool chunked;    /* HTTP/1: no content-length, chunked framing */
     bool close;      /* the connection ends behind it */
     bool reset;      /* … with RST, if the client does not close first */

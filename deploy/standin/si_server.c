@@ -213,9 +213,15 @@ static void rest_failed(struct si_world *w, struct si_call *c, const struct si_m
 static void stream_reply(struct si_world *w, struct si_call *c)
 {
     struct si_reply *r = &c->reply;
-    struct span event = si_join(&c->arena, SPAN_LIT("data:"), ' ', r->body);
-    r->body = si_join(&c->arena, event, '\n', SPAN_LIT("\n"));
-    r->chunked = true;
+    struct buf events = {0};
+    for (uint32_t i = 0; i < w->stream_messages; i++) {
+        buf_str(&events, "data: ");
+        buf_span(&events, r->body);
+        buf_str(&events, "\n\n");
+    }
+    r->body = arena_dup(&c->arena, buf_view(&events));
+    buf_done(&events);
+    r->chunked = r->streams = true;
     mlserver_head(w, c, "text/event-stream; charset=utf-8", false);
 }
 
@@ -529,10 +535,15 @@ static bool grpc_infer_all(struct si_world *w, struct si_call *c, struct span in
                           SPAN_LIT("injected by the stand-in"));
             return false;
         }
+        size_t before = answers->n;
         if (!grpc_infer_one(w, c, &m, name, message, answers))
             return false;
         if (!stream)
             return true;
+        struct span one =
+            arena_dup(&c->arena, span_of(answers->p + before, answers->n - before));
+        for (uint32_t i = 1; i < w->stream_messages; i++)
+            buf_span(answers, one);
     }
     return true;
 }
@@ -543,6 +554,7 @@ static void grpc_infer(struct si_world *w, struct si_call *c, struct span intern
     struct buf answers = {0};
     c->reply.served = true;
     if (grpc_infer_all(w, c, internal, stream, &answers)) {
+        c->reply.streams = stream;
         if (answers.n)
             si_grpc_reply(c, buf_view(&answers));
         else

@@ -62,7 +62,7 @@ const struct si_tier *si_tier_find(const char *name)
 int si_world_init(struct si_world *w, const struct clk *clk, uint64_t seed,
                   struct err *e)
 {
-    *w = (struct si_world){.clk = clk, .date_second = -1};
+    *w = (struct si_world){.clk = clk, .stream_messages = 1, .date_second = -1};
     rng_init(&w->rng, seed);
     w->works = si_works_new();
     return w->works ? 0 : err_set(e, ERR_NOMEM, "out of memory for the stand-in");

@@ -39,6 +39,7 @@ struct si_world {
     struct si_catalog catalog;
     enum si_release release;
     bool cold; /* imitate the stall of the first call through the pipeline gateway */
+    uint32_t stream_messages; /* that a streaming call gets for each request; >= 1 */
     struct si_works *works;
     const struct clk *clk;
     struct rng rng; /* generated ids, back-off times, experiment draws */
