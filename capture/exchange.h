@@ -31,6 +31,12 @@ struct cap_grpc_message {
 };
 #define CAP_GRPC_LISTED_MAX 4096u /* of one stream and direction; more are counted */
 
+/* When the bytes of a body came, from an offset on. */
+struct cap_arrival {
+    uint64_t from;
+    struct clk_wall at;
+};
+
 /* What of an exchange is told. Nearly all come whole, when the answer is complete.
  * Where it is not CAP_EXCHANGE_EARLY_NS (packet time) after the request's last byte,
  * the request is told first, so that nobody who wants requests in order waits for a
@@ -48,12 +54,16 @@ struct cap_message {
     const struct op_header *headers; /* wire order, names in lower case, pseudo ones
                                         apart; an empty name could not be decoded */
     uint32_t header_count;
-    bool headers_opaque;    /* some could not be decoded (joined midway) */
-    struct op_body body;    /* gRPC: the first message without its prefix */
+    bool headers_opaque; /* some could not be decoded (joined midway) */
+    struct op_body body; /* gRPC: the first message without its prefix, see messages */
     uint32_t grpc_messages; /* number of whole messages on the stream */
     const struct cap_grpc_message *messages; /* the first of them, */
     uint32_t messages_listed;                /* so many */
     bool grpc_compressed;
+    /* Of an answer in server-sent events: times of its pieces, CAP_GRPC_LISTED_MAX at
+     * most; bytes behind the last have its time. */
+    const struct cap_arrival *arrivals;
+    uint32_t arrival_count;
     enum cap_loss loss;
 };
 

@@ -210,9 +210,27 @@ static void grpc_body(struct cap_conn *c, int dir, struct cap_half *h,
         keep(c, dir, h, bytes);
 }
 
+/* --- server-sent events: when their bytes came -------------------------------------
+ */
+
+static void event_bytes(struct cap_half *h, struct clk_wall at)
+{
+    size_t n = h->parts.n / sizeof(struct cap_arrival);
+    const struct cap_arrival *all = (const void *)h->parts.p;
+    if (n == CAP_GRPC_LISTED_MAX || (n > 0 && all[n - 1].at.ns == at.ns))
+        return;
+    const struct cap_arrival next = {.from = h->body_bytes, .at = at};
+    buf_add(&h->parts, &next, sizeof next);
+}
+
 void cap_half_body(struct cap_conn *c, int dir, struct cap_half *h, struct clk_wall at,
                    struct span bytes)
 {
+    if (dir == CAP_TO_CLIENT && h->body_bytes == 0 && h->grpc == CAP_GRPC_OFF)
+        h->events =
+            span_starts(span_trim(cap_half_find(h, "content-type")), "text/event-");
+    if (h->events && bytes.n)
+        event_bytes(h, at);
     h->body_bytes += bytes.n;
     if (h->grpc == CAP_GRPC_OFF || h->broken)
         keep(c, dir, h, bytes);

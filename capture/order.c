@@ -284,7 +284,9 @@ static bool fits(struct cap_order *o, const struct cap_record *r, struct op *op)
 static size_t room_for(const struct cap_record *r, const struct op *op)
 {
     const struct op_stream *s = &r->stream;
-    size_t n = s->header_count * sizeof(struct op_header) + s->name.n +
+    size_t n = (op->request_messages.count + op->response_messages.count) *
+                   sizeof(struct op_message) +
+               s->header_count * sizeof(struct op_header) + s->name.n +
                s->model_type.n + s->method.n + s->path.n + s->content_type.n +
                s->content_encoding.n + op->id.n + op->request.data.n +
                op->response.data.n;
@@ -303,6 +305,14 @@ static void move_in(struct span *s, uint8_t **at)
     *at += s->n;
 }
 
+static struct op_message *move_messages(struct op_messages *m, struct op_message *at)
+{
+    if (m->count > 0)
+        memcpy(at, m->v, m->count * sizeof *at);
+    m->v = at;
+    return at + m->count;
+}
+
 static struct held *hold(const struct cap_record *r, const struct op *op)
 {
     size_t bytes = sizeof(struct held) + room_for(r, op);
@@ -317,7 +327,10 @@ static struct held *hold(const struct cap_record *r, const struct op *op)
                        .stream = r->stream};
     struct op_stream *s = &h->stream;
     struct op_header *headers = (struct op_header *)(h + 1);
-    uint8_t *at = (uint8_t *)(headers + s->header_count);
+    struct op_message *messages = (struct op_message *)(headers + s->header_count);
+    messages = move_messages(&h->op.request_messages, messages);
+    messages = move_messages(&h->op.response_messages, messages);
+    uint8_t *at = (uint8_t *)messages;
     for (uint32_t i = 0; i < s->header_count; i++) {
         headers[i] = r->stream.headers[i];
         move_in(&headers[i].name, &at);
@@ -372,20 +385,25 @@ static int answer_held(struct cap_order *o, struct held *h, const struct op *ans
     struct cap_order_counts *c = &o->counts;
     if (c->held_bytes + body.data.n > o->o.memory_bytes / 2)
         let_go(c, &body, 1, wire);
-    if (body.state == OP_BODY_KEPT && body.data.n > 0) {
-        h->answer = malloc(body.data.n);
+    struct op_messages messages = answer->response_messages;
+    size_t listed = messages.count * sizeof *messages.v, n = listed + body.data.n;
+    if (n > 0) {
+        h->answer = malloc(n);
         if (!h->answer)
             return err_set(e, ERR_NOMEM, "out of memory for an answer");
-        memcpy(h->answer, body.data.p, body.data.n);
-        body.data.p = h->answer;
-        h->bytes += body.data.n;
-        c->held_bytes += body.data.n;
+        move_messages(&messages, (struct op_message *)(void *)h->answer);
+        if (body.data.n > 0)
+            memcpy(h->answer + listed, body.data.p, body.data.n);
+        body.data.p = h->answer + listed;
+        h->bytes += n;
+        c->held_bytes += n;
     }
     h->op.first_ns = answer->first_ns;
     h->op.last_ns = answer->last_ns;
     h->op.status = answer->status;
     h->op.grpc_status = answer->grpc_status;
     h->op.response = body;
+    h->op.response_messages = messages;
     h->op.flags |= answer->flags;
     return 0;
 }
@@ -412,6 +430,7 @@ int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
         late.status = answer->status;
         late.grpc_status = answer->grpc_status;
         late.response = answer->response;
+        late.response_messages = answer->response_messages;
         rc = trc_writer_late(o->w, &late, e);
         o->counts.late_answers++;
     }

@@ -306,7 +306,7 @@ static bool list_messages(struct arena *a, const struct cap_half *h,
                           struct cap_message *m)
 {
     const struct cap_piece *part = (const void *)h->parts.p;
-    uint32_t n = (uint32_t)(h->parts.n / sizeof *part);
+    uint32_t n = h->events ? 0 : (uint32_t)(h->parts.n / sizeof *part);
     struct cap_grpc_message *list = arena_alloc(a, (n ? n : 1) * sizeof *list);
     if (!list)
         return false;
@@ -334,6 +334,8 @@ static bool fill_message(struct cap_parse *w, struct cap_half *h, bool grpc,
         return false;
     if (!grpc) {
         m->body = body_of(h);
+        m->arrivals = h->events ? (const void *)h->parts.p : NULL;
+        m->arrival_count = h->events ? (uint32_t)(h->parts.n / sizeof *m->arrivals) : 0;
     } else {
         if (!list_messages(&w->arena, h, m))
             return false;

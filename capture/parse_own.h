@@ -85,6 +85,7 @@ struct cap_half {
     uint32_t lost_before; /* conn.lost of its direction when it began */
 
     uint64_t body_bytes; /* seen, kept or not */
+    bool events;         /* server-sent: parts holds struct cap_arrival */
     bool broken;         /* bytes of it are missing */
     bool full;           /* nothing more is kept: lengths and hashes only */
     struct op_hash *hash;

@@ -273,7 +273,8 @@ static void fill_op(const struct cap_exchange *x, const struct called *c,
 {
     struct op *op = &r->op;
     r->cut = x->request.loss == CAP_LOSS_GAP || x->request.loss == CAP_LOSS_RESET ||
-             x->request.grpc_messages > 1;
+             (x->request.grpc_messages > 1 &&
+              x->request.messages_listed < x->request.grpc_messages);
     r->internal = c->internal;
     op->stream = &r->stream;
     op->request = whole_or_elided(&x->request);

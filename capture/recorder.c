@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/messages.h"
 #include "traces/base/rng.h"
 #include "traces/capture_notes.h"
 
@@ -168,9 +169,11 @@ static void count_recorded(struct cap_tallies *t, const struct cap_exchange *x,
 static int record(struct cap_recorder *r, const struct cap_exchange *x,
                   struct cap_record *rec, struct err *e)
 {
-    rec->stream.model_type = type_of(r, rec);
+    rec->stream.model_type = type_of(r, rec); /* by the first message */
     learn_version(r, rec);
-    int rc = cap_redact_record(r->redact, x, rec, &r->arena, e);
+    int rc = cap_messages_take(x, &rec->op, &r->arena, e);
+    if (rc == 0)
+        rc = cap_redact_record(r->redact, x, rec, &r->arena, e);
     if (rc == 0)
         rc = cap_order_add(r->order, rec, x->part == CAP_PART_REQUEST, e);
     if (rc == 1)
@@ -189,7 +192,9 @@ static int answer(struct cap_recorder *r, const struct cap_exchange *x, struct e
     struct op op = op_empty();
     struct cap_tallies *t = &r->tallies;
     cap_record_answer(x, &op);
-    int rc = cap_redact_answer(r->redact, x, &op, &r->arena, e);
+    int rc = cap_messages_take(x, &op, &r->arena, e);
+    if (rc == 0)
+        rc = cap_redact_answer(r->redact, x, &op, &r->arena, e);
     if (rc == 0)
         rc = cap_order_answer(r->order, (uint32_t)x->connection, x->stream, &op, NULL,
                               e);

@@ -122,6 +122,34 @@ static int rewrite(struct cap_redact *r, const struct op_stream *s, bool answer,
     return pay_mask_proto(r->masks, r->mask_count, answer, body, a, &r->scratch, e);
 }
 
+/* All messages of a stream, one after the other, into scratch; *parts becomes what they
+ * are then. The errors of rewrite. */
+static int rewrite_stream(struct cap_redact *r, const struct op_stream *s, bool answer,
+                          struct span body, struct op_messages *parts, struct arena *a,
+                          struct err *e)
+{
+    struct buf all = {0};
+    struct op_message *list = arena_alloc(a, parts->count * sizeof *list);
+    size_t at = 0;
+    int rc = list ? 0 : err_set(e, ERR_NOMEM, "out of memory for messages");
+    for (uint32_t i = 0; rc == 0 && i < parts->count; i++) {
+        size_t end = at + (size_t)parts->v[i].bytes, before = all.n;
+        buf_reset(&r->scratch);
+        if (end > at)
+            rc = rewrite(r, s, answer, span_sub(body, at, end), a, e);
+        buf_span(&all, buf_view(&r->scratch));
+        list[i] = (struct op_message){parts->v[i].at_ns, all.n - before};
+        at = end;
+    }
+    if (rc == 0)
+        rc = buf_check(&all, e);
+    if (rc == 0)
+        *parts = (struct op_messages){list, parts->count};
+    buf_done(&r->scratch);
+    r->scratch = all;
+    return rc;
+}
+
 static int redact_body(struct cap_redact *r, const struct op_stream *s, bool answer,
                        bool encoded, struct op *op, struct arena *a, struct err *e)
 {
@@ -143,8 +171,12 @@ static int redact_body(struct cap_redact *r, const struct op_stream *s, bool ans
         return 0;
     }
     struct err why = {0};
+    struct op_messages *parts = answer ? &op->response_messages : &op->request_messages;
+    struct op_messages now = *parts;
     buf_reset(&r->scratch);
-    int rc = encoded ? ERR_FORMAT : rewrite(r, s, answer, body->data, a, &why);
+    int rc = encoded     ? ERR_FORMAT
+             : now.count ? rewrite_stream(r, s, answer, body->data, &now, a, &why)
+                         : rewrite(r, s, answer, body->data, a, &why);
     if (rc == ERR_NOMEM) {
         *e = why;
         return rc;
@@ -162,6 +194,7 @@ static int redact_body(struct cap_redact *r, const struct op_stream *s, bool ans
         return err_set(e, ERR_NOMEM, "out of memory for a body of %zu bytes",
                        r->scratch.n);
     *body = op_body_of(copy);
+    *parts = now;
     r->counts.bodies_changed++;
     op->flags |= answer ? 0 : OP_FLAG_REDACTED;
     return 0;

@@ -27,7 +27,7 @@ static struct trc_legs legs_of(const struct row *rows, size_t n, const struct ro
     struct trc_writer *w;
     struct trc_reader *r;
     struct err e = {0};
-    struct trc_legs l;
+    struct trc_legs l = {0};
     struct trc_options options = {.kind = TRC_TRACE, .block_records = 4};
     char path[] = "/tmp/test_trc_legs.XXXXXX";
     int fd = mkstemp(path);
