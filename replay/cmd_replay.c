@@ -14,6 +14,7 @@
 
 #include "commands.h"
 #include "replay/run.h"
+#include "replay/screen.h"
 #include "traces/base/jsonw.h"
 #include "traces/base/log.h"
 #include "traces/base/outfile.h"
@@ -34,7 +35,8 @@ struct config {
     struct opt_strv versions, labels, rules, checks;
     int64_t window_ns;
     int digest;
-    bool sessions, force, check, spin, pin, quiet, json;
+    bool sessions, force, check, spin, pin, quiet, json, live;
+    const char *metrics;
 };
 
 /* In the order of enum op_tier, from OP_TIER_ENVOY on. */
@@ -350,6 +352,18 @@ static const struct opt options[] = {
      .at = FIELD(labels),
      .arg = "KEY=VALUE",
      .help = "note something about this run in its file; may be given again"},
+    {.name = "live",
+     .type = OPT_FLAG,
+     .at = FIELD(live),
+     .help = "show the run over the whole terminal while it lasts: rates, times from "
+             "due, lateness, errors, health so far; log lines are shown at its end"},
+    {.name = "metrics",
+     .type = OPT_STR,
+     .at = FIELD(metrics),
+     .arg = "HOST:PORT",
+     .help = "serve the run's counters and histograms to Prometheus while it lasts, at "
+             "http://HOST:PORT/metrics. HOST is a number; without it, 127.0.0.1; there "
+             "is no access control. Port 0 takes a free one, which the log tells"},
     {.name = "quiet",
      .letter = 'q',
      .type = OPT_FLAG,
@@ -434,8 +448,10 @@ static void on_signal(int sig)
 {
     (void)sig;
     interrupts = interrupts + 1;
-    if (interrupts > 1)
+    if (interrupts > 1) {
+        rep_screen_restore();
         _exit(EXIT_INTERRUPTED);
+    }
 }
 
 static void catch_signals(void)
@@ -552,6 +568,10 @@ static int check(const struct config *c, struct err *e)
         rc = err_set(e, ERR_USAGE, "--on-session-error needs --sessions");
     if (rc == 0 && c->users > 0 && c->shard)
         rc = err_set(e, ERR_USAGE, "--shard has no meaning with --closed-loop");
+    if (rc == 0 && c->live && (c->quiet || c->debug))
+        rc = err_set(e, ERR_USAGE, "--live goes with neither --quiet nor --debug");
+    if (rc == 0 && c->live && !isatty(STDERR_FILENO))
+        rc = err_set(e, ERR_USAGE, "--live needs a terminal on standard error");
     if (rc == 0 && !c->http && !c->grpc)
         rc = err_set(e, ERR_USAGE, "no target: give --http, --grpc or both");
     for (size_t i = 0; rc == 0 && i < c->labels.n; i++)
@@ -852,6 +872,8 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
         .spin = c->spin,
         .pin = c->pin,
         .quiet = c->quiet,
+        .live = c->live,
+        .metrics = c->metrics,
         .labels = &c->labels,
         .options = buf_text(&text),
         .interrupts = &interrupts,

@@ -40,20 +40,21 @@ void rep_progress_add(struct rep_progress *p, const struct outcome *o)
         hist_add(&p->response, o->done_ns - o->due_ns);
 }
 
-/* When it will be over, if that can be known: nanoseconds from now, else negative. */
-static int64_t left_ns(const struct rep_progress *p, int64_t now_ns, uint64_t due)
+int64_t rep_progress_left_ns(const struct rep_progress *p, int64_t now_ns, uint64_t due)
 {
     if (!p->closed)
-        return p->span_ns > 0 ? p->span_ns - now_ns : -1;
+        return p->span_ns <= 0 ? -1 : p->span_ns > now_ns ? p->span_ns - now_ns : 0;
     if (p->total == 0 || due == 0)
         return -1;
+    if (due > p->total)
+        return 0;
     return (int64_t)((double)now_ns * ((double)p->total / (double)due - 1));
 }
 
 static void put_finish(const struct rep_progress *p, int64_t now_ns,
                        struct clk_wall wall, uint64_t due, struct buf *out)
 {
-    int64_t left = left_ns(p, now_ns, due);
+    int64_t left = rep_progress_left_ns(p, now_ns, due);
     char text[CLK_TEXT_MAX];
     if (left < 0)
         return;
@@ -94,12 +95,30 @@ void rep_progress_line(const struct rep_progress *p, int64_t now_ns,
     put_finish(p, now_ns, wall, c->due, out);
 }
 
+bool rep_progress_is_time(const struct rep_progress *p, int64_t now_ns)
+{
+    return now_ns >= p->next_ns;
+}
+
+void rep_progress_step(struct rep_progress *p, int64_t now_ns,
+                       const struct rep_progress_counts *c)
+{
+    hist_reset(&p->response);
+    hist_reset(&p->generator);
+    p->last_due = c->due;
+    p->last_sent = c->sent;
+    p->last_ended = p->ended;
+    p->last_ns = now_ns;
+    while (p->next_ns <= now_ns)
+        p->next_ns += p->every_ns;
+}
+
 void rep_progress_tick(struct rep_progress *p, int64_t now_ns, struct clk_wall wall,
                        const struct rep_progress_counts *c)
 {
     struct buf line = {0};
 
-    if (!p->out || now_ns < p->next_ns)
+    if (!p->out || !rep_progress_is_time(p, now_ns))
         return;
     rep_progress_line(p, now_ns, wall, c, &line);
     if (p->terminal) {
@@ -112,14 +131,7 @@ void rep_progress_tick(struct rep_progress *p, int64_t now_ns, struct clk_wall w
     }
     fflush(p->out);
     buf_done(&line);
-    hist_reset(&p->response);
-    hist_reset(&p->generator);
-    p->last_due = c->due;
-    p->last_sent = c->sent;
-    p->last_ended = p->ended;
-    p->last_ns = now_ns;
-    while (p->next_ns <= now_ns)
-        p->next_ns += p->every_ns;
+    rep_progress_step(p, now_ns, c);
 }
 
 void rep_progress_end(struct rep_progress *p)

@@ -41,6 +41,13 @@ void rep_progress_add(struct rep_progress *p, const struct outcome *o);
 /* Prints a line when it is time. now_ns: since the start; wall: the calendar's now. */
 void rep_progress_tick(struct rep_progress *p, int64_t now_ns, struct clk_wall wall,
                        const struct rep_progress_counts *c);
+/* For a view of another kind: whether it is time, and that it was drawn. */
+bool rep_progress_is_time(const struct rep_progress *p, int64_t now_ns);
+void rep_progress_step(struct rep_progress *p, int64_t now_ns,
+                       const struct rep_progress_counts *c);
+/* Until it will be over, if that can be known; else negative. */
+int64_t rep_progress_left_ns(const struct rep_progress *p, int64_t now_ns,
+                             uint64_t due);
 /* Ends the line on a terminal. */
 void rep_progress_end(struct rep_progress *p);
 /* The line, without its end; for tests. */

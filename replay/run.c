@@ -17,7 +17,9 @@
 
 #include "replay/gaps.h"
 #include "replay/machine.h"
+#include "replay/metrics.h"
 #include "replay/progress.h"
+#include "replay/screen.h"
 #include "replay/suspects.h"
 #include "replay/worker.h"
 #include "traces/base/log.h"
@@ -59,6 +61,10 @@ struct run {
     int64_t start_ns;
     int64_t cooldown_from_ns; /* of run time; meaningful if there is a cool-down */
     struct rep_progress progress;
+    struct rep_screen screen;
+    struct rep_metrics *metrics; /* NULL: not asked for */
+    int64_t metrics_next_ns;     /* absolute: when to look at it again */
+    uint64_t due_by_workers;     /* once they are joined */
     struct rep_rules rules;
     struct rep_machine machine;
     struct rep_cpu_times cpu_before;
@@ -590,7 +596,49 @@ static bool collect(struct run *x)
     return any;
 }
 
-static void show_progress(struct run *x)
+/* Since the start; 0: not at all, or unknown. */
+static int64_t throttled(const struct run *x)
+{
+    int64_t now = x->throttled_before_ns < 0 ? -1 : rep_throttled_ns();
+    return now > x->throttled_before_ns ? now - x->throttled_before_ns : 0;
+}
+
+/* What the health is judged by, after duration_ns of the run. */
+static void gather(struct run *x, int64_t duration_ns, struct rep_health_facts *f)
+{
+    struct rep_tally *t = &x->result->tally;
+    struct rep_cpu_times now = rep_cpu_times_read();
+    bool closed = x->config->users > 0;
+
+    *f = (struct rep_health_facts){
+        .due = x->due_by_workers > 0 ? x->due_by_workers : t->due,
+        .outcomes = t->due,
+        .sent = t->sent,
+        .generator_p99_ns = hist_quantile(&t->generator, 0.99),
+        .undelayed_p99_ns = hist_quantile(&t->undelayed, 0.99),
+        .service_p50_ns = hist_quantile(&t->service, 0.5),
+        .response_p50_ns = hist_quantile(&t->response, 0.5),
+        .response_p99_ns = hist_quantile(&t->response, 0.99),
+        .trend_ppm = closed ? 0 : rep_tally_trend_ppm(t),
+        .offered = closed ? 0 : rep_tally_offered(t),
+        .achieved = closed ? 0 : rep_tally_kept(t),
+        .starved_ns = x->stats.starved_ns,
+        .duration_ns = duration_ns,
+        .steal_share = rep_cpu_steal(&x->cpu_before, &now),
+        .throttled_ns = throttled(x),
+        .worked_share =
+            duration_ns > 0 ? (double)x->stats.worked_ns / (double)duration_ns : 0,
+        .gap_distance = rep_gaps_distance(&x->gaps),
+        .coverage_lack = x->coverage_lack,
+        .workers_lost = x->workers_lost,
+        .wall_step_ns = x->clock.stepped_ns,
+        .clock_backwards = x->stats.clock_backwards,
+        .interrupted = x->result->interrupted,
+        .client_errors = x->stats.engine.client_errors,
+    };
+}
+
+static struct rep_progress_counts live_counts(const struct run *x)
 {
     struct rep_progress_counts sum = {0};
     for (uint32_t i = 0; i < x->worker_count; i++) {
@@ -600,8 +648,77 @@ static void show_progress(struct run *x)
         sum.in_flight += live.in_flight;
         sum.waiting += live.waiting;
     }
-    rep_progress_tick(&x->progress, clk_mono_now(x->clk).ns - x->start_ns,
-                      clk_wall_now(x->clk), &sum);
+    return sum;
+}
+
+/* As far as it can be told before the workers are joined. */
+static void judge_so_far(struct run *x, struct rep_health *h)
+{
+    struct rep_health_facts facts;
+    gather(x, clk_mono_now(x->clk).ns - x->start_ns, &facts);
+    rep_health_judge(&facts, h);
+}
+
+static void draw_screen(struct run *x, int64_t now, struct rep_progress_counts *counts)
+{
+    const struct rep_run_config *c = x->config;
+    char title[2048];
+    struct rep_health health;
+    struct rep_screen_view view = {
+        .title = title,
+        .out = c->out,
+        .progress = &x->progress,
+        .counts = counts,
+        .tally = &x->result->tally,
+        .health = &health,
+        .now_ns = now,
+        .wall = clk_wall_now(x->clk),
+    };
+    judge_so_far(x, &health);
+    snprintf(title, sizeof title, "%s to %s%s%s%s%s", c->trace, op_tier_names[c->tier],
+             c->http ? ", http " : "", c->http ? x->http.text : "",
+             c->grpc ? ", grpc " : "", c->grpc ? x->grpc.text : "");
+    rep_screen_draw(&x->screen, &view);
+    rep_progress_step(&x->progress, now, counts);
+}
+
+static void show_progress(struct run *x)
+{
+    int64_t now = clk_mono_now(x->clk).ns - x->start_ns;
+    if (!x->progress.out || !rep_progress_is_time(&x->progress, now))
+        return;
+    struct rep_progress_counts counts = live_counts(x);
+    if (x->screen.on)
+        draw_screen(x, now, &counts);
+    else
+        rep_progress_tick(&x->progress, now, clk_wall_now(x->clk), &counts);
+}
+
+static void make_page(void *arg, struct buf *page)
+{
+    struct run *x = arg;
+    struct rep_health health;
+    struct rep_progress_counts counts = live_counts(x);
+    bool begun = x->start_ns > 0 && clk_mono_now(x->clk).ns > x->start_ns;
+    struct rep_metrics_view view = {
+        .tier = op_tier_names[x->config->tier],
+        .tally = &x->result->tally,
+        .counts = &counts,
+        .health = &health,
+        .position_ns = begun ? clk_mono_now(x->clk).ns - x->start_ns : 0,
+        .span_ns = x->progress.closed ? 0 : x->progress.span_ns,
+    };
+    judge_so_far(x, &health);
+    rep_metrics_page(&view, page);
+}
+
+static void serve_metrics(struct run *x)
+{
+    int64_t now = clk_mono_now(x->clk).ns;
+    if (!x->metrics || now < x->metrics_next_ns)
+        return;
+    x->metrics_next_ns = now + NAP_NS;
+    rep_metrics_serve(x->metrics, now, make_page, x);
 }
 
 PRINTF_LIKE(2, 3)
@@ -665,11 +782,13 @@ static void watch(struct run *x)
         look_at_rules(x);
         if (x->start_ns > 0 && clk_mono_now(x->clk).ns >= x->start_ns)
             show_progress(x);
+        serve_metrics(x);
         if (!any)
             nap();
     }
     rep_suspects_done(&x->suspects);
     rep_progress_end(&x->progress);
+    rep_screen_leave(&x->screen);
 }
 
 static void join_workers(struct run *x)
@@ -677,7 +796,9 @@ static void join_workers(struct run *x)
     for (uint32_t i = 0; i < x->worker_count; i++) {
         struct rep_worker_stats s;
         struct err e = {0};
-        if (rep_worker_join(x->workers[i], &s, &e) < 0) {
+        bool failed = rep_worker_join(x->workers[i], &s, &e) < 0;
+        x->due_by_workers += rep_worker_live(x->workers[i]).due;
+        if (failed) {
             x->workers_lost++;
             err_set(&x->fault, e.code, "worker %u: %s", i, e.text);
         }
@@ -725,50 +846,6 @@ static void count_never_due(struct run *x)
     find_lag(x);
 }
 
-/* Since the start; 0: not at all, or unknown. */
-static int64_t throttled(const struct run *x)
-{
-    int64_t now = x->throttled_before_ns < 0 ? -1 : rep_throttled_ns();
-    return now > x->throttled_before_ns ? now - x->throttled_before_ns : 0;
-}
-
-static void judge(struct run *x, struct rep_health_facts *f)
-{
-    struct rep_run_result *r = x->result;
-    struct rep_tally *t = &r->tally;
-    struct rep_cpu_times now = rep_cpu_times_read();
-    bool closed = x->config->users > 0;
-
-    *f = (struct rep_health_facts){
-        .due = t->due,
-        .outcomes = t->due,
-        .sent = t->sent,
-        .generator_p99_ns = hist_quantile(&t->generator, 0.99),
-        .undelayed_p99_ns = hist_quantile(&t->undelayed, 0.99),
-        .service_p50_ns = hist_quantile(&t->service, 0.5),
-        .response_p50_ns = hist_quantile(&t->response, 0.5),
-        .response_p99_ns = hist_quantile(&t->response, 0.99),
-        .trend_ppm = closed ? 0 : rep_tally_trend_ppm(t),
-        .offered = closed ? 0 : rep_tally_offered(t),
-        .achieved = closed ? 0 : rep_tally_kept(t),
-        .starved_ns = x->stats.starved_ns,
-        .duration_ns = r->duration_ns,
-        .steal_share = rep_cpu_steal(&x->cpu_before, &now),
-        .throttled_ns = throttled(x),
-        .worked_share = r->duration_ns > 0
-                            ? (double)x->stats.worked_ns / (double)r->duration_ns
-                            : 0,
-        .gap_distance = rep_gaps_distance(&x->gaps),
-        .coverage_lack = x->coverage_lack,
-        .workers_lost = x->workers_lost,
-        .wall_step_ns = x->clock.stepped_ns,
-        .clock_backwards = x->stats.clock_backwards,
-        .interrupted = r->interrupted,
-        .client_errors = x->stats.engine.client_errors,
-    };
-    rep_health_judge(f, &r->health);
-}
-
 /* What, if anything, makes this run less than whole. */
 static int verdict(struct run *x, struct err *e)
 {
@@ -799,7 +876,8 @@ static int finish(struct run *x, struct err *e)
     r->interrupted = !whole || x->fault.code != ERR_OK;
     r->duration_ns = r->tally.last_end_ns > 0 ? r->tally.last_end_ns : 0;
     count_never_due(x);
-    judge(x, &facts);
+    gather(x, r->duration_ns, &facts);
+    rep_health_judge(&facts, &r->health);
     if (x->writer) {
         /* A damaged trace ends the run early, but does not spoil the file. */
         struct err kept = x->fault;
@@ -917,6 +995,10 @@ static int prepare(struct run *x, struct err *e)
         rc = rep_gaps_init(&x->gaps, e);
     if (rc == 0)
         rc = rep_progress_init(&x->progress, c->quiet ? NULL : stderr, e);
+    if (rc == 0 && c->metrics)
+        rc = rep_metrics_open(&x->metrics, c->metrics, e);
+    if (x->metrics)
+        log_info(AREA, "metrics at http://%s/metrics", rep_metrics_address(x->metrics));
     if (rc == 0)
         rc = rep_rules_init(&x->rules, c->rules, c->rule_count, c->rule_window_ns, e);
     if (rc == 0)
@@ -977,6 +1059,8 @@ int rep_run(const struct rep_run_config *c, struct rep_run_result *r, struct err
     x->suspects.arg = x;
 
     int rc = prepare(x, e);
+    if (rc == 0 && c->live)
+        rc = rep_screen_enter(&x->screen, e);
     if (rc == 0) {
         begin(x);
         watch(x);
@@ -993,6 +1077,8 @@ int rep_run(const struct rep_run_config *c, struct rep_run_result *r, struct err
     rep_plan_close(x->plan);
     rep_progress_done(&x->progress);
     rep_gaps_done(&x->gaps);
+    rep_metrics_close(x->metrics);
+    rep_screen_leave(&x->screen);
     rep_rules_done(&x->rules);
     arena_done(&x->arena);
     free(x);

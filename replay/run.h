@@ -56,6 +56,8 @@ struct rep_run_config {
     struct rep_answer_want answers;
     bool spin, pin;
     bool quiet;
+    bool live;                     /* the view over the whole terminal */
+    const char *metrics;           /* where a page for Prometheus is served, or NULL */
     const struct opt_strv *labels; /* KEY=VALUE, checked */
     const char *options;           /* for the note: the command line in short */
     const volatile sig_atomic_t *interrupts; /* signals that came so far; or NULL */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,19 @@
 
 static enum log_level passing = LOG_INFO;
 static const char *debug_list; /* borrowed */
+static _Atomic int diverted_to = -1;
+static _Atomic uint64_t diverted_count;
+
+void log_divert(int fd)
+{
+    atomic_store(&diverted_count, 0);
+    atomic_store(&diverted_to, fd);
+}
+
+uint64_t log_diverted(void)
+{
+    return atomic_load(&diverted_count);
+}
 
 void log_setup(bool quiet, const char *debug_areas)
 {
@@ -71,9 +85,12 @@ void log_line(enum log_level level, const char *area, const char *format, ...)
     }
     blank_controls(line, used);
     line[used++] = '\n';
+    int fd = atomic_load(&diverted_to);
+    if (fd >= 0)
+        atomic_fetch_add(&diverted_count, 1);
     ssize_t wrote;
     do
-        wrote = write(STDERR_FILENO, line, used);
+        wrote = write(fd >= 0 ? fd : STDERR_FILENO, line, used);
     while (wrote < 0 && errno == EINTR);
     errno = saved; /* a log that cannot be written has nowhere to complain */
 }

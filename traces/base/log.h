@@ -23,6 +23,11 @@ bool log_enabled(enum log_level level, const char *area);
 void log_line(enum log_level level, const char *area, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
+/* Lines go to that descriptor from now on instead of standard error; -1 ends that. The
+ * descriptor stays the caller's. log_diverted: how many have gone there since. */
+void log_divert(int fd);
+uint64_t log_diverted(void);
+
 #define log_error(area, ...) log_line(LOG_ERROR, area, __VA_ARGS__)
 #define log_warn(area, ...)  log_line(LOG_WARN, area, __VA_ARGS__)
 #define log_info(area, ...)  log_line(LOG_INFO, area, __VA_ARGS__)
