@@ -53,10 +53,11 @@ const struct opt_cmd trc_export_page = {
         "jsonl: the lines of 'trace cat --jsonl', behind one line with what belongs to "
         "the whole file: resolution, calendar time of the beginning, notes. 'import "
         "jsonl' makes the same file of it again, without loss.\n\n"
-        "pcapng: a trace's REST operations and their answers as packets, a connection "
-        "for each, from 127.1.x.y to 127.0.0.1 at the port by which 'reprise capture "
-        "-r' knows the tier: 80 envoy (and any), 9001 rproxy, 9500 server, 9010 the "
-        "gateways. gRPC is left out.\n\n"
+        "pcapng: a trace's REST (HTTP/1.1) and gRPC (HTTP/2) operations and their "
+        "answers as packets, from 127.1.x.y to 127.0.0.1 at the port by which 'reprise "
+        "capture -r' knows the tier: 80 envoy (and any), 9001 and 9501 rproxy, 9500 "
+        "server, 9010 and 9011 the gateways. Each operation has a connection of its "
+        "own: which ones shared one is not kept. Streams are left out.\n\n"
         "har: an HTTP Archive 1.2 of a trace's REST and gRPC operations, with recorded "
         "headers, bodies and answers. Bodies that are not text are base64 and marked "
         "so. Timings that were not recorded are -1; an operation without answer has "
@@ -116,10 +117,11 @@ static void tell(const struct export_config *c, const struct trc_export_done *do
         warn(done->records - done->written,
              "operations are neither REST nor gRPC, and are left out");
     if (c->format == PCAPNG)
-        warn(done->records - done->written,
-             "operations are not REST or cannot be said in HTTP/1.1, and are left out");
+        warn(done->records - done->written, "operations are no single REST or gRPC "
+                                            "call that HTTP can carry whole, and are "
+                                            "left out");
     warn(done->answers_left_out,
-         "answers lack their time, status or bytes, and are left out");
+         "answers lack their time, status or bytes, or are streams, and are left out");
     warn(done->late_answers,
          "answers stand behind their operations and are left out ('reprise trace pack' "
          "joins them)");

@@ -228,14 +228,67 @@ if command -v tshark >/dev/null; then
     same "$(tshark -r "$tmp/p.pcapng" -d tcp.port==9001,http -d tcp.port==9500,http -d tcp.port==9010,http \
         -Y http.request -T fields -e http.request.uri 2>/dev/null | wc -l)" 600 'requests that tshark sees'
 fi
+# The same of gRPC, in HTTP/2: messages over several frames, refusals without a message, a long header.
+python3 - >"$tmp/g.jsonl" <<'END'
+import base64, json, random
+random.seed(4)
+field = lambda n, b: varint(n << 3 | 2) + varint(len(b)) + b
+def varint(v):
+    out = b""
+    while v > 127:
+        out, v = out + bytes([v & 127 | 128]), v >> 7
+    return out + bytes([v])
+print(json.dumps({"reprise": "trace", "epoch_wall_ns": 1700000000250000000}))
+tiers = ["envoy", "rproxy", "server", "pipelinegateway", "modelgateway"]
+for i in range(600):
+    tier = tiers[i % 5]
+    name = f"m{i % 7}"
+    tensor = field(1, b"x") + field(2, b"BYTES") + b"\x1a\x01\x01" + field(5, field(8, b"y" * (70000 if i == 50 else i)))
+    o = {"arrival_ns": i * 3_000_001, "protocol": "grpc", "tier": tier, "name": name,
+         "resource": "pipeline" if tier == "pipelinegateway" or i % 35 == 0 else "model",
+         "path": "/inference.GRPCInferenceService/ModelInfer", "content_type": "application/grpc",
+         "id": f"id-{i}", "body": {"base64": base64.b64encode(field(1, (name + ("_1" if tier == "server" else "")).encode()) + field(5, tensor)).decode()}}
+    if i == 52:
+        o["headers"] = [["seldon-model", name + ".pipeline" * (o["resource"] == "pipeline")], ["x-long", "v" * 30000]]
+    if i % 10:
+        first = random.randrange(1, 10 ** 8)
+        o |= {"status": 200, "grpc_status": 14 if i % 9 == 0 else 0, "first_ns": first, "last_ns": first + random.randrange(0, 10 ** 6)}
+        if i % 9:
+            o["answer"] = {"base64": base64.b64encode(field(1, name.encode()) + field(3, b"z" * (50000 if i == 51 else 1))).decode()}
+    print(json.dumps(o))
+END
+expect 0 "$REPRISE" import jsonl "$tmp/g.jsonl" --force -o "$tmp/g.trace" -q
+expect 0 "$REPRISE" trace export "$tmp/g.trace" --format pcapng -o "$tmp/g.pcapng"
+[ ! -s "$tmp/err" ] || fail "pcapng of gRPC warns: $(head -n 1 "$tmp/err")"
+expect 0 "$REPRISE" capture -r "$tmp/g.pcapng" -o "$tmp/again.g.trace"
+grpc_operations() { lines "$1" | jq -c '[.arrival_ns, .protocol, .tier, .resource, .name, .path, .content_type,
+    .id, .body, .status, .grpc_status, .first_ns, .last_ns, .answer]'; }
+grpc_operations "$tmp/g.trace" >"$tmp/want"
+same "$(wc -l <"$tmp/want")" 600
+grpc_operations "$tmp/again.g.trace" | diff "$tmp/want" - >"$tmp/diff" || fail "a capture of gRPC packets: $(cut -c 1-500 "$tmp/diff" | head -n 4)"
+if command -v tshark >/dev/null; then
+    sees() { tshark -r "$tmp/g.pcapng" $(printf -- '-d tcp.port==%d,http2 ' 80 9501 9500 9011) "$@" 2>/dev/null; }
+    same "$(sees -o tcp.check_checksum:TRUE -Y 'tcp.checksum.status == 0 || tcp.analysis.flags || _ws.malformed' | wc -l)" 0 'bad packets'
+    same "$(sees -Y 'http2.headers.path' -T fields -e http2.headers.path | sort | uniq -c | awk '{print $1, $2}')" \
+        '600 /inference.GRPCInferenceService/ModelInfer' 'methods that tshark sees'
+    same "$(sees -Y 'http2.header.name == "x-long"' -T fields -e http2.header.value | tr , '\n' | awk 'length > 20000 {print length}')" 30000 'a header in two frames'
+    same "$(sees -Y 'grpc.message_length' -T fields -e grpc.message_length | tr , '\n' | grep -c .)" \
+        "$(jq -s '[.[] | (.body, .answer) | select(.)] | length' "$tmp/g.jsonl")" 'messages that tshark sees'
+fi
+printf '%s\n' '{"arrival_ns":0,"protocol":"grpc","name":"m","body":{"text":"abcd"},"messages":[[0,2],[1,2]]}' \
+    '{"arrival_ns":1,"protocol":"grpc","name":"m","first_ns":1,"grpc_status":0,"answer":{"text":"abcd"},"answer_messages":[[0,2],[1,2]]}' |
+    "$REPRISE" import jsonl - -o "$tmp/streams.trace" -q
+expect 0 "$REPRISE" trace export "$tmp/streams.trace" --format pcapng -o "$tmp/streams.pcapng"
+err_has '1 operations are no single REST or gRPC call'
+err_has '1 answers lack their time, status or bytes, or are streams'
 "$REPRISE" trace export - --format pcapng <"$tmp/p.trace" | cmp - "$tmp/p.pcapng" || fail 'a stream gives other packets'
 expect 0 "$REPRISE" trace export "$tmp/har.trace" --format pcapng --force -o "$tmp/x"
-err_has '2 operations are not REST or cannot be said in HTTP/1.1, and are left out'
+err_has '1 operations are no single REST or gRPC call that HTTP can carry whole, and are left out'
 printf '%s\n' '{"arrival_ns":0,"protocol":"rest","name":"m","path":"/a\r\nb","status":200}' \
     '{"arrival_ns":1,"protocol":"rest","name":"m","status":200}' | "$REPRISE" import jsonl - --force -o "$tmp/odd.trace" -q
 expect 0 "$REPRISE" trace export "$tmp/odd.trace" --format pcapng --force -o "$tmp/x"
-err_has '1 operations are not REST or cannot be said in HTTP/1.1'
-err_has '1 answers lack their time, status or bytes'
+err_has '1 operations are no single REST or gRPC call'
+err_has '1 answers lack their time, status or bytes, or are streams, and are left out'
 expect 64 "$REPRISE" trace export "$tmp/1.run" --format pcapng
 err_has 'a run holds no requests to make packets of'
 

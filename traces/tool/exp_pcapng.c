@@ -1,5 +1,5 @@
 /*
- * exp_pcapng.c - a trace's REST operations as packets; see trc_export.h.
+ * exp_pcapng.c - a trace's REST and gRPC operations as packets; see trc_export.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "traces/tool/exp_h2.h"
 #include "traces/tool/trc_copy.h"
 #include "traces/tool/trc_export.h"
 
@@ -22,17 +23,17 @@
 enum { FIN = 1, SYN = 2, PSH = 8, ACK = 16 };
 
 /* The ports at which `reprise capture` knows the tiers by itself. */
-static uint16_t port_of(enum op_tier tier)
+static uint16_t port_of(const struct op_stream *s)
 {
-    static const uint16_t ports[OP_TIER_COUNT] = {
-        [OP_TIER_ANY] = 80,
-        [OP_TIER_ENVOY] = 80,
-        [OP_TIER_RPROXY] = 9001,
-        [OP_TIER_SERVER] = 9500,
-        [OP_TIER_PIPELINEGATEWAY] = 9010,
-        [OP_TIER_MODELGATEWAY] = 9010,
+    static const uint16_t ports[OP_TIER_COUNT][2] = {
+        [OP_TIER_ANY] = {80, 80},
+        [OP_TIER_ENVOY] = {80, 80},
+        [OP_TIER_RPROXY] = {9001, 9501},
+        [OP_TIER_SERVER] = {9500, 9500},
+        [OP_TIER_PIPELINEGATEWAY] = {9010, 9011},
+        [OP_TIER_MODELGATEWAY] = {9010, 9011},
     };
-    return ports[tier];
+    return ports[s->tier][s->protocol == OP_GRPC];
 }
 
 /* One operation's connection. */
@@ -246,8 +247,10 @@ static bool fits_word(struct span s)
 static bool can_say(const struct op *o)
 {
     const struct op_stream *s = o->stream;
-    bool ok = s->protocol == OP_REST && s->tier != OP_TIER_KAFKA &&
-              o->request.state != OP_BODY_ELIDED && fits_word(s->method) &&
+    if (s->tier == OP_TIER_KAFKA || s->protocol == OP_GRPC)
+        return s->tier != OP_TIER_KAFKA && exp_h2_can_say(o);
+    bool ok = s->protocol == OP_REST && o->request.state != OP_BODY_ELIDED &&
+              o->request_messages.count == 0 && fits_word(s->method) &&
               fits_line(s->path) && span_find(s->path, ' ', 0) == s->path.n &&
               fits_word(s->name) && fits_line(s->content_type) &&
               fits_line(s->content_encoding) && fits_line(o->id);
@@ -279,9 +282,16 @@ static bool frames(struct span name)
            span_eq_nocase(name, "connection") || span_eq_nocase(name, "expect");
 }
 
-static void put_request(const struct op *o, struct buf *b)
+/* What seldon-model says. */
+static void put_route(const struct op_stream *s, struct buf *b)
 {
     static const char *const suffixes[] = {"", ".pipeline", ".experiment"};
+    bool gateway = s->tier == OP_TIER_MODELGATEWAY && s->resource == OP_MODEL;
+    buf_fmt(b, "%.*s%s", SPAN_ARG(s->name), gateway ? ".model" : suffixes[s->resource]);
+}
+
+static void put_request(const struct op *o, struct span route, struct buf *b)
+{
     const struct op_stream *s = o->stream;
     buf_span(b, s->method.n ? s->method : SPAN_LIT("POST"));
     buf_u8(b, ' ');
@@ -291,11 +301,7 @@ static void put_request(const struct op *o, struct buf *b)
         buf_fmt(b, "/v2/models/%.*s/infer", SPAN_ARG(s->name));
     buf_str(b, " HTTP/1.1\r\n");
     header(b, s, "host", span_str(op_tier_names[s->tier]));
-    if (!has_header(s, "seldon-model"))
-        buf_fmt(b, "seldon-model: %.*s%s\r\n", SPAN_ARG(s->name),
-                s->tier == OP_TIER_MODELGATEWAY && s->resource == OP_MODEL
-                    ? ".model"
-                    : suffixes[s->resource]);
+    header(b, s, "seldon-model", route);
     for (uint32_t i = 0; i < s->header_count; i++)
         if (!frames(s->headers[i].name))
             buf_fmt(b, "%.*s: %.*s\r\n", SPAN_ARG(s->headers[i].name),
@@ -317,7 +323,9 @@ static bool cannot_have_body(const struct op *o)
 
 static bool answered(const struct op *o)
 {
-    if (cannot_have_body(o))
+    if (o->stream->protocol == OP_GRPC)
+        return exp_h2_answered(o);
+    if (cannot_have_body(o) || o->response_messages.count)
         return false;
     return o->status >= 200 && o->status <= 999 && o->first_ns != OP_TIME_NONE &&
            o->response.state != OP_BODY_ELIDED;
@@ -329,9 +337,13 @@ static int put_answer(struct packets *k, const struct op *o, struct wire w,
     struct buf b = {0};
     int64_t last = o->last_ns == OP_TIME_NONE ? o->first_ns : o->last_ns;
     struct answer a = {.wire = w};
-    buf_fmt(&b, "HTTP/1.1 %u \r\ncontent-length: %zu\r\n\r\n", (unsigned)o->status,
-            o->response.data.n);
-    buf_span(&b, o->response.data);
+    if (o->stream->protocol == OP_GRPC) {
+        exp_h2_answer(o, &b);
+    } else {
+        buf_fmt(&b, "HTTP/1.1 %u \r\ncontent-length: %zu\r\n\r\n", (unsigned)o->status,
+                o->response.data.n);
+        buf_span(&b, o->response.data);
+    }
     int rc = buf_check(&b, e);
     if (rc == 0 && (__builtin_add_overflow(o->arrival_ns, o->first_ns, &a.at_ns) ||
                     __builtin_add_overflow(o->arrival_ns, last, &a.last_ns)))
@@ -355,21 +367,32 @@ static int put_op(struct packets *k, const struct op *o, uint64_t n,
 {
     struct wire w = {.client = CLIENT_NET + (uint32_t)(n / PORTS % 65535) + 1,
                      .port = (uint16_t)(FIRST_PORT + n % PORTS),
-                     .server_port = port_of(o->stream->tier),
+                     .server_port = port_of(o->stream),
                      .seq = 1,
                      .ack = 1};
-    struct buf request = {0};
+    struct buf request = {0}, route = {0}, greeting = {0};
+    bool grpc = o->stream->protocol == OP_GRPC;
     int rc = 0;
     while (rc == 0 && k->n &&
            (k->heap[0].at_ns < o->arrival_ns || k->pending > PENDING_MAX))
         rc = send_top(k, e);
-    put_request(o, &request);
+    put_route(o->stream, &route);
+    if (grpc) {
+        exp_h2_greeting(true, &request);
+        exp_h2_greeting(false, &greeting);
+        exp_h2_request(o, buf_view(&route), &request);
+    } else {
+        put_request(o, buf_view(&route), &request);
+    }
     put_segment(k, o->arrival_ns, &w, false, SYN, (struct span){0});
     put_segment(k, o->arrival_ns, &w, true, SYN | ACK, (struct span){0});
     put_segment(k, o->arrival_ns, &w, false, ACK, (struct span){0});
     put_stream(k, o->arrival_ns, &w, false, buf_view(&request));
-    k->out.failed |= request.failed;
+    put_stream(k, o->arrival_ns, &w, true, buf_view(&greeting));
+    k->out.failed |= request.failed || route.failed || greeting.failed;
     buf_done(&request);
+    buf_done(&route);
+    buf_done(&greeting);
     if (rc == 0 && answered(o))
         rc = put_answer(k, o, w, e);
     else if (o->status || o->first_ns != OP_TIME_NONE)

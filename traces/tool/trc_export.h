@@ -40,12 +40,13 @@ int trc_export_jsonl(struct trc_reader *r, FILE *to, struct trc_export_done *don
 int trc_export_har(struct trc_reader *r, FILE *to, struct trc_export_done *done,
                    struct err *e) MUST_USE;
 
-/* pcapng: the REST operations of a trace as HTTP/1.1 over TCP, IPv4 without a link
- * layer, times in ns. Each has a connection of its own, from 127.1.x.y to 127.0.0.1, at
- * the port by which `capture` knows its tier: 80 envoy (and any), 9001 rproxy, 9500
- * server, 9010 the gateways. Packets are in order of time while answers that are yet to
- * come fit 64 MiB. Elided bodies, and texts that HTTP cannot carry, leave their
- * operation out. ERR_USAGE for a run. */
+/* pcapng: the REST operations of a trace as HTTP/1.1, the gRPC ones as HTTP/2
+ * (exp_h2.h), over TCP, IPv4 without a link layer, times in ns. Each has a connection
+ * of its own, from 127.1.x.y to 127.0.0.1, at the port by which `capture` knows its
+ * tier: 80 envoy (and any), 9001 and (gRPC) 9501 rproxy, 9500 server, 9010 and 9011 the
+ * gateways. Packets are in order of time while answers that are yet to come fit 64 MiB.
+ * Elided bodies, streams, and texts that HTTP cannot carry leave their operation out.
+ * ERR_USAGE for a run. */
 int trc_export_pcapng(struct trc_reader *r, FILE *to, struct trc_export_done *done,
                       struct err *e) MUST_USE;
 
