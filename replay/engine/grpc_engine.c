@@ -25,6 +25,7 @@
 #include "replay/mark.h"
 #include "replay/schedule.h"
 #include "traces/base/log.h"
+#include "traces/wire/grpc_frame.h"
 
 #define AREA         "engine"
 #define RECV_BYTES   (256u << 10)
@@ -53,8 +54,9 @@ struct call {
     uint8_t prefix[PREFIX_BYTES];
     uint64_t message_bytes; /* promised by the prefix */
     struct buf message;     /* of a stream: its messages, one behind the other */
-    size_t message_at;      /* where the present one begins */
-    int64_t message_ns;     /* when its first byte came */
+    struct grpc_frame frame;
+    size_t message_at;  /* where the present one begins */
+    int64_t message_ns; /* when its first byte came */
     /* Of a request of several messages: those given to nghttp2, and whether it waits
      * for the time of the next. */
     uint32_t parts_taken;
@@ -205,7 +207,7 @@ static enum out_cause call_verdict(struct call *c)
     if (c->message.failed)
         return OUT_TOO_BIG;
     if (c->streams)
-        return c->prefix_got == 0 ? OUT_OK : OUT_GARBAGE;
+        return grpc_frame_idle(&c->frame) ? OUT_OK : OUT_GARBAGE;
     if (c->prefix_got < PREFIX_BYTES || c->message.n != c->message_bytes)
         return OUT_GARBAGE;
     return OUT_OK;
@@ -217,7 +219,7 @@ static void call_complete(struct call *c)
     struct rep_request *r = c->request;
     struct span body = buf_view(&c->message);
 
-    if (c->streams && c->prefix_got > 0) /* broke off in a message */
+    if (c->streams && !grpc_frame_idle(&c->frame)) /* broke off in a message */
         body = span_sub(body, 0, c->message_at);
     r->out.bytes_in = body.n;
     if (c->prefix_got == PREFIX_BYTES || r->out.messages.count > 0) {
@@ -294,35 +296,26 @@ static void read_prefix(struct call *c)
 static void stream_data(struct call *c, const uint8_t *p, size_t n)
 {
     struct grpc *en = c->link->en;
-    uint64_t limit = en->base.config.answer_max;
+    struct span in = span_of(p, n), piece;
+    int what = GRPC_FRAME_PIECE;
 
-    while (n > 0) {
-        if (c->prefix_got < PREFIX_BYTES) {
-            if (c->prefix_got == 0)
-                c->message_ns = en->now;
-            c->prefix[c->prefix_got++] = *p++;
-            n--;
-            if (c->prefix_got < PREFIX_BYTES)
-                continue;
-            read_prefix(c);
+    while (what != GRPC_FRAME_MORE) {
+        if (grpc_frame_idle(&c->frame)) {
+            c->message_ns = en->now;
             c->message_at = c->message.n;
         }
-        if (c->garbage || c->message_at + c->message_bytes > limit) {
-            call_abort(c, c->garbage ? OUT_GARBAGE : OUT_TOO_BIG, NGHTTP2_CANCEL);
-            return;
-        }
-        uint64_t left = c->message_at + c->message_bytes - c->message.n;
-        size_t take = n < left ? n : (size_t)left;
-        buf_add(&c->message, p, take);
-        p += take;
-        n -= take;
-        if (take < left || c->message.failed)
-            continue;
-        c->prefix_got = 0;
-        if (rep_request_message(c->request, c->message_ns, c->message_bytes) < 0) {
+        what = grpc_frame_feed(&c->frame, &in,
+                               en->base.config.answer_max - c->message_at, &piece);
+        if (what == GRPC_FRAME_PIECE)
+            buf_span(&c->message, piece);
+        if (what == ERR_FORMAT)
+            call_abort(c, OUT_GARBAGE, NGHTTP2_PROTOCOL_ERROR);
+        else if (what < 0 ||
+                 (what == GRPC_FRAME_END &&
+                  rep_request_message(c->request, c->message_ns, c->frame.bytes) < 0))
             call_abort(c, OUT_TOO_BIG, NGHTTP2_CANCEL);
+        if (!c->request)
             return;
-        }
     }
 }
 

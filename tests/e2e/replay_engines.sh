@@ -92,4 +92,6 @@ unserve
 
 expect 64 "$REPRISE" replay "$tmp/t.trace" --http "$target" --http-version 2
 err_has "--proxy and --http-version need --engine curl"
+expect 64 "$REPRISE" replay "$tmp/t.trace" --http https://127.0.0.1:1 --engine curl
+err_has "--engine curl does not speak TLS yet"
 finish
