@@ -5,7 +5,7 @@
 # values over REST and gRPC is replayed, every operation must be answered, every answer
 # must be right (sums, echoes and classes are checked), and the servers' own counters must
 # agree on how many requests came. Then what these servers do to a client: MLServer closes
-# idle connections after five seconds; Envoy answers an unknown model with an error and a
+# idle connections after five seconds, and streams; Envoy answers an unknown model with an error and a
 # closed connection. Then the topics of a real Kafka broker are captured (kafka.sh). Rates are what the servers hold on two busy cores; health is printed
 # but does not decide, since it judges the machine.
 #
