@@ -21,7 +21,7 @@ expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 200 --count
 replayer=$!
 pids+=("$replayer")
 for _ in $(seq 100); do
-    url=$(sed -n 's,.* metrics at \(http://.*\)$,\1,p' "$tmp/m.err")
+    url=$(sed -n 's,.* metrics at \(http://.*\)$,\1,p' "$tmp/m.err" 2>/dev/null)
     [ -n "$url" ] && break
     sleep 0.05
 done

@@ -47,6 +47,24 @@ static void long_traces_keep_every_nanosecond(void **state)
     check_int(rep_schedule_due(speed("1"), INT64_MAX - 1), ==, INT64_MAX - 1);
 }
 
+static void ten_minutes_end_on_the_nanosecond_at_every_speed(void **state)
+{
+    /* Tenths of each speed: the due time is the exact quotient, rounded down, for each
+     * of 600,000 arrivals whose gaps are no round numbers; nothing adds up. */
+    static const struct {
+        const char *text;
+        int64_t tenths;
+    } speeds[] = {{"0.1", 1},  {"0.7", 7},  {"1", 10},
+                  {"3.3", 33}, {"10", 100}, {"100", 1000}};
+    const int64_t gap = 1000033;
+    (void)state;
+    for (size_t i = 0; i < sizeof speeds / sizeof *speeds; i++)
+        for (int64_t n = 0; n < 600000; n++)
+            if (rep_schedule_due(speed(speeds[i].text), n * gap) !=
+                n * gap * 10 / speeds[i].tenths)
+                fail_msg("operation %lld at speed %s", (long long)n, speeds[i].text);
+}
+
 static void due_times_never_step_back(void **state)
 {
     static const char *const speeds[] = {"0.01", "0.7", "1", "3.3", "1000"};
@@ -195,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(due_times_are_exact_at_any_decimal_speed),
         cmocka_unit_test(long_traces_keep_every_nanosecond),
+        cmocka_unit_test(ten_minutes_end_on_the_nanosecond_at_every_speed),
         cmocka_unit_test(due_times_never_step_back),
         cmocka_unit_test(speeds_that_are_none_are_refused),
         cmocka_unit_test(the_margin_covers_most_wake_ups_within_its_bounds),
