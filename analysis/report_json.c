@@ -175,6 +175,22 @@ static void put_rate(struct jsonw *w, const struct ana_run *run)
     jsonw_end(w);
 }
 
+/* What back-pressure was made of: operations that waited, and how long in all. */
+static void put_waits(struct jsonw *w, const struct ana_run *run)
+{
+    jsonw_key(w, "waits");
+    jsonw_object(w);
+    for (int i = OUT_WAIT_SLOT; i < OUT_WAIT_COUNT; i++) {
+        jsonw_key(w, out_wait_names[i]);
+        jsonw_object(w);
+        jsonw_key_u64(w, "count", run->waits[i].count);
+        jsonw_key_i64(w, "total_ns", run->waits[i].total_ns);
+        jsonw_key_i64(w, "max_ns", run->waits[i].most_ns);
+        jsonw_end(w);
+    }
+    jsonw_end(w);
+}
+
 static void put_errors(struct jsonw *w, const struct ana_run *run)
 {
     jsonw_key(w, "errors");
@@ -219,6 +235,7 @@ void ana_report_json(const struct ana_run *run, struct buf *out)
     jsonw_key(&w, "operations");
     ana_json_counts(&w, &run->all.counts);
     put_latencies(&w, run, &run->all);
+    put_waits(&w, run);
     put_rate(&w, run);
     put_errors(&w, run);
     jsonw_key(&w, "health");

@@ -182,6 +182,28 @@ static bool put_latencies(const struct ana_run *run, struct buf *out)
     return starred;
 }
 
+/* What it was that made operations late by the target's doing. */
+static void put_waits(const struct ana_run *run, struct buf *out)
+{
+    static const char *const names[] = {"", "a free connection or stream",
+                                        "its own connection", "connecting",
+                                        "its turn (--catch-up)"};
+    char total[UNITS_TEXT_MAX], most[UNITS_TEXT_MAX];
+    bool first = true;
+
+    for (int i = OUT_WAIT_SLOT; i < OUT_WAIT_COUNT; i++) {
+        const struct ana_wait *w = &run->waits[i];
+        if (w->count == 0)
+            continue;
+        buf_str(out, first ? "\n" : "");
+        label(out, first ? "waited for" : "");
+        buf_fmt(out, "%s: %" PRIu64 " operations, %s in all, %s at most\n", names[i],
+                w->count, units_duration_text(w->total_ns, total),
+                units_duration_text(w->most_ns, most));
+        first = false;
+    }
+}
+
 static void put_errors(const struct ana_run *run, struct buf *out)
 {
     enum { SHOWN = 12 };
@@ -246,6 +268,7 @@ void ana_report_text(const struct ana_run *run, bool colour, struct buf *out)
     put_health(run, colour, out);
     put_operations(run, out);
     bool starred = put_latencies(run, out);
+    put_waits(run, out);
     put_errors(run, out);
     starred |= put_cells(run, run->types, run->type_count, out);
     starred |= put_cells(run, run->cells, run->cell_count, out);

@@ -259,6 +259,19 @@ static int take_messages(struct ana_scan *s, const struct op_messages *m,
     return rc;
 }
 
+static void count_wait(struct ana_run *run, const struct outcome *o)
+{
+    struct ana_wait *w = &run->waits[o->wait];
+    if (o->wait == OUT_WAIT_NONE || o->sent_ns == OP_TIME_NONE ||
+        o->ready_ns <= o->due_ns)
+        return;
+    int64_t ns = o->ready_ns - o->due_ns;
+    w->count++;
+    w->most_ns = ns > w->most_ns ? ns : w->most_ns;
+    if (__builtin_add_overflow(w->total_ns, ns, &w->total_ns))
+        w->total_ns = INT64_MAX;
+}
+
 static int take_outcome(struct ana_scan *s, const struct outcome *o, struct ana_leaf *l,
                         struct err *e)
 {
@@ -299,6 +312,7 @@ static int take_outcome(struct ana_scan *s, const struct outcome *o, struct ana_
         return rc;
     s->run->clock_faults += s->clock_fault;
     count_outcome(&l->counts, o, ok);
+    count_wait(s->run, o);
     widen(&s->run->first_due_ns, &s->run->last_due_ns, o->due_ns);
     widen(&s->run->first_sent_ns, &s->run->last_sent_ns, o->sent_ns);
     widen(&ignored, &s->run->last_done_ns, o->done_ns);

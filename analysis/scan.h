@@ -71,6 +71,12 @@ struct ana_cell {
     struct ana_latency latency[ANA_METRIC_COUNT];
 };
 
+/* Operations that waited for one thing (enum out_wait), and how long. */
+struct ana_wait {
+    uint64_t count;
+    int64_t total_ns, most_ns;
+};
+
 struct ana_class {
     const char *name; /* "http 503", as outcome_class gives it */
     uint64_t count;
@@ -136,6 +142,7 @@ struct ana_run {
     size_t type_count; /* different from cells */
     struct ana_class *classes; /* most frequent first; good ones are not among them */
     size_t class_count;
+    struct ana_wait waits[OUT_WAIT_COUNT]; /* back-pressure by what was waited for */
     int64_t curve[ANA_METRIC_COUNT][ANA_CURVE]; /* of all, at ana_curve_p */
     struct ana_block blocks[ANA_BLOCKS];
     size_t block_count;

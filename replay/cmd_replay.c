@@ -24,7 +24,7 @@
 
 struct config {
     const char *out, *http, *grpc, *speed, *debug, *start_at, *shard;
-    const char *proxy;
+    const char *proxy, *connections_text;
     int invalid, tier, protocol, ids, engine, http_version, session_error;
     uint64_t connections, grpc_connections, streams, workers, users, seed, version;
     int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns, abort_late_ns,
@@ -35,7 +35,7 @@ struct config {
     struct opt_strv versions, labels, rules, checks;
     int64_t window_ns;
     int digest;
-    bool sessions, force, check, spin, pin, quiet, json, live;
+    bool pinned, sessions, force, check, spin, pin, quiet, json, live;
     const char *metrics;
 };
 
@@ -162,12 +162,14 @@ static const struct opt options[] = {
          "next one of its session all the same, or none (they are recorded as "
          "refused)"},
     {.name = "connections",
-     .type = OPT_U64,
-     .at = FIELD(connections),
-     .arg = "N",
+     .type = OPT_STR,
+     .at = FIELD(connections_text),
+     .arg = "N|recorded",
      .help =
          "HTTP/1.1 connections, over all workers; by default 64, or one per virtual "
-         "user"},
+         "user. recorded, for both protocols: each operation goes over the connection "
+         "that it came on, in recorded order, and waits for that one alone; at most "
+         "4096 are open at once, beyond that the longest quiet one makes room"},
     {.name = "grpc-connections",
      .type = OPT_U64,
      .at = FIELD(grpc_connections),
@@ -521,6 +523,12 @@ static int check(const struct config *c, struct err *e)
         rc = check_range("closed-loop", c->users, 0, c->workers * REP_USERS_MAX, e);
     if (rc == 0)
         rc = check_range("connections", c->connections, 0, 65536, e);
+    if (rc == 0 && c->pinned &&
+        (c->users > 0 || c->grpc_connections > 0 || c->catch_up > 0 ||
+         c->engine == ENGINE_CURL))
+        rc = err_set(e, ERR_USAGE,
+                     "--connections recorded excludes --closed-loop, "
+                     "--grpc-connections, --catch-up and --engine curl");
     if (rc == 0)
         rc = check_range("grpc-connections", c->grpc_connections, 0, 4096, e);
     if (rc == 0)
@@ -586,6 +594,18 @@ static int check(const struct config *c, struct err *e)
     return rc;
 }
 
+/* "recorded", or a number. */
+static int parse_connections(struct config *c, struct err *e)
+{
+    if (!c->connections_text)
+        return 0;
+    c->pinned = strcmp(c->connections_text, "recorded") == 0;
+    if (c->pinned || span_u64(span_str(c->connections_text), &c->connections))
+        return 0;
+    return err_set(e, ERR_USAGE, "--connections '%s' is neither a number nor recorded",
+                   c->connections_text);
+}
+
 /* What of the command line decides what was measured. Labels and addresses have notes
  * of their own. */
 static void describe_options(const struct config *c, struct buf *out)
@@ -606,6 +626,8 @@ static void describe_options(const struct config *c, struct buf *out)
             c->catch_up, c->warmup_ns, c->cooldown_ns, c->version, id_choices[c->ids],
             c->seed, digest_choices[c->digest], c->spin ? "yes" : "no",
             c->pin ? "yes" : "no");
+    if (c->pinned)
+        buf_str(out, " recorded-connections=yes");
     if (c->sessions)
         buf_fmt(out, " sessions=yes on-session-error=%s",
                 session_choices[c->session_error]);
@@ -852,6 +874,7 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
         .workers = (uint32_t)c->workers,
         .http_connections = (uint32_t)c->connections,
         .grpc_connections = (uint32_t)c->grpc_connections,
+        .pinned = c->pinned,
         .streams = (uint32_t)c->streams,
         .users = (uint32_t)c->users,
         .sessions = c->sessions,
@@ -903,6 +926,8 @@ int rep_cmd_replay(int argc, char **argv)
     int rc = opt_parse(&doc, argc, argv, &c, &operands, &e);
     if (rc == 1)
         return EXIT_DONE;
+    if (rc == 0)
+        rc = parse_connections(&c, &e);
     if (rc == 0)
         rc = check(&c, &e);
     if (rc == 0 && c.json && c.out && strcmp(c.out, "-") == 0)

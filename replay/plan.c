@@ -167,6 +167,9 @@ static int plan_op(struct rep_plan *p, struct rep_batch *b, const struct op *op,
     if (r->out.due_ns == REP_NEVER)
         return err_set(e, ERR_LIMIT, "operation %llu is due centuries from now",
                        (unsigned long long)op->index);
+    r->pin = p->config.pins ? op->connection : OP_NONE;
+    if (p->config.pins && r->pin == OP_NONE && !r->refusal)
+        r->refusal = "the trace does not say which connection it came on";
     r->session = OP_NONE;
     if (p->config.sessions &&
         (rc = rep_session_book_add(&p->book, op, p->config.speed, r, e)) < 0)
@@ -189,10 +192,13 @@ static bool hand_over(struct rep_plan *p, uint32_t worker, struct rep_request *h
     return true;
 }
 
-/* Whose turn it is; the operations of a session stay together. */
+/* Whose turn it is; the operations of a session stay together, and so do those of a
+ * recorded connection. */
 static uint32_t worker_of(struct rep_plan *p, const struct rep_request *r)
 {
-    uint64_t n = r->session != OP_NONE ? r->session : p->dealt++;
+    uint64_t n = r->session != OP_NONE ? r->session
+                 : r->pin != OP_NONE   ? r->pin
+                                       : p->dealt++;
     return (uint32_t)(n % p->config.workers);
 }
 

@@ -38,6 +38,7 @@ struct rep_plan_config {
     enum rep_ids ids;
     uint64_t id_nonce;   /* sets the ids of this run apart from all others */
     int64_t deadline_ns; /* for grpc-timeout */
+    bool pins;           /* each goes over its recorded connection, or is refused */
     bool sessions;       /* give each its session and think time */
     int64_t limit_ns;    /* plan nothing due at or after this; REP_NEVER: all */
     uint32_t workers;

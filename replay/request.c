@@ -66,3 +66,11 @@ struct rep_request *rep_queue_pop(struct rep_queue *q)
         rep_queue_remove(q, r);
     return r;
 }
+
+void rep_request_waited(struct rep_request *r, int64_t at, enum out_wait why)
+{
+    if (at <= r->out.ready_ns)
+        return;
+    r->out.ready_ns = at;
+    r->out.wait = why;
+}

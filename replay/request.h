@@ -53,6 +53,8 @@ struct rep_request {
     /* gRPC that streams, of more than one message: where wire[0] comes apart, and when
      * each part is sent, since the first; else count 0. In the batch's memory. */
     struct op_messages parts;
+    uint32_t pin;        /* the recorded connection that it is to go over, or OP_NONE */
+    uint32_t slot;       /* of a pinned engine: what carries it */
     uint32_t session;    /* of a partly open replay (sessions.h), or OP_NONE */
     int64_t think_ns;    /* after the one before in its session; -1: it is the first */
     const struct op *op; /* of the trace, for what was answered then; lives as body */
@@ -75,6 +77,9 @@ int rep_request_message(struct rep_request *r, int64_t first_ns,
                         uint64_t bytes) MUST_USE;
 /* The answer broke off: what came of it, out.bytes_in, is its whole messages. */
 void rep_request_cut(struct rep_request *r);
+
+/* It could not be sent before `at`, absolute, for that reason. */
+void rep_request_waited(struct rep_request *r, int64_t at, enum out_wait why);
 
 /* A queue of requests by their next pointers. Zeroed is empty. */
 struct rep_queue {

@@ -18,6 +18,7 @@
 #include "replay/gaps.h"
 #include "replay/machine.h"
 #include "replay/metrics.h"
+#include "replay/pins.h"
 #include "replay/progress.h"
 #include "replay/screen.h"
 #include "replay/suspects.h"
@@ -140,6 +141,7 @@ static int open_plan(struct run *x, struct err *e)
         .ids = c->ids,
         .id_nonce = id_nonce(c->seed),
         .deadline_ns = c->deadline_ns,
+        .pins = c->pinned,
         .sessions = c->sessions,
         .limit_ns = c->duration_ns > 0 && c->users == 0 && !c->sessions ? c->duration_ns
                                                                         : REP_NEVER,
@@ -282,13 +284,16 @@ static void note_rules(struct run *x)
 static uint32_t http_connections(const struct rep_run_config *c)
 {
     return c->http_connections ? c->http_connections
+           : c->pinned         ? REP_RECORDED_MAX
            : c->users          ? c->users
                                : DEFAULT_HTTP_CONNECTIONS;
 }
 
 static uint32_t grpc_connections(const struct rep_run_config *c)
 {
-    return c->grpc_connections ? c->grpc_connections : DEFAULT_GRPC_CONNECTIONS;
+    return c->grpc_connections ? c->grpc_connections
+           : c->pinned         ? REP_RECORDED_MAX
+                               : DEFAULT_GRPC_CONNECTIONS;
 }
 
 static void note_client(struct run *x)
@@ -299,6 +304,11 @@ static void note_client(struct run *x)
                                                 : "curl, HTTP/1.1";
     if (c->http)
         note(x, NOTE_ENGINE, engine);
+    if (c->pinned) {
+        note_fmt(x, NOTE_CONNECTIONS, "recorded, grpc of %" PRIu32 " streams",
+                 c->streams);
+        return;
+    }
     note_fmt(x, NOTE_CONNECTIONS,
              "rest %" PRIu32 ", grpc %" PRIu32 " of %" PRIu32 " streams",
              http_connections(c), grpc_connections(c), c->streams);
@@ -464,7 +474,8 @@ static int start_workers(struct run *x, struct err *e)
             .rest = c->curl ? &rep_curl_engine : &rep_http1_engine,
             .http_version = c->http_version,
             .proxy = c->proxy ? &x->proxy : NULL,
-            .warm = rep_plan_protocols(x->plan),
+            .pinned = c->pinned,
+            .warm = c->pinned ? 0 : rep_plan_protocols(x->plan),
             .warm_limit_ns = c->connect_limit_ns,
             .deadline_ns = c->deadline_ns,
             .answer_max = c->answer_max,

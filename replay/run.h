@@ -40,6 +40,7 @@ struct rep_run_config {
     uint64_t seed; /* of request ids; 0: by chance */
     uint32_t workers;
     uint32_t http_connections, grpc_connections; /* over all workers; 0: by default */
+    bool pinned; /* over recorded ones; the two above then bound those open at once */
     uint32_t streams;
     uint32_t users;               /* closed loop; 0: open */
     bool sessions, sessions_stop; /* partly open; a failure ends its session */

@@ -17,6 +17,7 @@
 
 #include "replay/handoff.h"
 #include "replay/pacer.h"
+#include "replay/pins.h"
 #include "replay/sessions.h"
 #include "replay/slots.h"
 #include "traces/base/log.h"
@@ -37,6 +38,7 @@ struct lane {
     struct rep_engine *engine; /* NULL: no target for it */
     struct rep_queue waiting;
     struct rep_slots slots;
+    struct rep_pins pins; /* with recorded connections, in place of slots */
     /* Of the one sent last; with a limit to catching up. sent_at 0: none yet. */
     int64_t sent_at, sent_due;
 };
@@ -124,20 +126,26 @@ static int64_t may_send(const struct rep_worker *w, const struct lane *l, int64_
     return at > due ? at : due;
 }
 
-static void send_one(struct rep_worker *w, struct lane *l, uint32_t room)
+static void hand_to_engine(struct rep_worker *w, struct lane *l, struct rep_request *r)
 {
-    struct rep_request *r = rep_queue_pop(&l->waiting);
-    int64_t since = rep_slots_take(&l->slots, room);
-    int64_t allowed = may_send(w, l, r->out.due_ns);
-    r->out.ready_ns = since > allowed ? since : allowed;
-    if (w->config.policy.catch_up > 0) {
-        l->sent_at = now_ns(w);
-        l->sent_due = r->out.due_ns;
-    }
     count(&w->waiting, (uint64_t)-1);
     count(&w->in_flight, 1);
     count(&w->sent, 1);
     l->engine->ops->send(l->engine, r);
+}
+
+static void send_one(struct rep_worker *w, struct lane *l, uint32_t room)
+{
+    struct rep_request *r = rep_queue_pop(&l->waiting);
+    int64_t since = rep_slots_take(&l->slots, room);
+    r->out.ready_ns = r->out.due_ns;
+    rep_request_waited(r, may_send(w, l, r->out.due_ns), OUT_WAIT_TURN);
+    rep_request_waited(r, since, OUT_WAIT_SLOT);
+    if (w->config.policy.catch_up > 0) {
+        l->sent_at = now_ns(w);
+        l->sent_due = r->out.due_ns;
+    }
+    hand_to_engine(w, l, r);
 }
 
 /* The policy ends the run: nothing more is sent, and the run is told why. */
@@ -180,6 +188,117 @@ static void drain(struct rep_worker *w, struct lane *l)
     }
 }
 
+/* --- recorded connections --------------------------------------------------------- */
+
+/* What the policy says of one that still waits. */
+enum patience { WAITS, DROPPED, ENDS_RUN };
+static enum patience patience(struct rep_worker *w, const struct rep_request *r)
+{
+    const struct rep_policy *policy = &w->config.policy;
+    if (policy->drop_late_ns == 0 && policy->abort_late_ns == 0)
+        return WAITS;
+    int64_t late = now_ns(w) - r->out.due_ns;
+    return policy->abort_late_ns > 0 && late > policy->abort_late_ns ? ENDS_RUN
+           : policy->drop_late_ns > 0 && late > policy->drop_late_ns ? DROPPED
+                                                                     : WAITS;
+}
+
+static void never_ready(struct rep_request *r)
+{
+    r->out.ready_ns = OP_TIME_NONE;
+    r->out.wait = OUT_WAIT_NONE;
+}
+
+static void drop(struct rep_worker *w, struct rep_request *r)
+{
+    count(&w->waiting, (uint64_t)-1);
+    never_ready(r);
+    r->out.cause = OUT_DROPPED;
+    finish(w, r);
+}
+
+/* Sends what waits for the connection of a slot, as far as it can carry more. */
+static void drain_pin(struct rep_worker *w, struct lane *l, uint32_t slot, bool waited)
+{
+    struct rep_pin_slot *s = &l->pins.slots[slot];
+    while (s->waiting.head) {
+        enum patience p = patience(w, s->waiting.head);
+        if (p == ENDS_RUN) {
+            abort_late(w);
+            return;
+        }
+        if (p == DROPPED) {
+            drop(w, rep_pins_leave(&l->pins, slot));
+            continue;
+        }
+        if (l->engine->ops->room(l->engine, slot) == 0)
+            return;
+        struct rep_request *r = rep_pins_begin(&l->pins, slot);
+        r->slot = slot;
+        if (waited)
+            rep_request_waited(r, s->freed_ns, OUT_WAIT_OWN);
+        hand_to_engine(w, l, r);
+    }
+}
+
+/* Gives the first of those that have none a slot, if there is one. */
+static bool assign_pin(struct rep_worker *w, struct lane *l, bool waited)
+{
+    struct rep_request *r = l->waiting.head;
+    bool renewed = false;
+    uint32_t slot = rep_pins_find(&l->pins, r->pin);
+
+    if (slot == OP_NONE)
+        slot = rep_pins_take(&l->pins, r->pin, &renewed);
+    if (slot == OP_NONE)
+        return false;
+    rep_queue_pop(&l->waiting);
+    if (renewed) {
+        l->engine->ops->renew(l->engine, slot);
+        if (waited)
+            rep_request_waited(r, l->pins.slots[slot].freed_ns, OUT_WAIT_SLOT);
+    }
+    rep_pins_wait(&l->pins, slot, r);
+    drain_pin(w, l, slot, false);
+    return true;
+}
+
+/* All that waits: for its connection, or for any. */
+static void drain_pins(struct rep_worker *w, struct lane *l)
+{
+    for (uint32_t i = 0; i < l->pins.used && l->pins.waiting > 0; i++)
+        if (l->pins.slots[i].waiting.head)
+            drain_pin(w, l, i, true);
+    while (l->waiting.head) {
+        enum patience p = patience(w, l->waiting.head);
+        if (p == ENDS_RUN) {
+            abort_late(w);
+            return;
+        }
+        if (p == DROPPED)
+            drop(w, rep_queue_pop(&l->waiting));
+        else if (!assign_pin(w, l, true))
+            return;
+    }
+}
+
+/* One that is due now. */
+static void accept_pinned(struct rep_worker *w, struct lane *l, struct rep_request *r)
+{
+    uint32_t slot = rep_pins_find(&l->pins, r->pin);
+    if (slot != OP_NONE) {
+        bool first = l->pins.slots[slot].waiting.head == NULL;
+        rep_pins_wait(&l->pins, slot, r);
+        if (first)
+            drain_pin(w, l, slot, false);
+        return;
+    }
+    bool first = l->waiting.head == NULL;
+    rep_queue_push(&l->waiting, r);
+    if (first)
+        (void)assign_pin(w, l, false);
+}
+
 /* Requests that are due and have not ended: in flight, or waiting. */
 static bool at_cap(const struct rep_worker *w)
 {
@@ -202,8 +321,13 @@ static void accept_due(struct rep_worker *w, struct rep_request *r, int64_t due)
     }
     struct lane *l = lane_of(w, r);
     assert(l->engine);
-    rep_queue_push(&l->waiting, r);
     count(&w->waiting, 1);
+    if (w->config.pinned) {
+        r->out.ready_ns = due;
+        accept_pinned(w, l, r);
+        return;
+    }
+    rep_queue_push(&l->waiting, r);
     drain(w, l);
 }
 
@@ -286,6 +410,12 @@ static bool can_frame(struct rep_worker *w, const struct rep_request *r)
 {
     const struct lane *l = lane_of(w, r);
     int64_t due = w->start_ns + r->out.due_ns;
+    if (w->config.pinned && !r->refusal) {
+        uint32_t slot = rep_pins_find(&l->pins, r->pin);
+        return l->engine->ops->frame && slot != OP_NONE && !at_cap(w) &&
+               !l->pins.slots[slot].waiting.head &&
+               l->engine->ops->room(l->engine, slot) > 0;
+    }
     return !r->refusal && l->engine->ops->frame && !l->waiting.head && !at_cap(w) &&
            may_send(w, l, due) == due && l->engine->ops->free_slots(l->engine) > 0;
 }
@@ -356,7 +486,9 @@ static void pump(struct rep_worker *w)
     w->pumping = true;
     w->next = w->paced = REP_NEVER;
     for (int i = 0; i < LANE_COUNT; i++)
-        if (w->lanes[i].engine)
+        if (w->lanes[i].engine && w->config.pinned)
+            drain_pins(w, &w->lanes[i]);
+        else if (w->lanes[i].engine)
             drain(w, &w->lanes[i]);
     if (!w->past_limit)
         w->next = w->config.users > 0 ? pump_closed(w) : pump_open(w);
@@ -379,7 +511,10 @@ static int64_t freed_at(struct rep_worker *w, const struct rep_request *r)
 static void on_done(void *arg, struct rep_request *r)
 {
     struct rep_worker *w = arg;
-    rep_slots_freed(&lane_of(w, r)->slots, freed_at(w, r));
+    if (w->config.pinned)
+        rep_pins_end(&lane_of(w, r)->pins, r->slot, freed_at(w, r));
+    else
+        rep_slots_freed(&lane_of(w, r)->slots, freed_at(w, r));
     count(&w->in_flight, (uint64_t)-1);
     finish(w, r);
     if (!w->pumping && w->start_ns > 0 && !atomic_load(&w->config.control->stop))
@@ -403,7 +538,8 @@ static bool idle(const struct rep_worker *w)
 {
     for (int i = 0; i < LANE_COUNT; i++) {
         const struct lane *l = &w->lanes[i];
-        if (l->waiting.head || (l->engine && l->engine->ops->in_flight(l->engine) > 0))
+        if (l->waiting.head || l->pins.waiting > 0 ||
+            (l->engine && l->engine->ops->in_flight(l->engine) > 0))
             return false;
     }
     return true;
@@ -468,7 +604,11 @@ static void give_up(struct rep_worker *w)
         struct lane *l = &w->lanes[i];
         if (l->engine)
             l->engine->ops->cancel(l->engine, OUT_STOPPED);
+        for (uint32_t s = 0; s < l->pins.used; s++)
+            while (l->pins.slots[s].waiting.head)
+                rep_queue_push(&l->waiting, rep_pins_leave(&l->pins, s));
         while ((r = rep_queue_pop(&l->waiting)) != NULL) {
+            never_ready(r);
             r->out.cause = OUT_STOPPED;
             finish(w, r);
         }
@@ -506,6 +646,7 @@ static int open_engine(struct rep_worker *w, const struct rep_engine_ops *ops,
         .clk = c->clk,
         .target = target,
         .connections = connections,
+        .pinned = c->pinned,
         .streams = c->streams,
         .deadline_ns = c->deadline_ns,
         .answer_max = c->answer_max,
@@ -515,7 +656,10 @@ static int open_engine(struct rep_worker *w, const struct rep_engine_ops *ops,
         .done = on_done,
         .arg = w,
     };
-    return ops->open(&w->lanes[ops->protocol == OP_GRPC].engine, &config, &w->err);
+    struct lane *l = &w->lanes[ops->protocol == OP_GRPC];
+    if (c->pinned && rep_pins_init(&l->pins, connections, &w->err) < 0)
+        return ERR_NOMEM;
+    return ops->open(&l->engine, &config, &w->err);
 }
 
 static int warm_up(struct rep_worker *w)
@@ -634,6 +778,7 @@ static void *work(void *arg)
             continue;
         add_stats(&w->stats.engine, &en->stats);
         en->ops->close(en);
+        rep_pins_done(&w->lanes[i].pins);
     }
     w->stats.margin_ns = w->pacer.margin_ns;
     atomic_store(&w->ended, true);

@@ -56,8 +56,9 @@ struct rep_worker_config {
     uint64_t answer_max;
     bool keep_answers;
     bool spin;
-    int pin_cpu;        /* or -1 */
-    uint32_t users;     /* closed loop; 0: open */
+    int pin_cpu;    /* or -1 */
+    uint32_t users; /* closed loop; 0: open */
+    bool pinned; /* over recorded connections: *_connections bound those open at once */
     bool sessions;      /* partly open */
     bool sessions_stop; /* a session ends with its first failure */
     struct rep_policy policy;

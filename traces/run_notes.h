@@ -34,22 +34,23 @@
 #define NOTE_COOLDOWN        "phases.cooldown_from_ns" /* due at it or later: not judged */
 #define NOTE_RULES           "rules.abort_if"          /* "errors>5%, p99>1s" */
 #define NOTE_RULE_WINDOW     "rules.window_ns"
-#define NOTE_ENGINE          "client.engine"      /* of REST: "own", "curl" … */
-#define NOTE_CONNECTIONS     "client.connections" /* "rest 64, grpc 4 of 100 streams" */
-#define NOTE_ANSWER_DIGEST   "answer.digest"     /* of answer_hash: "body", "content" */
-#define NOTE_OPTIONS         "run.options"       /* of the command, one line */
-#define NOTE_START           "run.start"         /* wall clock, ISO 8601, of due = 0 */
-#define NOTE_START_WALL      "run.start_wall_ns" /* the same, since 1970 UTC */
-#define NOTE_START_MONO      "run.start_mono_ns" /* the same, on CLOCK_MONOTONIC */
-#define NOTE_MACHINE_NAME    "machine.name"
-#define NOTE_MACHINE_KERNEL  "machine.kernel"
-#define NOTE_MACHINE_CPUS    "machine.cpus"
-#define NOTE_MACHINE_CPU     "machine.cpu"   /* model name */
-#define NOTE_LABEL           "label."        /* + KEY: what the user called this run */
-#define NOTE_LABEL_ARM       "label.arm"     /* of a campaign: which target */
-#define NOTE_LABEL_PAIR      "label.pair"    /* of a campaign: number of the pair */
-#define NOTE_LABEL_PLAN      "label.plan"    /* of a campaign: hash of its plan */
-#define NOTE_LABEL_VERSION   "label.version" /* of what was measured */
+#define NOTE_ENGINE          "client.engine" /* of REST: "own", "curl" … */
+#define NOTE_CONNECTIONS                                                               \
+    "client.connections" /* "rest 64, grpc 4 of 100 streams", "recorded, …" */
+#define NOTE_ANSWER_DIGEST  "answer.digest"     /* of answer_hash: "body", "content" */
+#define NOTE_OPTIONS        "run.options"       /* of the command, one line */
+#define NOTE_START          "run.start"         /* wall clock, ISO 8601, of due = 0 */
+#define NOTE_START_WALL     "run.start_wall_ns" /* the same, since 1970 UTC */
+#define NOTE_START_MONO     "run.start_mono_ns" /* the same, on CLOCK_MONOTONIC */
+#define NOTE_MACHINE_NAME   "machine.name"
+#define NOTE_MACHINE_KERNEL "machine.kernel"
+#define NOTE_MACHINE_CPUS   "machine.cpus"
+#define NOTE_MACHINE_CPU    "machine.cpu"   /* model name */
+#define NOTE_LABEL          "label."        /* + KEY: what the user called this run */
+#define NOTE_LABEL_ARM      "label.arm"     /* of a campaign: which target */
+#define NOTE_LABEL_PAIR     "label.pair"    /* of a campaign: number of the pair */
+#define NOTE_LABEL_PLAN     "label.plan"    /* of a campaign: hash of its plan */
+#define NOTE_LABEL_VERSION  "label.version" /* of what was measured */
 
 /* --- at the end ------------------------------------------------------------------- */
 #define NOTE_DURATION       "run.duration_ns" /* from due = 0 to the last end */

@@ -337,8 +337,8 @@ static int before_request(void *arg, char *remote, char *local, int remote_port,
     if (t->sock)
         r->out.connection = t->sock->ordinal;
     /* Not in the round in which it was added: it waited for a connection. */
-    if (t->epoch != en->epoch && r->out.attempts == 0 && r->out.ready_ns < now)
-        r->out.ready_ns = now;
+    if (t->epoch != en->epoch && r->out.attempts == 0)
+        rep_request_waited(r, now, OUT_WAIT_CONNECT);
     r->out.attempts++;
     if (r->out.sent_ns == OP_TIME_NONE)
         r->out.sent_ns = now;

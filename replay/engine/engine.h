@@ -39,10 +39,11 @@ struct rep_engine_config {
     const struct rep_address *target;
     uint32_t connections; /* > 0 */
     uint32_t streams;     /* gRPC: at most this many per connection; > 0 */
-    int64_t deadline_ns;  /* > 0; from hand-over to the last byte */
-    uint64_t answer_max;  /* bytes of one answer's body; above: OUT_TOO_BIG */
-    bool keep_answers;    /* leave the body in request.answer */
-    int http_version;     /* curl alone: 1 or 2; 0 is 1 */
+    bool pinned;         /* connections are slots: each request says on which it goes */
+    int64_t deadline_ns; /* > 0; from hand-over to the last byte */
+    uint64_t answer_max; /* bytes of one answer's body; above: OUT_TOO_BIG */
+    bool keep_answers;   /* leave the body in request.answer */
+    int http_version;    /* curl alone: 1 or 2; 0 is 1 */
     const struct rep_address
         *proxy; /* curl alone: reached instead of target; or NULL */
     void (*done)(void *arg, struct rep_request *r);
@@ -77,6 +78,11 @@ struct rep_engine_ops {
     uint32_t (*live)(const struct rep_engine *en); /* connections that are up */
     uint32_t (*free_slots)(const struct rep_engine *en);
     void (*send)(struct rep_engine *en, struct rep_request *r);
+    /* With config.pinned, in place of free_slots: how many more requests the connection
+     * of a slot can carry; and that slot gets another connection with its next request,
+     * nothing being in flight on it. NULL: the engine cannot be pinned. */
+    uint32_t (*room)(const struct rep_engine *en, uint32_t slot);
+    void (*renew)(struct rep_engine *en, uint32_t slot);
     /* Does ahead what flush would do before it writes; NULL: there is nothing. */
     void (*frame)(struct rep_engine *en);
     void (*flush)(struct rep_engine *en);

@@ -95,6 +95,7 @@ struct grpc {
     size_t again_count, again_cap;
     uint8_t *recv_bytes;
     nghttp2_session_callbacks *callbacks;
+    uint32_t reach; /* of links: those behind were never used */
     uint32_t next_ordinal;
     uint32_t warming;
     int64_t now; /* of the read in hand */
@@ -680,9 +681,8 @@ static void link_connected(struct link *l)
     l->en->base.stats.connects++;
     l->state = LINK_UP;
     for (struct call *c = l->calls; c; c = c->next)
-        if (c->request && c->request->out.attempts == 0 &&
-            c->request->out.ready_ns < now)
-            c->request->out.ready_ns = now;
+        if (c->request && c->request->out.attempts == 0)
+            rep_request_waited(c->request, now, OUT_WAIT_CONNECT);
     (void)link_write(l);
 }
 
@@ -772,7 +772,7 @@ static struct link *fresh_link(struct grpc *en, uint32_t i)
 static struct link *best_link(struct grpc *en)
 {
     struct link *best = NULL;
-    for (uint32_t i = 0; i < en->base.config.connections; i++) {
+    for (uint32_t i = 0; i < en->reach; i++) {
         struct link *l = fresh_link(en, i);
         if (!l || l->draining || link_room(l) == 0)
             continue;
@@ -802,7 +802,7 @@ static void submit(struct link *l, struct rep_request *r)
         nv[n++] = make_nv(SPAN_LIT("x-request-id"), r->id, NGHTTP2_NV_FLAG_NO_INDEX);
     struct call *c = call_new(l, r);
     r->tries++;
-    r->out.connection = l->ordinal;
+    r->out.connection = l->en->base.config.pinned ? r->pin : l->ordinal;
     if (c) {
         nghttp2_data_provider body = {.source.ptr = c, .read_callback = read_request};
         c->stream_id = nghttp2_submit_request(l->session, NULL, nv, n, &body, c);
@@ -825,7 +825,7 @@ static void submit(struct link *l, struct rep_request *r)
 /* Puts a request that is in flight already on some link. */
 static void place(struct grpc *en, struct rep_request *r)
 {
-    struct link *l = best_link(en);
+    struct link *l = en->base.config.pinned ? fresh_link(en, r->slot) : best_link(en);
     if (l && l->state == LINK_CLOSED)
         link_start(l);
     if (l && l->session) {
@@ -889,6 +889,7 @@ static int grpc_open(struct rep_engine **out, const struct rep_engine_config *co
     if (!en)
         return err_set(e, ERR_NOMEM, "out of memory for the gRPC engine");
     en->base = (struct rep_engine){.ops = &rep_grpc_engine, .config = *config};
+    en->reach = config->pinned ? 0 : config->connections;
     en->links = calloc(config->connections, sizeof *en->links);
     en->recv_bytes = malloc(RECV_BYTES);
     int rc = en->links && en->recv_bytes
@@ -909,7 +910,7 @@ static int grpc_open(struct rep_engine **out, const struct rep_engine_config *co
 static void grpc_warm(struct rep_engine *base)
 {
     struct grpc *en = (struct grpc *)base;
-    for (uint32_t i = 0; i < base->config.connections; i++)
+    for (uint32_t i = 0; i < en->reach; i++)
         if (en->links[i]->state == LINK_CLOSED)
             link_start(en->links[i]);
 }
@@ -923,7 +924,7 @@ static uint32_t grpc_live(const struct rep_engine *base)
 {
     const struct grpc *en = (const struct grpc *)base;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < base->config.connections; i++)
+    for (uint32_t i = 0; i < en->reach; i++)
         n += en->links[i]->state == LINK_UP;
     return n;
 }
@@ -932,16 +933,34 @@ static uint32_t grpc_free_slots(const struct rep_engine *base)
 {
     const struct grpc *en = (const struct grpc *)base;
     uint64_t n = 0;
-    for (uint32_t i = 0; i < base->config.connections; i++) {
+    for (uint32_t i = 0; i < en->reach; i++) {
         const struct link *l = en->links[i];
         n += l->draining ? base->config.streams : link_room(l);
     }
     return n > en->again_count ? (uint32_t)(n - en->again_count) : 0;
 }
 
+static uint32_t grpc_room(const struct rep_engine *base, uint32_t slot)
+{
+    const struct link *l = ((const struct grpc *)base)->links[slot];
+    return l->draining ? base->config.streams : link_room(l);
+}
+
+/* Streams that were given up may still be open on it: then it drains. */
+static void grpc_renew(struct rep_engine *base, uint32_t slot)
+{
+    struct link *l = ((struct grpc *)base)->links[slot];
+    if (l->open > 0)
+        l->draining = true;
+    else
+        link_shut(l);
+}
+
 static void grpc_send(struct rep_engine *base, struct rep_request *r)
 {
     struct grpc *en = (struct grpc *)base;
+    if (base->config.pinned && r->slot >= en->reach)
+        en->reach = r->slot + 1;
     rep_flight_add(&en->flight, r, now_ns(en));
     en->parted += r->parts.count > 0;
     place(en, r);
@@ -950,7 +969,7 @@ static void grpc_send(struct rep_engine *base, struct rep_request *r)
 static void grpc_frame(struct rep_engine *base)
 {
     struct grpc *en = (struct grpc *)base;
-    for (uint32_t i = 0; i < base->config.connections; i++) {
+    for (uint32_t i = 0; i < en->reach; i++) {
         struct link *l = en->links[i];
         /* What fails here fails again in flush, which knows what to do about it. */
         if (l->state == LINK_UP && l->out_at == l->out.n &&
@@ -972,7 +991,7 @@ static void grpc_flush(struct rep_engine *base)
     en->again_count -= again;
 
     en->now = now_ns(en);
-    for (uint32_t i = 0; i < base->config.connections; i++) {
+    for (uint32_t i = 0; i < en->reach; i++) {
         struct link *l = en->links[i];
         if (l->state == LINK_UP && !l->wants_write &&
             (l->out_at < l->out.n || nghttp2_session_want_write(l->session) ||
@@ -1067,6 +1086,8 @@ const struct rep_engine_ops rep_grpc_engine = {
     .live = grpc_live,
     .free_slots = grpc_free_slots,
     .send = grpc_send,
+    .room = grpc_room,
+    .renew = grpc_renew,
     .frame = grpc_frame,
     .flush = grpc_flush,
     .expire = grpc_expire,

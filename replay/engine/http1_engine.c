@@ -409,7 +409,7 @@ static void conn_put(struct conn *c)
     c->parser.head.status =
         0; /* that of the answer before must not be taken for ours */
     c->parser.head_request = span_eq_str(r->stream->as_sent.method, "HEAD");
-    r->out.connection = c->ordinal;
+    r->out.connection = c->en->base.config.pinned ? r->pin : c->ordinal;
     r->tries++;
     conn_write(c);
 }
@@ -442,8 +442,8 @@ static void conn_connected(struct conn *c)
     conn_watch(c, false);
     if (c->request) {
         int64_t now = now_ns(en);
-        if (c->request->out.attempts == 0 && c->request->out.ready_ns < now)
-            c->request->out.ready_ns = now;
+        if (c->request->out.attempts == 0)
+            rep_request_waited(c->request, now, OUT_WAIT_CONNECT);
         conn_put(c);
         return;
     }
@@ -570,10 +570,32 @@ static uint32_t http1_free_slots(const struct rep_engine *base)
     return en->idle.count + en->spare.count;
 }
 
+static uint32_t http1_room(const struct rep_engine *base, uint32_t slot)
+{
+    return ((const struct http1 *)base)->conns[slot].request == NULL;
+}
+
+static void http1_renew(struct rep_engine *base, uint32_t slot)
+{
+    struct http1 *en = (struct http1 *)base;
+    struct conn *c = &en->conns[slot];
+
+    assert(!c->request);
+    if (c->state == CONN_IDLE) {
+        list_remove(&en->idle, c);
+        list_push(&en->spare, c);
+    } else if (c->state != CONN_CLOSED) {
+        en->connecting--;
+    }
+    conn_shut(c);
+}
+
 static void http1_send(struct rep_engine *base, struct rep_request *r)
 {
     struct http1 *en = (struct http1 *)base;
-    struct conn *c = en->idle.head ? en->idle.head : en->spare.head;
+    struct conn *c = en->base.config.pinned ? &en->conns[r->slot]
+                     : en->idle.head        ? en->idle.head
+                                            : en->spare.head;
 
     list_remove(c->state == CONN_IDLE ? &en->idle : &en->spare, c);
     rep_flight_add(&en->flight, r, now_ns(en));
@@ -629,6 +651,8 @@ const struct rep_engine_ops rep_http1_engine = {
     .live = http1_live,
     .free_slots = http1_free_slots,
     .send = http1_send,
+    .room = http1_room,
+    .renew = http1_renew,
     .flush = http1_flush,
     .expire = http1_expire,
     .in_flight = http1_in_flight,

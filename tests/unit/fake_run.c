@@ -77,6 +77,7 @@ static void put_all_notes(struct trc_writer *w, const struct fake_run *f)
         put_note(w, NOTE_SCHEDULE_SHARD, number);
     }
     put_note(w, NOTE_SCHEDULE_POLICY, f->policy);
+    put_note(w, NOTE_ANSWER_DIGEST, f->digest);
     put_note(w, NOTE_LABEL_ARM, f->arm);
     put_note(w, NOTE_LABEL_PAIR, f->pair);
     put_note(w, NOTE_LABEL_VERSION, f->version);
@@ -113,6 +114,8 @@ static void decide_fate(const struct fake_run *f, struct rng *r, uint32_t i,
         o->done_ns = o->due_ns + CLK_SEC;
     } else {
         o->cause = OUT_OK;
+        if (f->digest)
+            o->answer_hash = f->differ_every && i % f->differ_every == 1 ? 7 : 5;
         o->bytes_in = 300;
         o->status = o->stream->protocol == OP_REST ? 200 : 0;
         o->grpc_status = o->stream->protocol == OP_GRPC ? 0 : -1;
@@ -259,6 +262,16 @@ void fake_worlds_write(const char *dir)
          .pairs = 6,
          .operations = 3000,
          .b = {.mode = "partly-open"}},
+        {.name = "answers",
+         .pairs = 6,
+         .operations = 3000,
+         .a = {.digest = "content"},
+         .b = {.digest = "content", .differ_every = 100}},
+        {.name = "bodies",
+         .pairs = 6,
+         .operations = 300,
+         .a = {.digest = "body"},
+         .b = {.digest = "content"}},
         {.name = "named",
          .pairs = 6,
          .operations = 3000,

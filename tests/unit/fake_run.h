@@ -24,6 +24,8 @@ struct fake_run {
     int64_t late_ns;     /* generator lateness: exponential with this mean; 0: 2 us */
     const char *arm, *pair, *trace_hash, *health, *health_causes, *version;
     const char *policy, *mode; /* NULL: none is noted; "open" */
+    const char *digest;        /* that answers have; NULL: they have none */
+    uint32_t differ_every;     /* every so many answers is another one; 0: none */
     int64_t start_wall_ns;
     bool abandon;                        /* leave the file without its end */
     uint32_t cells;                      /* 0 means the three; else so many models */
@@ -35,7 +37,7 @@ void fake_run_write(const char *path, const struct fake_run *f);
 
 /* Folders of pairs, each of its own truth: slow, tail, fast, same, errors, broken,
  * sequential, fixed, single, few, short, unfit, attrition, other, policies,
- * disciplines, named. In each
+ * disciplines, answers, bodies, named. In each
  * NN-A.run and NN-B.run; pairs are labelled, and B comes first in every third. */
 void fake_worlds_write(const char *dir);
 

@@ -92,6 +92,25 @@ static enum ana_verdict verdict_of(const char *world, size_t pairs)
 /* --- verdicts
  * ------------------------------------------------------------------------- */
 
+static void answers_are_compared_operation_by_operation(void **state)
+{
+    struct session s;
+    (void)state;
+    judge(&s, "answers", 6);
+    const struct ana_answers *a = &s.c.answers;
+    check_true(a->reason == NULL);
+    check_int(a->ab.compared, ==, 6 * 3000);
+    check_int(a->ab.differ, ==, 6 * 30);
+    check_int(a->aa.compared, ==, 5 * 3000);
+    check_int(a->aa.differ, ==, 0);
+    check_int(a->first_op, ==, 1);
+    check_str(a->first_model, "tfsimple");
+    ana_comparison_done(&s.c);
+    judge(&s, "bodies", 6);
+    check_str_has(s.c.answers.reason, "--digest content");
+    ana_comparison_done(&s.c);
+}
+
 static void runs_that_were_loaded_differently_are_refused(void **state)
 {
     static const struct {
@@ -435,6 +454,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_world_gets_the_verdict_of_its_truth),
         cmocka_unit_test(runs_that_were_loaded_differently_are_refused),
+        cmocka_unit_test(answers_are_compared_operation_by_operation),
         cmocka_unit_test(only_the_quantile_that_moved_is_blamed),
         cmocka_unit_test(every_sentence_carries_its_evidence),
         cmocka_unit_test(an_invalid_run_takes_its_pair_with_it),

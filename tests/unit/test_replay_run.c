@@ -483,6 +483,141 @@ static void sessions_are_bounded_in_time_and_memory(void **state)
     peer_stop(p);
 }
 
+/* What came on each connection of the peer, in order. */
+#define CONNECTIONS_SEEN 64
+static struct {
+    int count, n[OPS_MAX];
+} seen_on[CONNECTIONS_SEEN];
+static _Atomic int connections_seen;
+
+static void answer_and_note(int fd, int nth, void *arg)
+{
+    char request[8192];
+    (void)nth;
+    (void)arg;
+    int mine = connections_seen++;
+    while (peer_read_request(fd, request, sizeof request) > 0) {
+        const char *n = strstr(request, "{\"n\": ");
+        if (mine < CONNECTIONS_SEEN && n)
+            seen_on[mine].n[seen_on[mine].count++] = atoi(n + 6);
+        nanosleep(&(struct timespec){.tv_nsec = 3 * CLK_MS}, NULL);
+        if (!peer_say(fd, ANSWER))
+            return;
+    }
+}
+
+/* Nothing but requests of one recorded connection, in their order. How many carried
+ * any: one more is made before the start, to see whether the target is there. */
+static int check_connections(int clients)
+{
+    int used = 0;
+    for (int i = 0; i < connections_seen; i++)
+        for (int k = 1; k < seen_on[i].count; k++) {
+            check_int(seen_on[i].n[k] % clients, ==, seen_on[i].n[0] % clients);
+            check_int(seen_on[i].n[k], >, seen_on[i].n[k - 1]);
+        }
+    for (int i = 0; i < connections_seen; i++)
+        used += seen_on[i].count > 0;
+    return used;
+}
+
+static int replay_recorded(struct rep_run_result *r, uint32_t workers, uint32_t most)
+{
+    char target[64];
+    memset(seen_on, 0, sizeof seen_on);
+    connections_seen = 0;
+    struct peer *p = peer_start(answer_and_note, NULL);
+    write_trace(&(struct spec){.count = 60, .gap_ns = 100 * CLK_US, .clients = 6});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.pinned = true;
+    c.http_connections = most;
+    c.workers = workers;
+    check_ok(replay(&c, r), &last_error);
+    check_int(r->tally.ok, ==, 60);
+    read_run(true);
+    peer_stop(p);
+    return check_connections(6);
+}
+
+static void recorded_connections_and_their_order_are_kept(void **state)
+{
+    struct rep_run_result r;
+    char text[160];
+    (void)state;
+    for (uint32_t workers = 1; workers <= 2; workers++) {
+        check_int(replay_recorded(&r, workers, 0), ==, 6);
+        rep_run_result_done(&r);
+        for (int i = 0; i < 60; i++) {
+            check_int(outcomes[i].connection, ==, i % 6);
+            if (i < 6) {
+                check_int(outcomes[i].wait, ==, OUT_WAIT_CONNECT);
+                continue;
+            }
+            /* Each is sent when the one before it on its connection has ended. */
+            check_int(outcomes[i].wait, ==, OUT_WAIT_OWN);
+            check_int(outcomes[i].ready_ns, ==, outcomes[i - 6].done_ns);
+        }
+        check_str_has(note_of(NOTE_CONNECTIONS, text, sizeof text), "recorded");
+    }
+}
+
+static void recorded_connections_share_a_bounded_number_of_slots(void **state)
+{
+    struct rep_run_result r;
+    int slots = 0;
+    (void)state;
+    check_int(replay_recorded(&r, 1, 2), >, 6);
+    rep_run_result_done(&r);
+    for (int i = 0; i < 60; i++)
+        slots +=
+            outcomes[i].wait == OUT_WAIT_SLOT || outcomes[i].wait == OUT_WAIT_CONNECT;
+    check_int(slots, >, 6);
+}
+
+static void an_operation_without_a_connection_is_refused(void **state)
+{
+    struct peer *p = peer_start(answer, NULL);
+    struct rep_run_result r;
+    char target[64];
+    (void)state;
+    write_trace(&(struct spec){.count = 5, .gap_ns = 1000});
+    struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+    c.pinned = true;
+    check_int(replay(&c, &r), ==, ERR_PEER);
+    check_int(r.tally.refused, ==, 5);
+    check_str_has(r.tally.reasons[0].text, "which connection");
+    rep_run_result_done(&r);
+    peer_stop(p);
+}
+
+/* The policies hold for what waits for its own connection as well. */
+static void what_waits_for_its_connection_is_dropped_or_stopped(void **state)
+{
+    struct peer *p = peer_start(swallow, NULL);
+    struct rep_run_result r;
+    char target[64];
+    (void)state;
+    for (int abort = 0; abort < 2; abort++) {
+        write_trace(&(struct spec){.count = 50, .gap_ns = CLK_MS, .clients = 5});
+        struct rep_run_config c = config_for(target_of(p, target, sizeof target));
+        c.pinned = true;
+        c.deadline_ns = 300 * CLK_MS;
+        if (abort)
+            c.policy.abort_late_ns = 50 * CLK_MS;
+        else
+            c.policy.drop_late_ns = 50 * CLK_MS;
+        check_ok(replay(&c, &r), &last_error);
+        check_int(r.tally.sent, ==, 5);
+        check_int(r.tally.dropped, ==, abort ? 0 : 45);
+        check_true(abort ? r.tally.stopped > 5 : r.tally.failed == 5);
+        check_int(r.tally.due + r.never_due, ==, 50);
+        rep_run_result_done(&r);
+        read_run(true);
+        check_true(outcomes[20].ready_ns == OP_TIME_NONE);
+    }
+    peer_stop(p);
+}
+
 /* Of the 50, all of them due within 49 ms, three fit; the peer answers none. */
 static void a_cap_refuses_what_is_beyond_it(void **state)
 {
@@ -842,6 +977,10 @@ int main(void)
         cmocka_unit_test(an_interrupted_run_is_closed_and_tells_what_was_left),
         cmocka_unit_test(a_trace_that_breaks_off_is_replayed_up_to_there),
         cmocka_unit_test(an_existing_run_is_not_replaced_unasked),
+        cmocka_unit_test(recorded_connections_and_their_order_are_kept),
+        cmocka_unit_test(recorded_connections_share_a_bounded_number_of_slots),
+        cmocka_unit_test(an_operation_without_a_connection_is_refused),
+        cmocka_unit_test(what_waits_for_its_connection_is_dropped_or_stopped),
         cmocka_unit_test(sessions_follow_their_answers),
         cmocka_unit_test(a_think_time_without_an_answer_is_the_gap),
         cmocka_unit_test(a_session_goes_on_or_ends_with_its_first_failure),
