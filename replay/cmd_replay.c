@@ -524,10 +524,10 @@ static int check(const struct config *c, struct err *e)
     if (rc == 0)
         rc = check_range("connections", c->connections, 0, 65536, e);
     if (rc == 0 && c->pinned &&
-        (c->users > 0 || c->grpc_connections > 0 || c->catch_up > 0 ||
+        (c->users > 0 || c->grpc_connections > 0 || c->catch_up > 0 || c->shard ||
          c->engine == ENGINE_CURL))
         rc = err_set(e, ERR_USAGE,
-                     "--connections recorded excludes --closed-loop, "
+                     "--connections recorded excludes --closed-loop, --shard, "
                      "--grpc-connections, --catch-up and --engine curl");
     if (rc == 0)
         rc = check_range("grpc-connections", c->grpc_connections, 0, 4096, e);

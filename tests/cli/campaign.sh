@@ -4,7 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 
 cat >"$tmp/plan.json" <<'PLAN'
-{"trace": "some day.trace", "pairs": 3, "seed": 4, "replay": ["--speed", "2"],
+{"trace": "some day.trace", "pairs": 3, "seed": 4,
+ "replay": ["--speed", "2", "--connections", "recorded", "--check", "recorded:1e-6"],
  "arms": [{"name": "A", "replay": ["--tier", "envoy"]},
           {"name": "B", "version": "2.10.2", "replay": ["--tier", "rproxy"]}]}
 PLAN
@@ -14,7 +15,7 @@ expect 0 "$REPRISE" campaign "$tmp/plan.json" -o "$tmp/runs" --dry-run
 same "$(wc -l <"$tmp/out")" 6
 same "$(grep -c -- '--label=arm=A' "$tmp/out")" 3
 same "$(grep -c -- '--label=arm=B.*--label=version=2.10.2' "$tmp/out")" 3
-out_has "replay 'some day.trace' --speed 2 --tier rproxy --label=arm=B --label=pair=1 "
+out_has "replay 'some day.trace' --speed 2 --connections recorded --check recorded:1e-6 --tier rproxy --label=arm=B --label=pair=1 "
 out_has "--output=$tmp/runs/003-A.run"
 [ ! -e "$tmp/runs" ] || fail "a dry run made the folder"
 

@@ -58,7 +58,8 @@ replay 64 --connections some
 err_has "--connections 'some' is neither a number nor recorded"
 replay 64 --connections recorded --closed-loop 3
 err_has "--connections recorded excludes"
-expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --count 3 --quiet
+expect 0 "$REPRISE" synth -o "$tmp/none.trace" --model-type iris --count 3 --quiet
+mv "$tmp/none.trace" "$tmp/t.trace"
 replay 69 --connections recorded
 err_has "the trace does not say which connection it came on"
 unserve

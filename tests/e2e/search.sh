@@ -9,7 +9,7 @@ summary() { jq -r "$1" "$tmp/out"; }
 pids+=($!)
 for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
 http=$(sed -n 's/^server.http=//p' "$tmp/ports")
-expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 200 --count 400 \
+expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 200 --count 300 \
     --duration 1h --quiet
 
 "$REPRISE" search "$tmp/t.trace" --limit 'p90<50ms' --limit 'errors<1%' --start 2 --json \
@@ -25,7 +25,7 @@ esac
 same "$(summary .schema)" reprise/search/1
 same "$(summary '[.outcome, .confirmed, .error <= 0.05, (.probes | length) <= 12] | @json')" \
     '["found",true,true,true]'
-same "$(summary '(1 / (1/400 - 0.040/360)) as $knee | .within.rate / $knee | . > 0.95 and . < 1.05')" \
+same "$(summary '(1 / (1/400 - 0.040/270)) as $knee | .within.rate / $knee | . > 0.95 and . < 1.05')" \
     true "knee at $(summary .within.rate)/s"
 same "$(summary '.within.rate < .beyond.rate')" true
 same "$(summary '.probes | length')" "$(find "$tmp/knee" -name '*.run' | wc -l)"
