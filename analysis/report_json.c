@@ -134,6 +134,11 @@ static void put_what_ran(struct jsonw *w, const struct ana_run *run)
     jsonw_key_str(w, "start", ana_run_note(run, NOTE_START));
     jsonw_key_u64(w, "warmup_cut", run->cut);
     jsonw_key_u64(w, "cooldown_cut", run->cut_late);
+    uint64_t lag;
+    if (ana_run_note_u64(run, NOTE_SCHEDULE_LAG, &lag))
+        jsonw_key_u64(w, "lag_ns", lag);
+    if (ana_run_note_u64(run, NOTE_SCHEDULE_LAG_ASKED, &lag))
+        jsonw_key_u64(w, "lag_asked_ns", lag);
     jsonw_end(w);
 }
 

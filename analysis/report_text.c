@@ -33,6 +33,22 @@ static void put_note(struct buf *out, const struct ana_run *run, const char *bef
     ana_text_name(out, v, 44);
 }
 
+/* Live traffic that was mirrored: how far behind. */
+static void put_lag(const struct ana_run *run, struct buf *out)
+{
+    char lag[UNITS_TEXT_MAX], asked_text[UNITS_TEXT_MAX];
+    uint64_t ns, asked;
+    if (!ana_run_note_u64(run, NOTE_SCHEDULE_LAG, &ns) || ns > INT64_MAX)
+        return;
+    label(out, "lag");
+    buf_fmt(out, "%s behind the recorded arrivals",
+            units_duration_text((int64_t)ns, lag));
+    if (ana_run_note_u64(run, NOTE_SCHEDULE_LAG_ASKED, &asked) && asked <= INT64_MAX)
+        buf_fmt(out, ", %s were asked for",
+                units_duration_text((int64_t)asked, asked_text));
+    buf_str(out, "\n");
+}
+
 static void put_what_ran(const struct ana_run *run, struct buf *out)
 {
     char span[UNITS_TEXT_MAX], wall[CLK_TEXT_MAX], cut[UNITS_TEXT_MAX];
@@ -70,6 +86,7 @@ static void put_what_ran(const struct ana_run *run, struct buf *out)
         buf_fmt(out, "  from %s", wall);
     }
     buf_str(out, "\n");
+    put_lag(run, out);
     if (run->cut > 0) {
         label(out, "warm-up");
         buf_fmt(out, "%" PRIu64 " operations due before %s are left out\n", run->cut,

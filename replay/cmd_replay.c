@@ -28,7 +28,7 @@ struct config {
     int invalid, tier, protocol, ids, engine, http_version, session_error;
     uint64_t connections, grpc_connections, streams, workers, users, seed, version;
     int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns, abort_late_ns,
-        warmup_ns, cooldown_ns;
+        warmup_ns, cooldown_ns, lag_ns;
     uint64_t cap;
     double catch_up;
     uint64_t answer_max;
@@ -127,6 +127,15 @@ static const struct opt options[] = {
      .help = "what is due first is due at this instant, on several machines the same: "
              "2031-05-04T12:00:00Z, or from the call of the command on, as +5s; "
              "a start that cannot be kept is an error"},
+    {.name = "lag",
+     .type = OPT_DURATION,
+     .at = FIELD(lag_ns),
+     .arg = "D",
+     .help =
+         "shadow live traffic D behind it: each operation is due D after it arrived "
+         "by its trace's calendar. Larger than what capture holds back and its "
+         "--flush, the pipe never starves the schedule; a smaller D shows as "
+         "trace-reading in the run's health"},
     {.name = "shard",
      .type = OPT_STR,
      .at = FIELD(shard),
@@ -573,6 +582,13 @@ static int check(const struct config *c, struct err *e)
         rc = err_set(e, ERR_USAGE,
                      "--cap, --abort-late and --catch-up have no meaning with "
                      "--closed-loop, where nothing piles up");
+    if (rc == 0 && opt_given(&doc, "lag") && c->lag_ns <= 0)
+        rc = err_set(e, ERR_USAGE, "--lag must be more than 0");
+    if (rc == 0 && c->lag_ns > 0 &&
+        (c->users > 0 || c->start_at || strcmp(c->speed, "1") != 0))
+        rc = err_set(e, ERR_USAGE,
+                     "--lag is for live traffic at its own speed: not with "
+                     "--closed-loop, --start-at or --speed");
     if (rc == 0 && c->sessions && (c->users > 0 || c->shard))
         rc = err_set(e, ERR_USAGE, "--sessions excludes --closed-loop and --shard");
     if (rc == 0 && c->session_error == SESSION_STOP && !c->sessions)
@@ -726,6 +742,8 @@ static void print_json(const struct rep_run_result *r)
     json_hist(&w, "back_pressure", &t->pressure);
     jsonw_end(&w);
     jsonw_end(&w);
+    if (r->lag_asked_ns)
+        jsonw_key_i64(&w, "lag_asked_ns", r->lag_asked_ns);
     if (r->lag_known) {
         jsonw_key_i64(&w, "lag_ns", r->lag_ns);
         jsonw_key_i64(&w, "lag_most_ns", lag_most(r));
@@ -808,8 +826,12 @@ static void print_text(FILE *f, const struct rep_run_result *r)
                 "  sessions    %" PRIu64 ", %" PRIu64 " operations after another%s\n",
                 r->plan.sessions, r->plan.thinks, gap_text(r, a, sizeof a));
     if (r->lag_known)
-        fprintf(f, "  lag         %s behind the trace's own time, at most %s\n",
-                units_duration_text(r->lag_ns, a), units_duration_text(lag_most(r), b));
+        fprintf(f, "  lag         %s behind the trace's own time%s, at most %s\n",
+                units_duration_text(r->lag_ns, a),
+                r->lag_asked_ns == 0                   ? ""
+                : r->lag_ns > r->lag_asked_ns + CLK_MS ? " (more than asked)"
+                                                       : " (as asked)",
+                units_duration_text(lag_most(r), b));
     print_hist(f, "response, from due", &t->response);
     print_hist(f, "service, from sent", &t->service);
     print_hist(f, "lateness, generator", &t->generator);
@@ -889,6 +911,7 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
         .rule_window_ns = c->window_ns,
         .shard = shard,
         .start_at = start_at,
+        .lag_ns = c->lag_ns,
         .policy = {.drop_late_ns = c->drop_late_ns,
                    .abort_late_ns = c->abort_late_ns,
                    .cap = (uint32_t)c->cap,

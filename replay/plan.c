@@ -347,6 +347,14 @@ const struct trc_info *rep_plan_info(const struct rep_plan *p)
     return p->started ? &p->opened : trc_reader_info(p->reader);
 }
 
+bool rep_plan_first(const struct rep_plan *p, int64_t *arrival_ns)
+{
+    if (!p->first || p->first->count == 0)
+        return false;
+    *arrival_ns = p->first->ops[0].arrival_ns;
+    return true;
+}
+
 const char *rep_plan_note(const struct rep_plan *p, const char *key)
 {
     return p->started ? NULL : trc_reader_note(p->reader, key);

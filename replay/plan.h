@@ -52,6 +52,9 @@ int rep_plan_open(struct rep_plan **p, const struct rep_plan_config *c,
                   struct err *e) MUST_USE;
 /* While the feeder runs: what was known at the opening. Once joined: all there is. */
 const struct trc_info *rep_plan_info(const struct rep_plan *p);
+/* Arrival of the trace's first operation; false: the first block holds none. Before the
+ * start only. */
+bool rep_plan_first(const struct rep_plan *p, int64_t *arrival_ns);
 /* A note of the trace, or NULL; before the start only. Borrowed until then. */
 const char *rep_plan_note(const struct rep_plan *p, const char *key);
 int rep_plan_start(struct rep_plan *p, struct err *e) MUST_USE;

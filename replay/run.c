@@ -58,6 +58,7 @@ struct run {
     struct rep_worker_stats stats; /* summed */
     uint32_t worker_count;
     struct rep_control control;
+    struct clk_wall start_at;   /* when to start; 0: as soon as all is ready */
     struct clk_wall start_wall; /* the same moment */
     int64_t start_ns;
     int64_t cooldown_from_ns; /* of run time; meaningful if there is a cool-down */
@@ -125,6 +126,23 @@ static void look_at_coverage(struct run *x)
                  words ? words : share);
 }
 
+/* With --lag, what arrived first is due so long after it arrived. */
+static int place_start(struct run *x, struct err *e)
+{
+    int64_t first, epoch = rep_plan_info(x->plan)->epoch_wall_ns;
+    x->start_at = x->config->start_at;
+    x->result->lag_asked_ns = x->config->lag_ns;
+    if (x->config->lag_ns == 0)
+        return 0;
+    if (epoch <= 0)
+        return err_set(e, ERR_USAGE,
+                       "--lag: the trace does not say when its operations arrived");
+    if (!rep_plan_first(x->plan, &first))
+        return err_set(e, ERR_FORMAT, "--lag: the trace begins without an operation");
+    x->start_at.ns = epoch + first + x->config->lag_ns;
+    return 0;
+}
+
 static int open_plan(struct run *x, struct err *e)
 {
     const struct rep_run_config *c = x->config;
@@ -151,7 +169,21 @@ static int open_plan(struct run *x, struct err *e)
     if (rc < 0)
         return rc;
     look_at_coverage(x);
-    return rep_plan_start(x->plan, e);
+    rc = place_start(x, e);
+    return rc < 0 ? rc : rep_plan_start(x->plan, e);
+}
+
+/* The moment that --lag asks for is past: the start is as early as can be, and the lag
+ * is what it is then. */
+static void miss_lag(struct run *x, int64_t late_ns)
+{
+    char asked[UNITS_TEXT_MAX], late[UNITS_TEXT_MAX];
+    log_warn(AREA,
+             "a lag of %s is too small: the first operation reached us, or everything "
+             "was ready, %s later than that",
+             units_duration_text(x->config->lag_ns, asked),
+             units_duration_text(late_ns, late));
+    x->start_at.ns = 0;
 }
 
 /* Until the first requests are ready. A pipe may never fill the rings: its first block
@@ -355,8 +387,8 @@ static void note_moment(struct run *x)
     char text[CLK_TEXT_MAX];
     struct clk_wall wall = clk_wall_now(x->clk);
     wall.ns += x->start_ns - clk_mono_now(x->clk).ns;
-    if (x->config->start_at.ns > 0) /* that is what start_ns was made of */
-        wall = x->config->start_at;
+    if (x->start_at.ns > 0) /* that is what start_ns was made of */
+        wall = x->start_at;
     clk_wall_text(wall, text);
     note(x, NOTE_START, text);
     note_i64(x, NOTE_START_WALL, wall.ns);
@@ -402,6 +434,8 @@ static void note_end(struct run *x, const struct rep_health_facts *f)
     note_i64(x, NOTE_SCHEDULE_EPOCH, r->plan.epoch_ns);
     if (r->lag_known)
         note_i64(x, NOTE_SCHEDULE_LAG, r->lag_ns);
+    if (r->lag_asked_ns)
+        note_i64(x, NOTE_SCHEDULE_LAG_ASKED, r->lag_asked_ns);
     note_i64(x, NOTE_DURATION, r->duration_ns);
     note(x, NOTE_INTERRUPTED, r->interrupted ? "yes" : "no");
     note_fmt(x, NOTE_DUE, "%" PRIu64, r->tally.due);
@@ -835,8 +869,8 @@ static void find_lag(struct run *x)
 {
     const struct rep_run_config *c = x->config;
     struct rep_run_result *r = x->result;
-    if (strcmp(c->trace, "-") != 0 || c->users > 0 || strcmp(c->speed, "1") != 0 ||
-        r->trace.epoch_wall_ns <= 0 || r->tally.due == 0)
+    if ((strcmp(c->trace, "-") != 0 && c->lag_ns == 0) || c->users > 0 ||
+        strcmp(c->speed, "1") != 0 || r->trace.epoch_wall_ns <= 0 || r->tally.due == 0)
         return;
     r->lag_ns = x->start_wall.ns - r->trace.epoch_wall_ns - r->plan.epoch_ns;
     r->lag_known = true;
@@ -967,13 +1001,17 @@ static int find_phases(struct run *x, struct err *e)
  * error: other machines have begun without us. */
 static int await_start(struct run *x, int64_t early, struct err *e)
 {
-    struct clk_wall at = x->config->start_at;
+    struct clk_wall at = x->start_at;
     char text[CLK_TEXT_MAX];
 
     if (at.ns == 0)
         return 0;
     for (;;) {
         int64_t left = at.ns - clk_wall_now(x->clk).ns;
+        if (left <= 0 && x->config->lag_ns > 0) {
+            miss_lag(x, -left);
+            return 0;
+        }
         if (left <= 0)
             return err_set(e, ERR_USAGE,
                            "the start at %s is past: everything was ready %.3f s later",
@@ -1046,9 +1084,8 @@ static void begin(struct run *x)
             x->progress.span_ns = x->config->duration_ns;
     }
     note_start(x);
-    x->start_ns = x->config->start_at.ns > 0
-                      ? rep_start_mono(x->clk, x->config->start_at)
-                      : clk_mono_now(x->clk).ns + LEAD_NS;
+    x->start_ns = x->start_at.ns > 0 ? rep_start_mono(x->clk, x->start_at)
+                                     : clk_mono_now(x->clk).ns + LEAD_NS;
     note_moment(x);
     atomic_store(&x->control.start_ns, x->start_ns);
     for (uint32_t i = 0; i < x->worker_count; i++)

@@ -49,7 +49,9 @@ struct rep_run_config {
     int64_t warmup_ns, cooldown_ns; /* phases at both ends, which analysis leaves out */
     struct rep_shard shard;
     struct clk_wall start_at; /* 0: as soon as all is ready */
-    struct rep_rule *rules;   /* that end the run early */
+    int64_t lag_ns; /* start so long behind the trace's own time; 0: do not. Of a trace
+                       with its calendar, at speed 1, in an open loop */
+    struct rep_rule *rules; /* that end the run early */
     size_t rule_count;
     int64_t rule_window_ns;
     struct rep_policy policy; /* cap: over all workers */
@@ -73,6 +75,7 @@ struct rep_run_result {
      * its recorded arrival each operation was due. */
     int64_t lag_ns;
     bool lag_known;
+    int64_t lag_asked_ns; /* 0: none was */
     uint64_t never_due;
     bool never_due_known;
     bool interrupted;

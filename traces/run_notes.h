@@ -12,19 +12,20 @@
 #define TRACES_RUN_NOTES_H
 
 /* --- at the start ----------------------------------------------------------------- */
-#define NOTE_TOOL_VERSION     "tool.version"
-#define NOTE_TRACE_FILE       "trace.file"
-#define NOTE_TRACE_HASH       "trace.hash"       /* content hash, 32 hex digits */
-#define NOTE_TRACE_OPERATIONS "trace.operations" /* in the whole trace */
-#define NOTE_TRACE_SPAN       "trace.span_ns"    /* last arrival - first arrival */
-#define NOTE_TRACE_COVERAGE   "trace.coverage"   /* of a captured one: its share */
-#define NOTE_TARGET_TIER      "target.tier"
-#define NOTE_TARGET_HTTP      "target.http"
-#define NOTE_TARGET_GRPC      "target.grpc"
-#define NOTE_SCHEDULE_MODE    "schedule.mode"     /* "open", "partly-open", "closed" */
-#define NOTE_SCHEDULE_EPOCH   "schedule.epoch_ns" /* arrival that is due at 0 */
-#define NOTE_SCHEDULE_LAG     "schedule.lag_ns"   /* of a pipe: arrival to due */
-#define NOTE_SCHEDULE_SPEED   "schedule.speed"    /* "2", "0.5": as given */
+#define NOTE_TOOL_VERSION       "tool.version"
+#define NOTE_TRACE_FILE         "trace.file"
+#define NOTE_TRACE_HASH         "trace.hash"       /* content hash, 32 hex digits */
+#define NOTE_TRACE_OPERATIONS   "trace.operations" /* in the whole trace */
+#define NOTE_TRACE_SPAN         "trace.span_ns"    /* last arrival - first arrival */
+#define NOTE_TRACE_COVERAGE     "trace.coverage"   /* of a captured one: its share */
+#define NOTE_TARGET_TIER        "target.tier"
+#define NOTE_TARGET_HTTP        "target.http"
+#define NOTE_TARGET_GRPC        "target.grpc"
+#define NOTE_SCHEDULE_MODE      "schedule.mode" /* "open", "partly-open", "closed" */
+#define NOTE_SCHEDULE_EPOCH     "schedule.epoch_ns"     /* arrival that is due at 0 */
+#define NOTE_SCHEDULE_LAG       "schedule.lag_ns"       /* of a pipe: arrival to due */
+#define NOTE_SCHEDULE_LAG_ASKED "schedule.lag_asked_ns" /* by --lag */
+#define NOTE_SCHEDULE_SPEED     "schedule.speed"        /* "2", "0.5": as given */
 #define NOTE_SESSION_ERROR                                                             \
     "schedule.session_error"                    /* partly open: "continue", "stop" */
 #define NOTE_SCHEDULE_USERS  "schedule.users"   /* closed loop only */
