@@ -74,7 +74,20 @@ same "$(jq -r 'select(.tier == "kafka" and .id == "pcap-0003") | [.body.bytes, .
     "41 49
 41 60" "bodies on Kafka"
 
-# Its calls, taken apart by tier. Six legs at envoy have an id that was a number in a table
+# A client of Kafka that no one here wrote, with each of its codecs: 20 calls each, with the same
+# bodies whatever the codec was. What is fetched afterwards was seen before.
+expect 0 "$REPRISE" capture -r "$root/tests/data/kafka-wire/codecs.pcap.zst" --map 39813=kafka -o codecs.trace --json
+same "$(jq -c '[.coverage, .requests.recorded, .kafka.batches, .kafka.batches_again, .kafka.records]' out)" \
+    '[1,100,15,5,200]' "what a client of Kafka sent"
+expect 0 "$REPRISE" trace cat --jsonl codecs.trace
+same "$(jq -r '[(.id | sub("-.*"; "")), .status, .content_type] | join(" ")' out | sort | uniq -c | sed 's/^ *//')" \
+    "$(printf '20 %s 200 application/json\n' gzip lz4 none snappy zstd)" "calls by codec"
+for codec in gzip lz4 snappy zstd; do
+    same "$(jq -r "select(.id | startswith(\"$codec-\")) | .body.text + .answer.text" out | sha256sum)" \
+        "$(jq -r 'select(.id | startswith("none-")) | .body.text + .answer.text' out | sha256sum)" "bodies of $codec"
+done
+
+# The pipeline's calls, taken apart by tier. Six legs at envoy have an id that was a number in a table
 # from before the capture: their message tells it.
 expect 0 "$REPRISE" report pipe.trace --json
 same "$(jq -c '[.calls, .single, .without_id, .matched, ([.legs[] | .tier, .resource, .count])]' out)" \

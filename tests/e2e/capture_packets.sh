@@ -29,6 +29,19 @@ jq -r --arg epoch "$epoch" 'select(.tier == "kafka") | [.arrival_ns, .arrival_ns
 same "$(comm -13 produced told | wc -l)" 0 "times of records that are of no Produce frame"
 same "$(sort -u told | wc -l)" "$(sort -u produced | wc -l)" "Produce frames that are a request or an answer"
 
+# Every record of a real client, in each of Kafka's codecs, byte for byte as tshark inflates it.
+zstd -dqc "$root/tests/data/kafka-wire/codecs.pcap.zst" >codecs.pcap
+expect 0 "$REPRISE" capture -r codecs.pcap --map 39813=kafka -o codecs.trace --quiet
+expect 0 "$REPRISE" trace cat --jsonl codecs.trace
+for topic in inputs:body outputs:answer; do
+    tshark -r codecs.pcap -d tcp.port==39813,kafka -Y "kafka.api_key == 0 && kafka.topic_name contains \"${topic%:*}\"" \
+        -T fields -e kafka.message_value 2>/dev/null | tr ',' '\n' | grep . | sort >shark.values
+    jq -r --arg key "${topic#*:}" '.[$key].text | @base64' out |
+        while read -r value; do base64 -d <<<"$value" | od -An -v -tx1 | tr -d ' \n'; echo; done | sort >our.values
+    same "$(wc -l <shark.values)" 100 "records of ${topic%:*} that tshark read"
+    cmp -s shark.values our.values || fail "values of ${topic%:*} differ from tshark's"
+done
+
 # What each leg of REST took, as tshark has it: from a request's frame to its answer's last.
 for tier in 9000:envoy 9010:pipelinegateway; do
     shark -d "tcp.port==${tier%:*},http" -Y "http.response && tcp.srcport == ${tier%:*}" -T fields -e http.time |
