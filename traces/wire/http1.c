@@ -82,7 +82,7 @@ static bool is_value(struct span s)
         if (odd & ones << 7)
             break;
     }
-    return all_of((struct span){s.p + i, s.n - i}, CH_VALUE);
+    return i == s.n || all_of((struct span){s.p + i, s.n - i}, CH_VALUE);
 }
 
 /* Without spaces and tabs at both ends: no other blank may stand around a value. */
