@@ -60,7 +60,7 @@ end_server() {
 at() { sed -n "s/^server.$1=//p" "$tmp/ports"; }
 
 synth() { # OPTION...: $tmp/t.trace, REST, 400 operations within a second unless told otherwise
-    expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --values random --batch 4 \
+    expect 0 "$REPRISE" synth -o "$tmp/t.trace" --force --model-type iris --values random --batch 4 \
         --arrivals constant --rate 400 --count 400 --duration 1h --protocol rest --seed 7 \
         --quiet "$@"
 }
