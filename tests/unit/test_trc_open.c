@@ -105,6 +105,26 @@ static void a_seek_takes_five_reads_at_most(void **state)
     trc_reader_close(r);
 }
 
+/* What stands behind the last record is cut off. */
+static void a_survey_reads_headers_alone(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    write_blocks(100, false);
+    struct trc_reader *r = open_path();
+    off_t end = (off_t)r->totals.index_offset;
+    trc_reader_close(r);
+    assert_int_equal(truncate(path, end), 0);
+
+    r = open_path();
+    uint64_t before = r->source.reads;
+    check_ok(trc_reader_survey(r, &e), &e);
+    assert_int_equal(trc_reader_info(r)->records, 100);
+    /* One for each header; META blocks are read whole; one finds the end. */
+    assert_true(r->source.reads - before <= 102 + 2 + 2);
+    trc_reader_close(r);
+}
+
 static void late_answers_are_known_of_without_the_index(void **state)
 {
     (void)state;
@@ -150,6 +170,7 @@ int main(void)
         cmocka_unit_test_teardown(opening_costs_the_same_reads_whatever_the_size,
                                   remove_path),
         cmocka_unit_test_teardown(a_seek_takes_five_reads_at_most, remove_path),
+        cmocka_unit_test_teardown(a_survey_reads_headers_alone, remove_path),
         cmocka_unit_test_teardown(late_answers_are_known_of_without_the_index,
                                   remove_path),
         cmocka_unit_test_teardown(a_broken_index_is_found_when_it_is_needed,

@@ -273,6 +273,7 @@ int trc_reader_survey(struct trc_reader *r, struct err *e)
     }
     trc_reader_rewind(r);
     r->headers_only = r->collect = true;
+    r->source.least = TRC_HEAD_BYTES; /* what stands between headers is skipped */
     trc_index_done(&r->index);
     int rc;
     struct trc_block *b;
@@ -281,6 +282,7 @@ int trc_reader_survey(struct trc_reader *r, struct err *e)
     while (!r->ended && rc != ERR_NOMEM && rc != ERR_IO);
     uint64_t lost = r->lost_blocks;
     r->headers_only = r->collect = false;
+    r->source.least = 0;
     r->indexed = rc != ERR_NOMEM && rc != ERR_IO;
     trc_reader_rewind(r);
     r->lost_blocks = lost;

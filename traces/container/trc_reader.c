@@ -724,7 +724,7 @@ static int take_block(struct trc_reader *r, const struct trc_head *h,
     bool records = holds_records(h->kind) || h->kind == TRC_LATE;
     bool skip = h->kind == TRC_LATE && !(r->wanted & TRC_READ_ANSWERS);
     bool load = h->kind == TRC_META || h->kind == TRC_FOOTER || r->audit ||
-                r->collect ||
+                (r->collect && !r->headers_only) ||
                 (!r->headers_only && !skip &&
                  (records || (h->kind == TRC_BLOBS && !r->source.seekable)));
     struct span block = {0};

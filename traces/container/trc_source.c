@@ -125,7 +125,8 @@ static int make_room(struct trc_source *s, size_t more, struct err *e)
 /* One read of about `want` bytes behind those that are there; *got 0 at the end. */
 static int fill(struct trc_source *s, size_t want, size_t *got, struct err *e)
 {
-    size_t ask = want < READ_MIN ? READ_MIN : want;
+    size_t least = s->least ? s->least : READ_MIN;
+    size_t ask = want < least ? least : want;
     if (ask > READ_MAX)
         ask = READ_MAX;
     int rc = make_room(s, ask, e);

@@ -19,6 +19,7 @@ struct trc_source {
     uint8_t *kept;           /* bytes at kept_at that trc_source_pread need not read */
     uint64_t kept_at;
     size_t kept_bytes;
+    size_t least;   /* bytes asked for at once at least; 0: many, blocks come whole */
     uint64_t reads; /* system calls that read, so far */
 };
 
