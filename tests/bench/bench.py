@@ -23,6 +23,7 @@ import math
 import os
 import pathlib
 import platform
+import resource
 import shutil
 import signal
 import socket
@@ -40,6 +41,7 @@ OPEN_SECONDS = 1 if QUICK else 4  # of one open-loop measurement
 IN_FLIGHT = 80  # gRPC, closed loop: 8 connections of 10 streams
 CLIENT_MAX_S = 120  # a client that takes longer hangs
 EDGE_NS = 250_000_000  # taken off both ends where evenness is judged: start and stop
+PACK_OPERATIONS = 150_000  # of a trace that is packed beside zstd
 CORES = os.cpu_count() or 1
 SERVER_CORE, CLIENT_CORE = (0, 1) if CORES > 1 else (0, 0)
 # What bench_server answers too: a ModelInferResponse of one INT64, behind its prefix.
@@ -565,8 +567,66 @@ def evenness() -> None:
     compare("gap CV at the server, 1,000/s over 16 connections", "", samples, gap_cv, ".3f")
 
 
+def cpu_seconds(command: list, out: pathlib.Path | None = None) -> float:
+    """What a command that must succeed took of a core."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with open(out or os.devnull, "wb") as stream:
+        process = start(CLIENT_CORE, command, stdout=stream, stderr=subprocess.DEVNULL)
+        process.wait(timeout=10 * CLIENT_MAX_S)
+    if process.returncode != 0:
+        raise Failed(f"{' '.join(map(str, command))} failed")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def lean_jsonl(trace: pathlib.Path) -> pathlib.Path:
+    """The trace as JSONL, without what a reader of it can work out."""
+    path = work / "lean.jsonl"
+    with open(path, "w", encoding="utf-8") as out:
+        for line in trace_tool("cat", trace, "--jsonl").splitlines():
+            record = json.loads(line)
+            record.pop("index", None)
+            record.get("body", {}).pop("hash", None)
+            record.get("body", {}).pop("bytes", None)
+            out.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
+    return path
+
+
+def beside_zstd() -> str:
+    """Packed traces beside zstd -19 of the same operations as JSONL and as packets."""
+    lines = []
+    for what, form, values in (
+        ("varied bodies, JSONL", "both", "random"),
+        ("constant bodies, JSONL", "both", "constant"),
+        ("varied bodies, pcap", "rest", "random"),
+    ):
+        trace = work / "pack.trace"
+        trace.unlink(missing_ok=True)
+        command = [reprise, "synth", "-o", trace, "--quiet", "--model-type", "iris,tfsimple"]
+        command += ["--protocol", form, "--values", values, "--count", PACK_OPERATIONS]
+        cpu_seconds(command)
+        if what.endswith("pcap"):
+            other = work / "pack.pcapng"
+            cpu_seconds([reprise, "trace", "export", trace, "-F", "pcapng"], other)
+        else:
+            other = lean_jsonl(trace)
+        packed, squeezed = work / "packed.trace", work / "squeezed.zst"
+        theirs = cpu_seconds(["zstd", "-19", "-T1", "-q", "-c", other], squeezed)
+        ours = statistics.median(
+            cpu_seconds([reprise, "trace", "pack", trace, "-o", "-"], packed)
+            for _ in range(REPEATS)
+        )
+        size = packed.stat().st_size / squeezed.stat().st_size
+        bytes_each = packed.stat().st_size / PACK_OPERATIONS
+        lines.append(
+            f"{what:28} {bytes_each:6.1f} B/op   size {size:5.2f} (bar 0.9)   "
+            f"speed {theirs / ours:6.1f} (bar 50)"
+        )
+    return "\n".join(lines)
+
+
 def container() -> str:
-    """Bytes and speed of trace files; it has no peer, and is left out of quick runs."""
+    """Bytes and speed of trace files; left out of quick runs."""
     if QUICK:
         return ""
     progress("trace files")
@@ -579,7 +639,7 @@ def container() -> str:
     out, _ = process.communicate(timeout=CLIENT_MAX_S)
     if process.returncode != 0:
         raise Failed("container_bench failed")
-    return CONTAINER.format(lines=out.rstrip())
+    return CONTAINER.format(lines=out.rstrip(), beside=beside_zstd())
 
 
 # --- the report ------------------------------------------------------------------------------
@@ -711,13 +771,23 @@ engine; `reprise` is the engine of our own, `libcurl` is `--engine curl`.
 CONTAINER = """
 ## Trace files
 
-A million operations of two models over REST and gRPC, written and read on one core with the
-page cache warm, medians of five passes: bytes of an operation on disk, and operations a
-second written, read for their schedule alone, and read whole.
+Written and read on one core with the page cache warm, medians of five passes
+(`container_bench`, which runs alone, too): a million operations of two models over REST and
+gRPC, and what each bar asks for.
 
 ```
 {lines}
 ```
+
+Beside zstd -19, in one run, sizes as shares and speeds as multiples of its:
+
+```
+{beside}
+```
+
+JSONL is `trace cat --jsonl` without what can be told from the rest (index, length and hash of
+a body); pcap is `trace export --format pcapng`, REST alone. Times are CPU seconds of whole
+processes on one core.
 """
 
 
