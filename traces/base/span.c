@@ -14,11 +14,8 @@ static uint8_t ascii_lower(uint8_t c)
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
 }
 
-bool span_eq_nocase(struct span a, const char *text)
+bool span_same_nocase(struct span a, struct span b)
 {
-    struct span b = span_str(text);
-    if (a.n != b.n)
-        return false;
     for (size_t i = 0; i < a.n; i++)
         if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
             return false;

@@ -47,7 +47,12 @@ static inline bool span_eq_str(struct span a, const char *text)
     return span_eq(a, span_str(text));
 }
 
-bool span_eq_nocase(struct span a, const char *text); /* ASCII */
+bool span_same_nocase(struct span a, struct span b); /* ASCII; of equal length */
+static inline bool span_eq_nocase(struct span a, const char *text)
+{
+    struct span b = span_str(text);
+    return a.n == b.n && span_same_nocase(a, b);
+}
 bool span_starts(struct span s, const char *prefix);
 bool span_ends(struct span s, const char *suffix);
 /* Index of the first c at or after from; s.n if there is none. */

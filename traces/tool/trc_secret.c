@@ -25,13 +25,11 @@ bool trc_secret_header(struct span name)
 enum trc_header_fate trc_header_fate(struct span name, const char *const *asked,
                                      size_t n)
 {
-    if (trc_secret_header(name))
-        return TRC_HEADER_DENIED;
     if (span_eq_nocase(name, "accept-encoding") || span_eq_nocase(name, "seldon-model"))
         return TRC_HEADER_KEPT;
     for (size_t i = 0; i < n; i++)
-        if (span_eq_nocase(name, asked[i]))
-            return TRC_HEADER_KEPT;
+        if (span_eq_nocase(name, asked[i])) /* asking for it does not help a secret */
+            return trc_secret_header(name) ? TRC_HEADER_DENIED : TRC_HEADER_KEPT;
     return span_eq_nocase(name, "traceparent") || span_eq_nocase(name, "x-seldon-route")
                ? TRC_HEADER_PRESENCE
                : TRC_HEADER_DENIED;
