@@ -37,10 +37,23 @@ struct waiting {
     uint32_t older, newer; /* by age */
 };
 
+/* Where an operation stands in time, beside what holds it: orders are compared without
+ * a look at it. */
+struct slot {
+    int64_t at_ns;
+    uint64_t seq;
+    struct held *held;
+};
+
+/* Most operations come in order: they stand in `line`, a ring, ascending. Others go
+ * through `heap`, the least first. The next to be written is the lesser of both firsts.
+ */
 struct cap_order {
     struct trc_writer *w;
     struct cap_order_options o;
-    struct held **heap; /* least at_ns, then seq, first */
+    struct slot *line; /* ring of line_cap, a power of two */
+    size_t line_first, line_n, line_cap;
+    struct slot *heap;
     size_t n, cap;
     uint64_t seq;
     int64_t last_ns; /* arrival of the last written, since the epoch */
@@ -51,41 +64,62 @@ struct cap_order {
     struct cap_order_counts counts;
 };
 
-/* --- the heap --------------------------------------------------------------------- */
+/* --- those that are held ---------------------------------------------------------- */
 
-static bool before(const struct held *a, const struct held *b)
+static bool before(const struct slot *a, const struct slot *b)
 {
     return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->seq < b->seq;
 }
 
-static int heap_push(struct cap_order *o, struct held *h, struct err *e)
+static struct slot *line_at(const struct cap_order *o, size_t i)
+{
+    return &o->line[(o->line_first + i) & (o->line_cap - 1)];
+}
+
+static int line_grow(struct cap_order *o, struct err *e)
+{
+    size_t cap = o->line_cap ? 2 * o->line_cap : 256;
+    struct slot *line = malloc(cap * sizeof *line);
+    if (!line)
+        return err_set(e, ERR_NOMEM, "out of memory for %zu operations", cap);
+    for (size_t i = 0; i < o->line_n; i++)
+        line[i] = *line_at(o, i);
+    free(o->line);
+    o->line = line;
+    o->line_cap = cap;
+    o->line_first = 0;
+    return 0;
+}
+
+static int heap_push(struct cap_order *o, struct slot s, struct err *e)
 {
     if (o->n == o->cap) {
         size_t cap = o->cap ? 2 * o->cap : 256;
-        struct held **heap = realloc(o->heap, cap * sizeof *heap);
+        struct slot *heap = realloc(o->heap, cap * sizeof *heap);
         if (!heap)
             return err_set(e, ERR_NOMEM, "out of memory for %zu operations", cap);
         o->heap = heap;
         o->cap = cap;
     }
     size_t i = o->n++;
-    for (; i > 0 && before(h, o->heap[(i - 1) / 2]); i = (i - 1) / 2)
+    for (; i > 0 && before(&s, &o->heap[(i - 1) / 2]); i = (i - 1) / 2)
         o->heap[i] = o->heap[(i - 1) / 2];
-    o->heap[i] = h;
+    o->heap[i] = s;
     return 0;
 }
 
 static struct held *heap_pop(struct cap_order *o)
 {
-    struct held *top = o->heap[0], *last = o->heap[--o->n];
+    struct held *top = o->heap[0].held;
+    struct slot last = o->heap[--o->n];
     size_t i = 0;
     for (;;) {
         size_t child = 2 * i + 1;
         if (child >= o->n)
             break;
-        if (child + 1 < o->n && before(o->heap[child + 1], o->heap[child]))
+        if (child + 1 < o->n && before(&o->heap[child + 1], &o->heap[child]))
             child++;
-        if (!before(o->heap[child], last))
+        if (!before(&o->heap[child], &last))
             break;
         o->heap[i] = o->heap[child];
         i = child;
@@ -93,6 +127,39 @@ static struct held *heap_pop(struct cap_order *o)
     if (o->n > 0)
         o->heap[i] = last;
     return top;
+}
+
+static int push(struct cap_order *o, struct held *h, struct err *e)
+{
+    struct slot s = {h->at_ns, h->seq, h};
+    if (o->line_n > 0 && before(&s, line_at(o, o->line_n - 1)))
+        return heap_push(o, s, e);
+    if (o->line_n == o->line_cap) {
+        int rc = line_grow(o, e);
+        if (rc < 0)
+            return rc;
+    }
+    *line_at(o, o->line_n++) = s;
+    return 0;
+}
+
+/* The next to be written, or NULL. */
+static const struct slot *first(const struct cap_order *o)
+{
+    const struct slot *a = o->line_n > 0 ? line_at(o, 0) : NULL;
+    const struct slot *b = o->n > 0 ? &o->heap[0] : NULL;
+    return !a || (b && before(b, a)) ? b : a;
+}
+
+static struct held *pop(struct cap_order *o)
+{
+    const struct slot *s = first(o);
+    if (o->n > 0 && s == &o->heap[0])
+        return heap_pop(o);
+    struct held *h = s->held;
+    o->line_first = (o->line_first + 1) & (o->line_cap - 1);
+    o->line_n--;
+    return h;
 }
 
 /* --- those that wait for an answer ------------------------------------------------ */
@@ -232,8 +299,9 @@ void cap_order_free(struct cap_order *o)
 {
     if (!o)
         return;
-    for (size_t i = 0; i < o->n; i++)
-        free_held(o, o->heap[i]);
+    while (first(o))
+        free_held(o, pop(o));
+    free(o->line);
     free(o->heap);
     free(o->waiting);
     free(o->buckets);
@@ -364,7 +432,7 @@ int cap_order_add(struct cap_order *o, const struct cap_record *r, bool waiting,
     o->counts.held_bytes += h->bytes;
     if (o->counts.held_bytes > o->counts.held_bytes_max)
         o->counts.held_bytes_max = o->counts.held_bytes;
-    int rc = heap_push(o, h, e);
+    int rc = push(o, h, e);
     if (rc < 0) {
         free_held(o, h);
         return rc;
@@ -441,7 +509,7 @@ int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
 
 static int write_first(struct cap_order *o, struct err *e)
 {
-    struct held *h = heap_pop(o);
+    struct held *h = pop(o);
     int64_t arrival = h->at_ns - o->o.epoch.ns;
     if (arrival < o->last_ns) {
         int64_t moved = o->last_ns - arrival;
@@ -468,10 +536,10 @@ static int write_first(struct cap_order *o, struct err *e)
 int cap_order_advance(struct cap_order *o, struct clk_wall now, struct clk_wall certain,
                       struct err *e)
 {
+    const struct slot *s;
     int rc = 0;
-    while (
-        rc == 0 && o->n > 0 &&
-        (o->heap[0]->at_ns < certain.ns || o->heap[0]->at_ns < now.ns - o->o.hold_ns))
+    while (rc == 0 && (s = first(o)) != NULL &&
+           (s->at_ns < certain.ns || s->at_ns < now.ns - o->o.hold_ns))
         rc = write_first(o, e);
     return rc;
 }
@@ -479,7 +547,7 @@ int cap_order_advance(struct cap_order *o, struct clk_wall now, struct clk_wall 
 int cap_order_flush(struct cap_order *o, struct err *e)
 {
     int rc = 0;
-    while (rc == 0 && o->n > 0)
+    while (rc == 0 && first(o))
         rc = write_first(o, e);
     return rc;
 }
