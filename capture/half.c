@@ -11,16 +11,35 @@
 
 /* --- fields ----------------------------------------------------------------------- */
 
+/* ASCII, eight bytes at a time: adding carries into bit 7 of each byte that is at least
+ * 'A', and of each that is above 'Z'. */
+static void to_lower(uint8_t *p, size_t n)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t v;
+        memcpy(&v, p + i, 8);
+        uint64_t low = v & ones * 0x7f;
+        uint64_t upper = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) &
+                         ~v & ones * 0x80;
+        v |= upper >> 2;
+        memcpy(p + i, &v, 8);
+    }
+    for (; i < n; i++)
+        p[i] = (uint8_t)(p[i] | (p[i] >= 'A' && p[i] <= 'Z' ? 32 : 0));
+}
+
 struct cap_text cap_half_text(struct cap_half *h, struct span s, bool lower)
 {
     struct cap_text t = {(uint32_t)h->text.n, (uint32_t)s.n};
     uint8_t *p = buf_grow(&h->text, s.n);
     if (!p)
         return CAP_NO_TEXT;
-    for (size_t i = 0; lower && i < s.n; i++)
-        p[i] = (uint8_t)(s.p[i] | (s.p[i] >= 'A' && s.p[i] <= 'Z' ? 32 : 0));
-    if (!lower && s.n)
+    if (s.n)
         memcpy(p, s.p, s.n);
+    if (lower)
+        to_lower(p, s.n);
     return t;
 }
 
