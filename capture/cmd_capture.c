@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,7 +24,7 @@ struct config {
     const char *prefix, *name_space, *from, *until;
     struct opt_strv maps, headers, kafka_options;
     const char *bodies, *key_file, *debug;
-    bool keep_query, no_answers, json, quiet, force;
+    bool keep_query, no_answers, store, json, quiet, force;
     int64_t answer_wait_ns, hold_ns, duration_ns, flush_ns, kafka_wait_ns;
     uint64_t memory, ring;
     double min_coverage;
@@ -115,6 +116,11 @@ static const struct opt options[] = {
      .type = OPT_FLAG,
      .at = offsetof(struct config, no_answers),
      .help = "of answers keep length and hash alone"},
+    {.name = "store",
+     .type = OPT_FLAG,
+     .at = offsetof(struct config, store),
+     .help = "packets: write the trace without compressing it, where large bodies come "
+             "faster than they can be compressed; trace pack does it later"},
     {.name = "keep-header",
      .type = OPT_STRV,
      .at = offsetof(struct config, headers),
@@ -461,6 +467,15 @@ static struct cap_redact_options redaction(const struct config *c)
                                        .key_file = c->key_file};
 }
 
+/* Large bodies come and go all the time: memory that one gave back serves the next,
+ * instead of being handed to the kernel and cleared anew. What is held stays bounded by
+ * --memory. */
+static void keep_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 32 << 20);
+}
+
 /* *status: what the coverage asks for. */
 static int run_kafka(const struct config *c, int *status, struct err *e)
 {
@@ -503,6 +518,7 @@ static int run_packets(const struct config *c, struct cap_session_result *r,
         .file = c->file,
         .out = c->out,
         .redact = redaction(c),
+        .store = c->store,
         .ring_bytes = (size_t)c->ring,
         .user = c->user,
         .answer_wait_ns = c->answer_wait_ns,
@@ -518,6 +534,7 @@ static int run_packets(const struct config *c, struct cap_session_result *r,
         void *to;
     } arg = {.from = c};
     s.progress_arg = arg.to;
+    keep_memory();
     int rc = parse_maps(c, &s.tiers, &map, e);
     s.map = buf_text(&map);
     if (rc == 0) {

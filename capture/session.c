@@ -106,7 +106,9 @@ static int note_start(struct session *s)
 /* Opens the trace whose arrival 0 is `epoch`. */
 static int begin(struct session *s, struct clk_wall epoch)
 {
-    struct trc_options options = {.kind = TRC_TRACE, .epoch_wall_ns = epoch.ns};
+    struct trc_options options = {.kind = TRC_TRACE,
+                                  .epoch_wall_ns = epoch.ns,
+                                  .level = s->c->store ? TRC_LEVEL_STORE : 0};
     struct cap_order_options order = {.epoch = epoch,
                                       .hold_ns = s->c->hold_ns,
                                       .memory_bytes = s->c->memory_bytes / 4};

@@ -31,6 +31,7 @@ struct cap_session_config {
     int64_t duration_ns;    /* of packet time since the first packet; 0: no end */
     int64_t flush_ns;       /* live: a block of the trace is at most so old */
     size_t memory_bytes;    /* for all parts together */
+    bool store;             /* nothing is compressed */
     const volatile sig_atomic_t *interrupts; /* a count, or NULL */
     void (*progress)(void *arg, const struct cap_parts *p, int64_t span_ns);
     void *progress_arg; /* called about once a second of real time; NULL: not */

@@ -33,7 +33,7 @@ import time
 QUICK = os.environ.get("BENCH_QUICK") == "1"
 REPEATS = int(os.environ.get("BENCH_REPEATS", "1" if QUICK else "3"))
 SMALL_REQUESTS = 60_000 if QUICK else 200_000
-LARGE_BODIES = 40 if QUICK else 100
+LARGE_BODIES = 40 if QUICK else 300
 LARGE_BYTES = 602_112  # an image of 224 x 224 x 3 as FP32
 CONNECTIONS = 64
 LONGER = 100  # times: the file whose memory is compared
@@ -320,8 +320,9 @@ def timed(command: list) -> tuple[float, float, str]:
     return seconds, resident, (work / "out").read_text()
 
 
-def capture(file: pathlib.Path) -> list:
-    return [program, "capture", "-r", file, "--map", MAP, "-o", "/dev/null", "--json"]
+def capture(file: pathlib.Path, *options) -> list:
+    command = [program, "capture", "-r", file, "--map", MAP, "-o", "/dev/null", "--json"]
+    return [*command, *options]
 
 
 def check(file: File, out: str) -> None:
@@ -339,13 +340,15 @@ HEAD = ("packets", "reprise", "goal", "tshark", "reprise ÷ tshark", "resident, 
 rows: list[tuple[str, ...]] = []
 
 
-def measure(what: str, file: File, bar: str, unit: str, tshark_packets: int) -> None:
+def measure(
+    what: str, file: File, bar: str, unit: str, tshark_packets: int, *options
+) -> None:
     progress(what)
     tshark_packets = min(tshark_packets, file.packets)
     read = ["tshark", "-r", file.path, *TSHARK, "-q", "-z", "io,stat,0"]
     ours, theirs, memory = [], [], []
     for _ in range(REPEATS):
-        seconds, resident, out = timed(capture(file.path))
+        seconds, resident, out = timed(capture(file.path, *options))
         check(file, out)
         ours.append(seconds)
         idle, _, _ = timed([*read, "-c", "1"])
@@ -398,7 +401,8 @@ Written by `make bench` on {date}: {cores} cores, medians of {repeats}, {peer}.
 
 Figures are per second of CPU time, the file in the page cache, the trace written to
 /dev/null. *Same*: all bodies are equal, as the k6 tests of Seldon Core send them; *varied*:
-each differs, and what is measured is mostly their compression. tshark dissects the first
+each differs, and what is measured is mostly their compression, which `--store` leaves to
+`trace pack`. tshark dissects the first
 packets of the same file, its start-up time subtracted; it writes no bodies. Goals of
 Gbit/s are counted in TCP payload.
 """
@@ -433,6 +437,9 @@ def main() -> None:
                     kind = "varied" if varied else "same"
                     what = f"600 KB {protocol}, {how} segments, {kind}"
                     measure(what, file, goal, "Gbit/s", 10_000)
+                    if varied:
+                        what += ", --store"
+                        measure(what, file, goal, "Gbit/s", 10_000, "--store")
         text = report(longer())
     except Failed as failure:
         sys.exit(f"bench: {failure}")

@@ -44,6 +44,15 @@ same "$(jq -c '[.operations, .coverage, .requests.inferred, .complete]' out)" '[
 same "$(legs rest.trace)" "200 envoy rest model iris iris 200 -
 200 rproxy rest model iris iris 200 -
 200 server rest model iris iris 200 -" "legs of REST"
+# Stored or compressed: the same operations.
+expect 0 "$REPRISE" capture -r "$data/rest-200.pcap.zst" --map "$map" -o stored.trace --store -q
+[ "$(stat -c %s stored.trace)" -gt $((2 * $(stat -c %s rest.trace))) ] || fail "--store compresses"
+zstd -t -q stored.trace || fail "a stored trace is not legal zstd"
+for trace in rest stored; do
+    "$REPRISE" trace info "$trace.trace" --json | jq -r .hash >"$trace.hash"
+done
+cmp rest.hash stored.hash || fail "--store changes what is recorded"
+
 expect 0 "$REPRISE" capture -r "$data/grpc-200.pcap.zst" --map "$map" -o grpc.trace --json
 same "$(jq -c '[.operations, .coverage, .requests.passed, .complete]' out)" '[600,1,1,true]' grpc
 same "$(legs grpc.trace)" "200 envoy grpc model iris iris 200 0

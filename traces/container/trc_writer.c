@@ -84,7 +84,7 @@ static int check_options(struct trc_options *o, struct err *e)
         return err_set(e, ERR_USAGE, "a run is kept to the nanosecond");
     if (o->level == 0)
         o->level = LEVEL;
-    if (o->level < 1 || o->level > LEVEL_MAX)
+    if ((o->level < 1 && o->level != TRC_LEVEL_STORE) || o->level > LEVEL_MAX)
         return err_set(e, ERR_USAGE, "compression level %d: use 1 to %d", o->level,
                        LEVEL_MAX);
     if (o->block_records == 0)

@@ -19,13 +19,17 @@
 
 enum trc_kind { TRC_TRACE, TRC_RUN };
 
+/* Bytes go out as they are, in frames of zstd all the same: for writers that must keep
+ * up with much that can hardly be compressed. */
+#define TRC_LEVEL_STORE (-1)
+
 struct trc_options {
     enum trc_kind kind;
     int64_t resolution_ns; /* of arrivals: 1, 1000 or 1000000; 0 means 1 */
     int64_t epoch_wall_ns; /* wall time of arrival 0; 0: the trace has no calendar */
     uint64_t file_id; /* random identity against stale tails; 0: derived from the seed
                          of the contents so that equal input gives equal bytes */
-    int level;        /* zstd level, 1 to 19; 0 means 2 */
+    int level;        /* zstd level, 1 to 19; 0 means 2; TRC_LEVEL_STORE */
     uint32_t block_records; /* 0 means 16384 */
     int64_t flush_ns;       /* 0: only full blocks; else also by age (clk) */
     const struct clk *clk;  /* for flush_ns; NULL: the system's */
