@@ -278,6 +278,9 @@ fi
 printf '%s\n' '{"arrival_ns":0,"protocol":"grpc","name":"m","body":{"text":"abcd"},"messages":[[0,2],[1,2]]}' \
     '{"arrival_ns":1,"protocol":"grpc","name":"m","first_ns":1,"grpc_status":0,"answer":{"text":"abcd"},"answer_messages":[[0,2],[1,2]]}' |
     "$REPRISE" import jsonl - -o "$tmp/streams.trace" -q
+expect 0 "$REPRISE" trace export "$tmp/streams.trace" --format har -o "$tmp/streams.har"
+same "$(jq -c '[.log.entries[] | [._requestMessages, ._responseMessages]]' "$tmp/streams.har")" \
+    '[[[[0,2],[1,2]],null],[null,[[0,2],[1,2]]]]' 'messages of streams'
 expect 0 "$REPRISE" trace export "$tmp/streams.trace" --format pcapng -o "$tmp/streams.pcapng"
 err_has '1 operations are no single REST or gRPC call'
 err_has '1 answers lack their time, status or bytes, or are streams'

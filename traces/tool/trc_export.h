@@ -36,7 +36,8 @@ int trc_export_jsonl(struct trc_reader *r, FILE *to, struct trc_export_done *don
 /* HTTP Archive 1.2: an entry for each REST and gRPC operation of a trace. Times that
  * were not recorded are -1 in `timings`, a missing answer has status 0. Bytes that are
  * not UTF-8 are base64: content.encoding says so for answers, postData._encoding for
- * requests, for which the format has no field. ERR_USAGE for a run. */
+ * requests, for which the format has no field. _requestMessages and _responseMessages
+ * say when the messages of a stream came, and their bytes. ERR_USAGE for a run. */
 int trc_export_har(struct trc_reader *r, FILE *to, struct trc_export_done *done,
                    struct err *e) MUST_USE;
 
