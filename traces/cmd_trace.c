@@ -800,8 +800,8 @@ static const struct opt_cmd scale_page = {
         "The summary and the notes scale.* state the coefficient of variation of the "
         "gaps "
         "and the index of dispersion of the counts per second, before and after; both "
-        "are "
-        "1 for a Poisson process.",
+        "are about 1 for a Poisson process. Traces of fewer than 20 whole seconds have "
+        "too few counts for the second.",
     .opts = scale_opts,
     .examples = "# half of the operations, at the times that they had\n"
                 "reprise trace scale day.trace --rate 0.5 -o half.trace\n"

@@ -166,6 +166,15 @@ done
 expect 64 "$REPRISE" trace pack "$tmp/ab.trace" --force -o "$tmp/x" --level 20
 err_has '--level is 1 to 19'
 [ ! -e "$tmp/x" ] || fail 'a refused pack leaves a file'
+# --- dispersion is told of 20 seconds or more, and is about 1 for a Poisson process
+for seconds in 19 600; do
+    expect 0 "$REPRISE" synth --model-type iris --rate 50 --arrivals poisson --duration ${seconds}s --quiet -o "$tmp/d$seconds.trace"
+    expect 0 "$REPRISE" trace scale "$tmp/d$seconds.trace" --rate 0.5 -o "$tmp/d$seconds.half.trace"
+    cp "$tmp/err" "$tmp/d$seconds"
+done
+! grep -q dispersion "$tmp/d19" || fail 'a dispersion of 19 seconds'
+same "$(sed -n 's/.*dispersion per second //p' "$tmp/d600" | awk '$1 > 0.8 && $1 < 1.2' | wc -l)" 2 'dispersion of Poisson'
+
 # --- an input is never written over, and another file only when asked; refused, both stay as they were
 expect 0 "$REPRISE" synth --model-type iris --rate 100 --duration 1s --quiet -o "$tmp/in.trace"
 expect 0 "$REPRISE" trace cat --jsonl "$tmp/in.trace"

@@ -68,7 +68,7 @@ static struct trc_burst meter_read(const struct meter *m)
     struct trc_burst b = {.n = m->n, .gap_cv = NAN, .dispersion = NAN};
     if (g->n >= 2 && g->mean > 0)
         b.gap_cv = sqrt(g->squares / (double)(g->n - 1)) / g->mean;
-    if (c->n >= 3 && c->mean > 0)
+    if (c->n >= TRC_SCALE_WINDOWS_MIN && c->mean > 0)
         b.dispersion = c->squares / (double)(c->n - 1) / c->mean;
     return b;
 }

@@ -19,13 +19,16 @@
 
 #define TRC_SCALE_COPIES_MAX 64
 #define TRC_SCALE_WINDOW_NS  INT64_C(1000000000) /* of the index of dispersion */
+/* Fewer say nothing: a Poisson process of n windows gives 1 with a standard error of
+ * sqrt(2 / (n - 1)), a third at 20. */
+#define TRC_SCALE_WINDOWS_MIN 20
 
 struct trc_burst {
     uint64_t n; /* arrivals */
     double
         gap_cv; /* of the times between them: standard deviation / mean; NAN under 3 */
-    double dispersion; /* of counts per window: variance / mean; NAN under 3 whole
-                          windows */
+    double dispersion; /* of counts per window: variance / mean; NAN with fewer whole
+                          windows than TRC_SCALE_WINDOWS_MIN */
 };
 
 struct trc_scale {
