@@ -3,8 +3,8 @@
 # all are there. Sets: build (program and demo), check, fuzz, bench.
 set -euo pipefail
 
-build="gcc make pkg-config libzstd-dev libxxhash-dev libjansson-dev libnghttp2-dev libcurl4-openssl-dev libprotobuf-c-dev libpcap-dev librdkafka-dev zlib1g-dev"
-check="$build libcmocka-dev python3 python3-xxhash python3-zstandard zstd curl jq iproute2"
+build="gcc make pkg-config libzstd-dev libxxhash-dev libjansson-dev libnghttp2-dev libcurl4-openssl-dev libssl-dev libprotobuf-c-dev libpcap-dev librdkafka-dev zlib1g-dev"
+check="$build libcmocka-dev python3 python3-xxhash python3-zstandard zstd openssl curl jq iproute2"
 fuzz="$build clang libclang-rt-14-dev"
 bench="$build python3 wrk nghttp2-client hey nginx-light tshark"
 ci="$check $fuzz nghttp2-client wrk tshark python3-grpcio python3-prometheus-client clang-format protobuf-c-compiler protobuf-compiler python3-venv libpython3.11 shellcheck default-jre-headless maven"
