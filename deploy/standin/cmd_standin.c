@@ -23,6 +23,7 @@ struct standin_config {
     bool all, free_ports, listen_any, quiet, cold;
     int release, draw, error_at;
     const char *model_types;
+    const char *tls_cert, *tls_key, *tls_client_ca;
     uint64_t instances;
     struct opt_strv models, pipelines, experiments;
     const char *service, *slow, *stall;
@@ -60,6 +61,12 @@ static const struct opt standin_opts[] = {
         "appears whole"),
     ROW("listen-any", OPT_FLAG, listen_any, NULL, NULL,
         "allow addresses that are not loopback ones. There is no access control"),
+    ROW("tls-cert", OPT_STR, tls_cert, "FILE", NULL,
+        "serve TLS 1.2 and 1.3 alone, with this certificate (PEM, and the chain behind "
+        "it)"),
+    ROW("tls-key", OPT_STR, tls_key, "FILE", NULL, "its key, without a pass phrase"),
+    ROW("tls-client-ca", OPT_STR, tls_client_ca, "FILE", NULL,
+        "mutual TLS: let in only clients whose certificate these authorities signed"),
     ROW("release", OPT_CHOICE, release, "NAME", "2.10",
         "behave as this release of SCv2", .choices = si_release_names),
     ROW("model-type", OPT_STR, model_types, "LIST", NULL,
@@ -144,7 +151,7 @@ static const struct opt_cmd standin_cmd = {
         "for the same requests.\n\n"
         "What it imitates of SCv2 2.10 (and 2.8), what it was held against, and what "
         "it does not imitate stands in deploy/standin/README.md. Not imitated, above "
-        "all: the time that real tiers add, Kafka, the scheduler, TLS, compression, "
+        "all: the time that real tiers add, Kafka, the scheduler, compression, "
         "the limit of 20 connections between rproxy and its server, Triton's binary "
         "tensors over REST, and answers of ModelStreamInfer before the client has "
         "ended its half.\n\n"
@@ -308,6 +315,10 @@ static int listen_all(const struct standin_config *cfg, struct si_host *h,
 {
     static const char any_port[] = "127.0.0.1:0";
     const struct si_tier *only = cfg->tier ? si_tier_find(cfg->tier) : NULL;
+    if (!cfg->tls_cert != !cfg->tls_key || (cfg->tls_client_ca && !cfg->tls_cert))
+        return err_set(e, ERR_USAGE,
+                       "--tls-cert and --tls-key belong together, and "
+                       "--tls-client-ca needs them");
     if (cfg->tier && !only)
         return err_set(e, ERR_USAGE, "unknown tier '%s'", cfg->tier);
     if (!only && (cfg->http || cfg->grpc))
@@ -451,6 +462,9 @@ static int serve(const struct standin_config *cfg, struct si_core *core, struct 
     if (rc < 0)
         return rc;
     host.stop = &stop_asked;
+    host.tls = (struct secure_config){.cert_file = cfg->tls_cert,
+                                      .key_file = cfg->tls_key,
+                                      .ca_file = cfg->tls_client_ca};
     core->stamps.on = cfg->stamps != NULL;
     rc = open_log(cfg->log_requests, core, e);
     if (rc == 0)

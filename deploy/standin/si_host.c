@@ -26,7 +26,9 @@ struct si_socket {
     struct si_conn conn;
     struct si_host *host;
     int fd;
-    size_t sent; /* of conn.out */
+    struct secure *tls; /* NULL: plaintext */
+    bool agreed;        /* the handshake is complete */
+    size_t sent;        /* of what goes over the wire */
     struct clk_mono last_active;
     struct ev_timer *timer; /* idle, or lingering */
     bool marked, dead, lingering, eof;
@@ -69,6 +71,7 @@ static void close_socket(struct si_socket *s)
         s->next->prev = s->prev;
     h->socket_count--;
     si_conn_done(&s->conn);
+    secure_close(s->tls);
     free(s);
 }
 
@@ -123,9 +126,25 @@ static void want(struct si_socket *s, unsigned events)
         s->dead = true;
 }
 
+/* What is to be written: the connection's bytes, or those that TLS made of them. */
+static struct buf *wire(struct si_socket *s)
+{
+    return s->tls ? secure_out(s->tls) : &s->conn.out;
+}
+
+static void encrypt(struct si_socket *s)
+{
+    struct err e = {0};
+    if (!s->agreed || s->conn.out.n == 0)
+        return;
+    if (secure_write(s->tls, buf_view(&s->conn.out), &e) < 0)
+        s->dead = true;
+    buf_reset(&s->conn.out);
+}
+
 static void write_out(struct si_socket *s)
 {
-    struct buf *out = &s->conn.out;
+    struct buf *out = wire(s);
     while (s->sent < out->n) {
         ssize_t n = send(s->fd, out->p + s->sent, out->n - s->sent, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
@@ -149,11 +168,18 @@ static void write_out(struct si_socket *s)
 static void settle(struct si_socket *s)
 {
     si_h2_pump(&s->conn);
-    if (!s->dead && s->conn.out.n)
+    if (s->tls)
+        encrypt(s);
+    if (!s->dead && wire(s)->n)
         write_out(s);
-    bool written = s->conn.out.n == 0;
-    if (!s->dead && written && s->conn.ending && !s->lingering)
+    bool written = wire(s)->n == 0;
+    if (!s->dead && written && s->conn.ending && !s->lingering) {
+        if (s->tls && !s->conn.reset) {
+            secure_end(s->tls);
+            write_out(s);
+        }
         start_lingering(s);
+    }
     if (!s->dead)
         want(s, (s->eof ? 0 : EV_READ) | (written ? 0 : EV_WRITE));
 }
@@ -166,6 +192,31 @@ static void got_eof(struct si_socket *s)
     else
         si_conn_eof(&s->conn);
     mark(s);
+}
+
+/* Ciphertext came: goes on with the handshake, or feeds what it says. */
+static void feed_tls(struct si_socket *s, struct span in, struct clk_mono at)
+{
+    uint8_t *to = s->host->plain_buffer;
+    struct err e = {0};
+    size_t got;
+    int rc = 1;
+
+    secure_put(s->tls, in);
+    if (!s->agreed) {
+        rc = secure_handshake(s->tls, &e);
+        s->agreed = rc == 1;
+    }
+    while (rc == 1 && (rc = secure_read(s->tls, to, READ_BYTES, &got, &e)) == 1)
+        if (!s->lingering)
+            si_conn_feed(&s->conn, span_of(to, got), at);
+    if (rc == SECURE_END) {
+        got_eof(s);
+    } else if (rc < 0) {
+        log_debug("standin", "connection ended: %s", e.text);
+        write_out(s); /* the alert, if there is one */
+        s->dead = true;
+    }
 }
 
 static void on_socket(struct ev *ev, int fd, unsigned events, void *arg)
@@ -181,7 +232,9 @@ static void on_socket(struct ev *ev, int fd, unsigned events, void *arg)
     struct clk_mono at = ev_now(ev);
     if (n > 0) {
         s->last_active = at;
-        if (!s->lingering)
+        if (s->tls)
+            feed_tls(s, span_of(to, (size_t)n), at);
+        else if (!s->lingering)
             si_conn_feed(&s->conn, span_of(to, (size_t)n), at);
     } else if (n == 0) {
         got_eof(s);
@@ -205,7 +258,9 @@ static bool add_socket(struct si_listener *l, int fd)
     s->events = EV_READ;
     s->last_active = ev_now(h->ev);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (ev_add(h->ev, fd, EV_READ, on_socket, s, &e) < 0) {
+    if ((l->tls && secure_open(&s->tls, l->tls, NULL, NULL, &e) < 0) ||
+        ev_add(h->ev, fd, EV_READ, on_socket, s, &e) < 0) {
+        secure_close(s->tls);
         free(s);
         return false;
     }
@@ -334,6 +389,17 @@ static int open_listener(const struct addrinfo *ai, const char *address, struct 
     return fd;
 }
 
+static int make_context(struct si_listener *l, struct err *e)
+{
+    static const char *const alpn[] = {[SI_SPEAKS_HTTP1] = "http/1.1",
+                                       [SI_SPEAKS_HTTP2] = "h2",
+                                       [SI_SPEAKS_BOTH] = "h2,http/1.1"};
+    struct secure_config c = l->host->tls;
+    c.server = true;
+    c.alpn = alpn[l->speaks];
+    return secure_context_new(&l->tls, &c, e);
+}
+
 int si_host_listen(struct si_host *h, const struct si_tier *tier, enum si_speaks speaks,
                    const char *address, bool any, const struct si_listener **out,
                    struct err *e)
@@ -354,8 +420,11 @@ int si_host_listen(struct si_host *h, const struct si_tier *tier, enum si_speaks
     struct si_listener *l = &h->listeners[h->listener_count];
     *l = (struct si_listener){.host = h, .tier = tier, .speaks = speaks, .fd = fd};
     name_of(fd, l->address);
-    rc = ev_add(h->ev, fd, EV_READ, on_listener, l, e);
+    rc = h->tls.cert_file ? make_context(l, e) : 0;
+    if (rc == 0)
+        rc = ev_add(h->ev, fd, EV_READ, on_listener, l, e);
     if (rc < 0) {
+        secure_context_free(l->tls);
         close(fd);
         return rc;
     }
@@ -403,9 +472,15 @@ static void settle_all(struct ev *ev, void *arg)
 
 int si_host_init(struct si_host *h, struct ev *ev, struct si_core *core, struct err *e)
 {
-    *h = (struct si_host){.ev = ev, .core = core, .read_buffer = malloc(READ_BYTES)};
-    if (!h->read_buffer)
+    *h = (struct si_host){.ev = ev,
+                          .core = core,
+                          .read_buffer = malloc(READ_BYTES),
+                          .plain_buffer = malloc(READ_BYTES)};
+    if (!h->read_buffer || !h->plain_buffer) {
+        free(h->read_buffer);
+        free(h->plain_buffer);
         return err_set(e, ERR_NOMEM, "out of memory for the stand-in");
+    }
     ev_after(ev, settle_all, h);
     return 0;
 }
@@ -418,8 +493,11 @@ void si_host_done(struct si_host *h)
     }
     while (h->sockets)
         close_socket(h->sockets);
+    for (size_t i = 0; i < h->listener_count; i++)
+        secure_context_free(h->listeners[i].tls);
     if (h->accept_again)
         ev_timer_cancel(h->ev, h->accept_again);
     free(h->read_buffer);
+    free(h->plain_buffer);
     memset(h, 0, sizeof *h);
 }

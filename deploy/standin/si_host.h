@@ -12,6 +12,7 @@
 #include <signal.h>
 
 #include "deploy/standin/si_conn.h"
+#include "traces/wire/secure.h"
 
 #define SI_LISTENERS_MAX (2 * SI_TIER_COUNT)
 #define SI_ADDRESS_MAX   96
@@ -24,6 +25,7 @@ struct si_listener {
     const struct si_tier *tier;
     enum si_speaks speaks;
     int fd;
+    struct secure_context *tls;   /* NULL: plaintext */
     char address[SI_ADDRESS_MAX]; /* as bound: "127.0.0.1:41234", "[::1]:9000" */
 };
 
@@ -44,7 +46,10 @@ struct si_host {
     struct clk_mono next_stall;
     bool stalling;
     const volatile sig_atomic_t *stop;
-    uint8_t *read_buffer;
+    uint8_t *read_buffer, *plain_buffer;
+    /* Set before listening: certificate and key of all listeners, and whose clients are
+     * let in; no certificate: plaintext. */
+    struct secure_config tls;
 };
 
 /* ERR_NOMEM. ev and core are borrowed; core outlives the host. */
