@@ -125,6 +125,7 @@ static void put_what_ran(struct jsonw *w, const struct ana_run *run)
     jsonw_key_str(w, "tier", ana_run_note(run, NOTE_TARGET_TIER));
     jsonw_key_str(w, "http", ana_run_note(run, NOTE_TARGET_HTTP));
     jsonw_key_str(w, "grpc", ana_run_note(run, NOTE_TARGET_GRPC));
+    jsonw_key_str(w, "tls", ana_run_note(run, NOTE_TARGET_TLS));
     jsonw_key_str(w, "version", ana_run_note(run, NOTE_LABEL_VERSION));
     jsonw_end(w);
     jsonw_key(w, "schedule");

@@ -49,6 +49,16 @@ static void put_lag(const struct ana_run *run, struct buf *out)
     buf_str(out, "\n");
 }
 
+/* Two targets may have agreed on different things: not to be cut short. */
+static void put_tls(struct buf *out, const struct ana_run *run)
+{
+    buf_fmt(out, "\n%*sTLS ", LABEL, "");
+    ana_text_name(out, ana_run_note(run, NOTE_TARGET_TLS), 200);
+    buf_fmt(out, "\n%*s", LABEL, "");
+    put_note(out, run, "handshakes full ", NOTE_TLS_FULL);
+    put_note(out, run, ", resumed ", NOTE_TLS_RESUMED);
+}
+
 static void put_what_ran(const struct ana_run *run, struct buf *out)
 {
     char span[UNITS_TEXT_MAX], wall[CLK_TEXT_MAX], cut[UNITS_TEXT_MAX];
@@ -74,6 +84,8 @@ static void put_what_ran(const struct ana_run *run, struct buf *out)
     if (ana_run_note(run, NOTE_TARGET_GRPC))
         buf_fmt(out, "\n%*s", LABEL, "");
     put_note(out, run, "grpc ", NOTE_TARGET_GRPC);
+    if (ana_run_note(run, NOTE_TARGET_TLS))
+        put_tls(out, run);
     buf_str(out, "\n");
     label(out, "schedule");
     put_note(out, run, "", NOTE_SCHEDULE_MODE);

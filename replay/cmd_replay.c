@@ -23,6 +23,7 @@
 #define DEFAULT_STREAMS "100"
 
 struct config {
+    struct rep_tls_config tls;
     const char *out, *http, *grpc, *speed, *debug, *start_at, *shard;
     const char *proxy, *connections_text;
     int invalid, tier, protocol, ids, engine, http_version, session_error;
@@ -70,15 +71,16 @@ static const struct opt options[] = {
      .at = FIELD(http),
      .arg = "URL",
      .env = "INFER_HTTP_ENDPOINT",
-     .help = "target of REST operations: http://HOST:PORT or HOST:PORT"},
+     .help = "target of REST operations: http://HOST:PORT or HOST:PORT, with TLS "
+             "https://HOST:PORT"},
     {.name = "grpc",
      .type = OPT_STR,
      .at = FIELD(grpc),
      .arg = "HOST:PORT",
      .env = "INFER_GRPC_ENDPOINT",
-     .help =
-         "target of gRPC operations; at the tier envoy, which takes both on one port, "
-         "the address of --http unless given"},
+     .help = "target of gRPC operations, with TLS grpcs://HOST:PORT; at the tier "
+             "envoy, which takes both on one port, "
+             "the address of --http unless given"},
     {.name = "output",
      .letter = 'o',
      .type = OPT_STR,
@@ -184,6 +186,39 @@ static const struct opt options[] = {
      .at = FIELD(grpc_connections),
      .arg = "N",
      .help = "HTTP/2 connections, over all workers; by default 4"},
+    {.name = "tls-ca",
+     .type = OPT_STR,
+     .at = FIELD(tls.ca_file),
+     .arg = "FILE",
+     .help = "PEM file of the authorities that may have signed the target's "
+             "certificate; by default the system's"},
+    {.name = "tls-cert",
+     .type = OPT_STR,
+     .at = FIELD(tls.cert_file),
+     .arg = "FILE",
+     .help = "mutual TLS: PEM file of this client's certificate, and of the chain "
+             "behind it"},
+    {.name = "tls-key",
+     .type = OPT_STR,
+     .at = FIELD(tls.key_file),
+     .arg = "FILE",
+     .help = "PEM file of its key, without a pass phrase"},
+    {.name = "tls-server-name",
+     .type = OPT_STR,
+     .at = FIELD(tls.server_name),
+     .arg = "NAME",
+     .help = "name that the target's certificate must be for, and that is told to it "
+             "(SNI); by default the host of the address"},
+    {.name = "tls-insecure",
+     .type = OPT_FLAG,
+     .at = FIELD(tls.insecure),
+     .help = "believe any certificate; the run says so"},
+    {.name = "tls-resume",
+     .type = OPT_FLAG,
+     .at = FIELD(tls.resume),
+     .def = "yes",
+     .help = "new connections resume sessions of earlier ones; --no-tls-resume makes "
+             "each handshake a full one, as clients without a session cache do"},
     {.name = "engine",
      .type = OPT_CHOICE,
      .at = FIELD(engine),
@@ -841,6 +876,14 @@ static void print_text(FILE *f, const struct rep_run_result *r)
     for (size_t i = 0; i < t->reason_count; i++)
         fprintf(f, "  refused %" PRIu64 ": %s\n", t->reasons[i].count,
                 t->reasons[i].text);
+    for (size_t i = 0; i < r->connect_failures.n; i++)
+        if (r->connect_failures.v[i].count > 0)
+            fprintf(f, "  no connection %" PRIu64 ": %s\n",
+                    r->connect_failures.v[i].count, r->connect_failures.v[i].text);
+    if (*r->tls)
+        fprintf(f,
+                "  TLS         %s; handshakes full %" PRIu64 ", resumed %" PRIu64 "\n",
+                r->tls, r->tls_full, r->tls_resumed);
 }
 
 /* --- the command ------------------------------------------------------------------ */
@@ -884,6 +927,7 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
         .tier = (enum op_tier)(OP_TIER_ENVOY + c->tier),
         .http = c->http,
         .grpc = c->grpc || c->tier != 0 ? c->grpc : c->http,
+        .tls = c->tls,
         .curl = c->engine == ENGINE_CURL,
         .http_version = c->http_version + 1,
         .proxy = c->proxy,

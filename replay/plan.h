@@ -31,6 +31,7 @@ struct rep_plan_config {
     const char *trace; /* path, or "-" */
     enum op_tier tier;
     const char *http, *grpc; /* authorities ("host:port"), or NULL: not given */
+    bool grpc_tls;           /* the scheme is https */
     bool rest_wanted, grpc_wanted;
     struct rep_speed speed;
     struct rep_shard shard; /* plan its operations alone */

@@ -188,7 +188,8 @@ static int prepare_grpc(struct rep_preparer *p, const struct op_stream *s,
     if (!out->fields)
         return err_set(e, ERR_NOMEM, "%s", no_memory);
     add_field(out, SPAN_LIT(":method"), SPAN_LIT("POST"));
-    add_field(out, SPAN_LIT(":scheme"), SPAN_LIT("http"));
+    add_field(out, SPAN_LIT(":scheme"),
+              p->config->grpc_tls ? SPAN_LIT("https") : SPAN_LIT("http"));
     add_field(out, SPAN_LIT(":path"), path);
     add_field(out, SPAN_LIT(":authority"), span_str(p->config->grpc));
     add_field(out, SPAN_LIT("te"), SPAN_LIT("trailers"));

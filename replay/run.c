@@ -151,6 +151,7 @@ static int open_plan(struct run *x, struct err *e)
         .tier = c->tier,
         .http = c->http ? x->http.authority : NULL,
         .grpc = c->grpc ? x->grpc.authority : NULL,
+        .grpc_tls = c->grpc && x->grpc.tls,
         .rest_wanted = c->rest_wanted,
         .grpc_wanted = c->grpc_wanted,
         .speed = x->speed,
@@ -199,6 +200,27 @@ static int await_plan(struct run *x, struct err *e)
     return 0;
 }
 
+/* Proves that TLS can be agreed with a target, and keeps what was. */
+static int shake_hands(struct run *x, const struct rep_address *target,
+                       const char *alpn, bool used, struct err *e)
+{
+    char *text = x->result->tls;
+    struct secure_facts f;
+
+    if (!used)
+        return 0;
+    int rc = rep_tls_probe(&x->config->tls, target, alpn, x->config->connect_limit_ns,
+                           &f, e);
+    if (rc < 0)
+        return rc;
+    size_t n = strlen(text);
+    snprintf(text + n, REP_TLS_TEXT_MAX - n, "%s%s %s %s, %s%s", n > 0 ? "; " : "",
+             f.version, f.cipher, *f.alpn ? f.alpn : "without ALPN",
+             x->config->tls.insecure ? "certificate NOT VERIFIED" : "verified",
+             f.asked && x->config->tls.cert_file ? ", mutual" : "");
+    return 0;
+}
+
 /* Looks the targets up, and proves that those used first can be reached. */
 static int reach_targets(struct run *x, struct err *e)
 {
@@ -211,6 +233,13 @@ static int reach_targets(struct run *x, struct err *e)
         rc = rep_target_resolve(&x->http, used & 1u << OP_REST, limit, e);
     if (rc == 0 && x->config->grpc)
         rc = rep_target_resolve(&x->grpc, used & 1u << OP_GRPC, limit, e);
+    if (rc == 0 && x->config->http && x->http.tls)
+        rc = shake_hands(x, &x->http, "http/1.1", used & 1u << OP_REST, e);
+    if (rc == 0 && x->config->grpc && x->grpc.tls)
+        rc = shake_hands(x, &x->grpc, "h2", used & 1u << OP_GRPC, e);
+    if (rc == 0 && (x->http.tls || x->grpc.tls) && x->config->tls.insecure)
+        log_warn(AREA, "--tls-insecure: the target's certificate is not verified; "
+                       "whoever answers is believed");
     return rc;
 }
 
@@ -336,6 +365,8 @@ static void note_client(struct run *x)
                                                 : "curl, HTTP/1.1";
     if (c->http)
         note(x, NOTE_ENGINE, engine);
+    if (*x->result->tls)
+        note(x, NOTE_TARGET_TLS, x->result->tls);
     if (c->pinned) {
         note_fmt(x, NOTE_CONNECTIONS, "recorded, grpc of %" PRIu32 " streams",
                  c->streams);
@@ -425,6 +456,25 @@ static void note_lateness(struct run *x, const struct rep_health_facts *f)
         note_fmt(x, NOTE_RATE_ACHIEVED, "%.6g", rep_tally_achieved(t));
 }
 
+/* Connections that could not be made, by reason; handshakes. */
+static void note_connecting(struct run *x)
+{
+    const struct rep_engine_stats *s = &x->stats.engine;
+    struct buf lines = {0};
+
+    for (size_t i = 0; i < s->failures.n; i++)
+        if (s->failures.v[i].count > 0)
+            buf_fmt(&lines, "%s%" PRIu64 ": %s", lines.n ? "\n" : "",
+                    s->failures.v[i].count, s->failures.v[i].text);
+    if (lines.n > 0)
+        note(x, NOTE_CONNECT_FAILURES, buf_text(&lines));
+    if (*x->result->tls) {
+        note_fmt(x, NOTE_TLS_FULL, "%" PRIu64, s->tls_full);
+        note_fmt(x, NOTE_TLS_RESUMED, "%" PRIu64, s->tls_resumed);
+    }
+    buf_done(&lines);
+}
+
 static void note_end(struct run *x, const struct rep_health_facts *f)
 {
     struct rep_run_result *r = x->result;
@@ -449,6 +499,7 @@ static void note_end(struct run *x, const struct rep_health_facts *f)
         note_fmt(x, NOTE_SESSION_GAPS, "%" PRIu64, r->plan.gaps);
     }
     note_refusals(x);
+    note_connecting(x);
     note_lateness(x, f);
     note_fmt(x, NOTE_CHECK_CROSSED, "%" PRIu64, r->tally.crossed);
     if (x->config->answers.model || x->config->answers.recorded) {
@@ -505,6 +556,7 @@ static int start_workers(struct run *x, struct err *e)
             .http_connections = part(http, i, c->workers),
             .grpc_connections = part(grpc, i, c->workers),
             .streams = c->streams,
+            .tls = &c->tls,
             .rest = c->curl ? &rep_curl_engine : &rep_http1_engine,
             .http_version = c->http_version,
             .proxy = c->proxy ? &x->proxy : NULL,
@@ -847,11 +899,7 @@ static void join_workers(struct run *x)
             x->workers_lost++;
             err_set(&x->fault, e.code, "worker %u: %s", i, e.text);
         }
-        x->stats.engine.connects += s.engine.connects;
-        x->stats.engine.connect_failures += s.engine.connect_failures;
-        x->stats.engine.retries += s.engine.retries;
-        x->stats.engine.peer_closes += s.engine.peer_closes;
-        x->stats.engine.client_errors += s.engine.client_errors;
+        rep_engine_stats_add(&x->stats.engine, &s.engine);
         x->stats.starved_ns += s.starved_ns;
         x->stats.warm_failed += s.warm_failed;
         x->stats.clock_backwards = x->stats.clock_backwards || s.clock_backwards;
@@ -901,7 +949,9 @@ static int verdict(struct run *x, struct err *e)
         return err_set(e, ERR_STOPPED, "interrupted");
     if (r->tally.sent > 0 || r->tally.due == 0 || *r->aborted)
         return 0;
-    const char *why = r->tally.reason_count  ? r->tally.reasons[0].text
+    const char *why = r->tally.reason_count ? r->tally.reasons[0].text
+                      : r->connect_failures.n && r->connect_failures.v[0].count
+                          ? r->connect_failures.v[0].text
                       : r->tally.class_count ? r->tally.classes[0].text
                                              : "";
     return err_set(e, ERR_PEER, "no operation could be sent: %s", why);
@@ -914,6 +964,9 @@ static int finish(struct run *x, struct err *e)
     struct err reading = {0};
 
     join_workers(x);
+    r->connect_failures = x->stats.engine.failures;
+    r->tls_full = x->stats.engine.tls_full;
+    r->tls_resumed = x->stats.engine.tls_resumed;
     look_at_rules(x); /* the last word of a worker */
     bool whole = !interrupted(x) && x->fault.code == ERR_OK && !*r->aborted;
     if (rep_plan_join(x->plan, &reading) < 0)
@@ -1025,6 +1078,22 @@ static int await_start(struct run *x, int64_t early, struct err *e)
     }
 }
 
+static int check_tls(const struct run *x, struct err *e)
+{
+    const struct rep_tls_config *t = &x->config->tls;
+    bool wanted =
+        t->ca_file || t->cert_file || t->key_file || t->server_name || t->insecure;
+    if (x->config->curl && (x->http.tls || x->proxy.tls))
+        return err_set(e, ERR_USAGE, "--engine curl does not speak TLS");
+    if (wanted && !x->http.tls && !x->grpc.tls)
+        return err_set(e, ERR_USAGE,
+                       "options for TLS, and no target that takes it: https://HOST, "
+                       "grpcs://HOST");
+    if (!t->cert_file != !t->key_file)
+        return err_set(e, ERR_USAGE, "--tls-cert and --tls-key belong together");
+    return 0;
+}
+
 static int prepare(struct run *x, struct err *e)
 {
     const struct rep_run_config *c = x->config;
@@ -1038,6 +1107,8 @@ static int prepare(struct run *x, struct err *e)
         rc = rep_target_parse(&x->grpc, c->grpc, "--grpc", e);
     if (rc == 0 && c->proxy)
         rc = rep_target_parse(&x->proxy, c->proxy, "--proxy", e);
+    if (rc == 0)
+        rc = check_tls(x, e);
     if (rc == 0)
         rc = rep_tally_init(&x->result->tally, e);
     if (rc == 0)

@@ -22,17 +22,19 @@
 #include "replay/worker.h"
 #include "traces/base/opt.h"
 
-#define REP_ABORTED_MAX REP_RULES_TEXT_MAX
-#define REP_USERS_MAX   4096u /* per worker */
+#define REP_ABORTED_MAX  REP_RULES_TEXT_MAX
+#define REP_TLS_TEXT_MAX 200
+#define REP_USERS_MAX    4096u /* per worker */
 
 struct rep_run_config {
     const char *trace, *out; /* paths, or "-" */
     bool force;              /* replace an existing run file */
     enum op_tier tier;
-    const char *http, *grpc; /* targets, or NULL */
-    bool curl;               /* REST goes out by libcurl */
-    int http_version;        /* of libcurl: 1 or 2 */
-    const char *proxy;       /* of libcurl; or NULL */
+    const char *http, *grpc;   /* targets, or NULL */
+    struct rep_tls_config tls; /* where a target's address asks for it */
+    bool curl;                 /* REST goes out by libcurl */
+    int http_version;          /* of libcurl: 1 or 2 */
+    const char *proxy;         /* of libcurl; or NULL */
     bool rest_wanted, grpc_wanted;
     const char *speed;
     struct rep_versions versions;
@@ -69,6 +71,9 @@ struct rep_run_config {
 struct rep_run_result {
     struct rep_tally tally;
     struct rep_health health;
+    struct rep_failures connect_failures;
+    char tls[REP_TLS_TEXT_MAX]; /* what was agreed at the start; empty: plaintext */
+    uint64_t tls_full, tls_resumed;
     struct trc_info trace;
     struct rep_plan_counts plan;
     /* Of a trace that came through a pipe with its calendar, at speed 1: how long after

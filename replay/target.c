@@ -18,10 +18,10 @@
 #define PORT_MAX 8
 
 /* Splits "host:port", "host" or "[v6]:port". False when it is none of them. */
-static bool split(struct span text, char *host, size_t host_size, char *port,
-                  size_t port_size)
+static bool split(struct span text, const char *usual_port, char *host,
+                  size_t host_size, char *port, size_t port_size)
 {
-    struct span h = text, p = SPAN_LIT("80");
+    struct span h = text, p = span_str(usual_port);
 
     if (text.n > 0 && text.p[0] == '[') {
         size_t end = span_find(text, ']', 0);
@@ -58,16 +58,18 @@ int rep_target_parse(struct rep_address *a, const char *text, const char *option
     char host[HOST_MAX], port[PORT_MAX];
 
     memset(a, 0, sizeof *a);
-    if (span_starts(s, "https://") || span_starts(s, "grpcs://"))
-        return err_set(e, ERR_USAGE, "%s '%s': TLS is not supported yet", option, text);
     if (span_find(s, '@', 0) < s.n)
         return err_set(e, ERR_USAGE, "%s: credentials do not belong in an address",
                        option);
-    if (span_starts(s, "http://"))
+    if (span_starts(s, "https://") || span_starts(s, "grpcs://")) {
+        a->tls = true;
+        s = span_sub(s, 8, s.n);
+    } else if (span_starts(s, "http://")) {
         s = span_sub(s, 7, s.n);
+    }
     if (span_ends(s, "/"))
         s = span_sub(s, 0, s.n - 1);
-    if (!split(s, host, sizeof host, port, sizeof port))
+    if (!split(s, a->tls ? "443" : "80", host, sizeof host, port, sizeof port))
         return err_set(e, ERR_USAGE,
                        "%s '%s' is not an address such as http://127.0.0.1:9000, "
                        "127.0.0.1:9000 or [::1]:9000",
@@ -77,6 +79,7 @@ int rep_target_parse(struct rep_address *a, const char *text, const char *option
     else
         snprintf(a->authority, sizeof a->authority, "%s:%s", host, port);
     snprintf(a->text, sizeof a->text, "%s", text);
+    snprintf(a->host, sizeof a->host, "%s", host);
     return 0;
 }
 
@@ -123,7 +126,7 @@ int rep_target_resolve(struct rep_address *a, bool probe, int64_t timeout_ns,
     struct addrinfo *list = NULL;
     struct err last = {0};
 
-    if (!split(span_str(a->authority), host, sizeof host, port, sizeof port))
+    if (!split(span_str(a->authority), "80", host, sizeof host, port, sizeof port))
         return err_set(e, ERR_USAGE, "'%s' is not an address", a->authority);
     int gai = getaddrinfo(host, port, &hints, &list);
     if (gai != 0) {

@@ -1,8 +1,9 @@
 /*
  * target.h - where requests go: an address, resolved once at the start.
  *
- * Accepted: "http://HOST:PORT", "http://HOST", "HOST:PORT", "[::1]:9000". Nothing but
- * these addresses is ever contacted. Names are resolved once, so a run does not move
+ * Accepted: "http://HOST:PORT", "http://HOST", "HOST:PORT", "[::1]:9000", and with TLS
+ * "https://HOST" (port 443) or "grpcs://HOST:PORT". Nothing but these addresses is ever
+ * contacted. Names are resolved once, so a run does not move
  * between hosts; the first address that answers the probe is used. Not thread-safe;
  * read-only after open.
  *
@@ -28,10 +29,12 @@ struct rep_address {
     socklen_t length;
     char authority[REP_AUTHORITY_MAX]; /* "host:port", for Host and :authority */
     char text[REP_AUTHORITY_MAX];      /* as given, without credentials: for notes */
+    char host[REP_AUTHORITY_MAX];      /* name or address alone, without brackets */
+    bool tls;
 };
 
-/* Sets authority and text; contacts nobody. option names the origin in messages
- * ("--http"). ERR_USAGE for what is no such address (https, user info, a path). */
+/* Sets authority, text, host and tls; contacts nobody. option names the origin in
+ * messages ("--http"). ERR_USAGE for what is no such address (user info, a path). */
 int rep_target_parse(struct rep_address *a, const char *text, const char *option,
                      struct err *e) MUST_USE;
 

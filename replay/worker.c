@@ -645,6 +645,7 @@ static int open_engine(struct rep_worker *w, const struct rep_engine_ops *ops,
         .ev = w->ev,
         .clk = c->clk,
         .target = target,
+        .tls = c->tls,
         .connections = connections,
         .pinned = c->pinned,
         .streams = c->streams,
@@ -741,15 +742,6 @@ static int64_t thread_cpu_ns(void)
     return (int64_t)ts.tv_sec * CLK_SEC + ts.tv_nsec;
 }
 
-static void add_stats(struct rep_engine_stats *sum, const struct rep_engine_stats *s)
-{
-    sum->connects += s->connects;
-    sum->connect_failures += s->connect_failures;
-    sum->retries += s->retries;
-    sum->peer_closes += s->peer_closes;
-    sum->client_errors += s->client_errors;
-}
-
 static void *work(void *arg)
 {
     struct rep_worker *w = arg;
@@ -776,7 +768,7 @@ static void *work(void *arg)
         struct rep_engine *en = w->lanes[i].engine;
         if (!en)
             continue;
-        add_stats(&w->stats.engine, &en->stats);
+        rep_engine_stats_add(&w->stats.engine, &en->stats);
         en->ops->close(en);
         rep_pins_done(&w->lanes[i].pins);
     }

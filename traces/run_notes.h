@@ -21,6 +21,7 @@
 #define NOTE_TARGET_TIER        "target.tier"
 #define NOTE_TARGET_HTTP        "target.http"
 #define NOTE_TARGET_GRPC        "target.grpc"
+#define NOTE_TARGET_TLS         "target.tls" /* version, cipher, ALPN, whether verified */
 #define NOTE_SCHEDULE_MODE      "schedule.mode" /* "open", "partly-open", "closed" */
 #define NOTE_SCHEDULE_EPOCH     "schedule.epoch_ns"     /* arrival that is due at 0 */
 #define NOTE_SCHEDULE_LAG       "schedule.lag_ns"       /* of a pipe: arrival to due */
@@ -72,27 +73,30 @@
 #define NOTE_CHECK_WRONG    "check.wrong"
 #define NOTE_CHECK_UNJUDGED                                                            \
     "check.unjudged" /* asked for, but type or request unknown */
-#define NOTE_GENERATOR_P50   "lateness.generator.p50_ns"
-#define NOTE_GENERATOR_P99   "lateness.generator.p99_ns"
-#define NOTE_GENERATOR_MAX   "lateness.generator.max_ns"
-#define NOTE_PRESSURE_P99    "lateness.back_pressure.p99_ns"
-#define NOTE_PRESSURE_MAX    "lateness.back_pressure.max_ns"
-#define NOTE_TREND           "lateness.trend_ppm" /* of the generator's, per run time */
-#define NOTE_GAP_DISTANCE    "arrivals.distance"  /* gaps sent, and of the schedule */
-#define NOTE_STARVED         "feeder.starved_ns"  /* workers waited for the trace */
-#define NOTE_CPU_STEAL       "cpu.steal_share"    /* of the machine, during the run */
-#define NOTE_CPU_THROTTLED   "cpu.throttled_ns"   /* by the control group's limit */
-#define NOTE_CPU_WORKED      "cpu.worked_share" /* of the busiest worker, less polling */
-#define NOTE_CPU_BUSY        "cpu.busy_share"   /* of the machine, all processes */
-#define NOTE_CPU_OWN         "cpu.own_ns"       /* of this process */
-#define NOTE_CLOCK_STEP      "clock.wall_step_ns" /* sum of steps of the wall clock */
-#define NOTE_CLOCK_BACKWARDS "clock.monotonic_backwards" /* "yes": nothing holds */
-#define NOTE_CLIENT_ERRORS   "client.errors"   /* our own: ports, descriptors, memory */
-#define NOTE_CONNECTS        "client.connects" /* connections made, in all */
-#define NOTE_RETRIES         "client.retries"  /* operations sent a second time */
-#define NOTE_WARM_FAILED     "client.warm_failed" /* connections not there at the start */
-#define NOTE_PACER_MARGIN    "pacer.margin_ns"    /* spin before due; 0: sleep only */
-#define NOTE_HEALTH_VERDICT  "health.verdict"     /* "VALID", "DEGRADED", "INVALID" */
-#define NOTE_HEALTH_CAUSES   "health.causes"      /* "code: text" lines, worst first */
+#define NOTE_GENERATOR_P50    "lateness.generator.p50_ns"
+#define NOTE_GENERATOR_P99    "lateness.generator.p99_ns"
+#define NOTE_GENERATOR_MAX    "lateness.generator.max_ns"
+#define NOTE_PRESSURE_P99     "lateness.back_pressure.p99_ns"
+#define NOTE_PRESSURE_MAX     "lateness.back_pressure.max_ns"
+#define NOTE_TREND            "lateness.trend_ppm" /* of the generator's, per run time */
+#define NOTE_GAP_DISTANCE     "arrivals.distance"  /* gaps sent, and of the schedule */
+#define NOTE_STARVED          "feeder.starved_ns"  /* workers waited for the trace */
+#define NOTE_CPU_STEAL        "cpu.steal_share"    /* of the machine, during the run */
+#define NOTE_CPU_THROTTLED    "cpu.throttled_ns"   /* by the control group's limit */
+#define NOTE_CPU_WORKED       "cpu.worked_share" /* of the busiest worker, less polling */
+#define NOTE_CPU_BUSY         "cpu.busy_share"   /* of the machine, all processes */
+#define NOTE_CPU_OWN          "cpu.own_ns"       /* of this process */
+#define NOTE_CLOCK_STEP       "clock.wall_step_ns" /* sum of steps of the wall clock */
+#define NOTE_CLOCK_BACKWARDS  "clock.monotonic_backwards" /* "yes": nothing holds */
+#define NOTE_CLIENT_ERRORS    "client.errors" /* our own: ports, descriptors, memory */
+#define NOTE_CONNECTS         "client.connects"         /* connections made, in all */
+#define NOTE_CONNECT_FAILURES "client.connect_failures" /* "COUNT: reason" lines */
+#define NOTE_TLS_FULL         "client.tls_full"         /* handshakes */
+#define NOTE_TLS_RESUMED      "client.tls_resumed"      /* those with a ticket */
+#define NOTE_RETRIES          "client.retries"     /* operations sent a second time */
+#define NOTE_WARM_FAILED      "client.warm_failed" /* connections not there at the start */
+#define NOTE_PACER_MARGIN     "pacer.margin_ns"    /* spin before due; 0: sleep only */
+#define NOTE_HEALTH_VERDICT   "health.verdict"     /* "VALID", "DEGRADED", "INVALID" */
+#define NOTE_HEALTH_CAUSES    "health.causes"      /* "code: text" lines, worst first */
 
 #endif

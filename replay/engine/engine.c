@@ -9,8 +9,12 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "traces/base/log.h"
 
 void rep_flight_add(struct rep_queue *flight, struct rep_request *r, int64_t now_ns)
 {
@@ -55,9 +59,66 @@ bool rep_is_event_stream(struct span content_type)
             content_type.p[n] == ' ');
 }
 
+bool rep_failures_add(struct rep_failures *f, const char *text, uint64_t count)
+{
+    size_t i = 0;
+    while (i < f->n && strcmp(f->v[i].text, text) != 0)
+        i++;
+    if (i >= REP_FAILURES_MAX - 1) {
+        i = REP_FAILURES_MAX - 1;
+        text = "other reasons";
+    }
+    bool is_new = i >= f->n;
+    if (is_new) {
+        snprintf(f->v[i].text, sizeof f->v[i].text, "%s", text);
+        f->n = i + 1;
+    }
+    f->v[i].count += count;
+    return is_new;
+}
+
+void rep_engine_stats_add(struct rep_engine_stats *sum,
+                          const struct rep_engine_stats *s)
+{
+    sum->connects += s->connects;
+    sum->connect_failures += s->connect_failures;
+    for (size_t i = 0; i < s->failures.n; i++)
+        if (s->failures.v[i].count > 0)
+            rep_failures_add(&sum->failures, s->failures.v[i].text,
+                             s->failures.v[i].count);
+    sum->tls_full += s->tls_full;
+    sum->tls_resumed += s->tls_resumed;
+    sum->retries += s->retries;
+    sum->peer_closes += s->peer_closes;
+    sum->client_errors += s->client_errors;
+}
+
+void rep_connect_failed(struct rep_engine *en, const struct err *e)
+{
+    const char *text =
+        e->code == ERR_PEER ? e->text : strerror(e->sys ? e->sys : ENOMEM);
+    en->stats.connect_failures++;
+    if (rep_own_fault(e->sys) || e->code == ERR_NOMEM)
+        en->stats.client_errors++;
+    if (rep_failures_add(&en->stats.failures, text, 1))
+        log_warn("engine", "%s: cannot connect to %s: %s", en->ops->name,
+                 en->config.target->authority, text);
+}
+
+void rep_connect_made(struct rep_engine *en, const struct rep_tls_conn *tls)
+{
+    en->stats.connects++;
+    if (!tls)
+        return;
+    if (rep_tls_facts(tls).resumed)
+        en->stats.tls_resumed++;
+    else
+        en->stats.tls_full++;
+}
+
 enum out_cause rep_end_cause(int sys)
 {
-    return sys == 0 ? OUT_CLOSED : OUT_RESET;
+    return sys == 0 ? OUT_CLOSED : sys == EPROTO ? OUT_GARBAGE : OUT_RESET;
 }
 
 /* Linux reports a reset that came after the peer's FIN as EPIPE, any other as

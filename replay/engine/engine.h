@@ -14,8 +14,10 @@
  * an orderly way (FIN), and its kernel acknowledged no byte of the request, so the
  * close came first (keep-alive race); or no byte could be written at all. A reset alone
  * proves nothing and is an outcome. gRPC: REFUSED_STREAM, or a stream above the last
- * one that a GOAWAY names (RFC 9113 6.8, 8.7). outcome.attempts counts how often its
- * bytes went out; sent_ns is the first time.
+ * one that a GOAWAY names (RFC 9113 6.8, 8.7). Over TLS the same proof is asked of the
+ * ciphertext, and the FIN must have come: close_notify alone leaves the peer free to go
+ * on reading. outcome.attempts counts how often its bytes went out; sent_ns is the
+ * first time.
  *
  * Every x-request-id of an answer, header or trailer, is shown to rep_mark_look
  * (mark.h) before the request is given back.
@@ -25,6 +27,7 @@
 #ifndef REPLAY_ENGINE_ENGINE_H
 #define REPLAY_ENGINE_ENGINE_H
 
+#include "replay/engine/tls.h"
 #include "replay/request.h"
 #include "replay/target.h"
 #include "traces/base/ev.h"
@@ -37,8 +40,9 @@ struct rep_engine_config {
     struct ev *ev; /* borrowed, as all that follows */
     const struct clk *clk;
     const struct rep_address *target;
-    uint32_t connections; /* > 0 */
-    uint32_t streams;     /* gRPC: at most this many per connection; > 0 */
+    const struct rep_tls_config *tls; /* where target->tls; else NULL is fine */
+    uint32_t connections;             /* > 0 */
+    uint32_t streams;                 /* gRPC: at most this many per connection; > 0 */
     bool pinned;         /* connections are slots: each request says on which it goes */
     int64_t deadline_ns; /* > 0; from hand-over to the last byte */
     uint64_t answer_max; /* bytes of one answer's body; above: OUT_TOO_BIG */
@@ -50,14 +54,33 @@ struct rep_engine_config {
     void *arg;
 };
 
+/* Why connections could not be made, each reason once. The last place is for all that
+ * found none. */
+#define REP_FAILURES_MAX     8
+#define REP_FAILURE_TEXT_MAX 200
+struct rep_failures {
+    struct {
+        char text[REP_FAILURE_TEXT_MAX];
+        uint64_t count;
+    } v[REP_FAILURES_MAX];
+    size_t n;
+};
+/* True when this reason is new. */
+bool rep_failures_add(struct rep_failures *f, const char *text, uint64_t count);
+
 /* Each counts events since open; they belong to the worker's thread. */
 struct rep_engine_stats {
     uint64_t connects; /* connections that were made */
     uint64_t connect_failures;
-    uint64_t retries;       /* second sendings */
-    uint64_t peer_closes;   /* closed by the peer while idle */
+    struct rep_failures failures;   /* the same, by reason */
+    uint64_t tls_full, tls_resumed; /* handshakes of those that were made */
+    uint64_t retries;               /* second sendings */
+    uint64_t peer_closes;           /* closed by the peer while idle */
     uint64_t client_errors; /* our machine's doing: EMFILE, ENOBUFS, EADDRNOTAVAIL … */
 };
+
+void rep_engine_stats_add(struct rep_engine_stats *sum,
+                          const struct rep_engine_stats *s);
 
 /* First member of every engine. */
 struct rep_engine {
@@ -109,11 +132,17 @@ void rep_flight_add(struct rep_queue *flight, struct rep_request *r, int64_t now
 int rep_connect(const struct rep_address *target, struct err *e) MUST_USE;
 int rep_connect_result(int fd); /* after it became writable: 0 or an errno value */
 bool rep_own_fault(int sys);
+/* Counts an attempt that failed; e: as rep_connect or rep_tls_handshake left it. Says
+ * so in the log when the reason is new. */
+void rep_connect_failed(struct rep_engine *en, const struct err *e);
+/* Counts a connection that was made; tls: NULL for plaintext. */
+void rep_connect_made(struct rep_engine *en, const struct rep_tls_conn *tls);
 
 /* A content type whose body is a stream of server-sent events. */
 bool rep_is_event_stream(struct span content_type);
 
-/* What the end of a connection means: errno value `sys` of a failed call, 0 for FIN. */
+/* What the end of a connection means: errno value `sys` of a failed call, 0 for FIN.
+ * EPROTO: TLS was broken. */
 enum out_cause rep_end_cause(int sys);
 
 /* True when the peer's close is proved to have come before any of the `sent` bytes that

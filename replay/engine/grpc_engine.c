@@ -69,6 +69,7 @@ struct link {
     struct grpc *en;
     struct link *next_old; /* among those that drain */
     int fd;
+    struct rep_tls_conn *tls; /* NULL: plaintext, or not connected */
     enum link_state state;
     uint32_t ordinal;
     bool wants_write, settled; /* settled: the peer's SETTINGS came */
@@ -76,7 +77,7 @@ struct link {
     nghttp2_session *session;
     struct call *calls;
     uint32_t open;
-    struct buf out; /* framed, not yet written: from out_at on */
+    struct buf out; /* framed (TLS: encrypted), not yet written: from out_at on */
     size_t out_at;
     struct call **fresh; /* whose HEADERS are in `out` and not yet stamped */
     size_t fresh_count, fresh_cap;
@@ -98,7 +99,8 @@ struct grpc {
     uint32_t reach; /* of links: those behind were never used */
     uint32_t next_ordinal;
     uint32_t warming;
-    int64_t now; /* of the read in hand */
+    int64_t now;        /* of the read in hand */
+    struct rep_tls tls; /* where the target takes it */
 };
 
 static int64_t now_ns(const struct grpc *en)
@@ -501,6 +503,8 @@ static int make_callbacks(struct grpc *en, struct err *e)
 
 static void link_shut(struct link *l)
 {
+    rep_tls_close(l->tls, l->out_at < l->out.n);
+    l->tls = NULL;
     if (l->fd >= 0) {
         ev_remove(l->en->base.config.ev, l->fd);
         close(l->fd);
@@ -559,7 +563,8 @@ static void link_watch(struct link *l, bool write)
         l->en->base.stats.client_errors++;
 }
 
-/* What was asked of nghttp2 becomes bytes, as long as they fit one write. */
+/* What was asked of nghttp2 becomes bytes, as long as they fit one write. `out` is
+ * empty before. */
 static bool link_frame(struct link *l)
 {
     while (l->out.n < SEND_BYTES) {
@@ -568,9 +573,11 @@ static bool link_frame(struct link *l)
         if (n < 0)
             return false;
         if (n == 0)
-            return true;
+            break;
         buf_add(&l->out, p, (size_t)n);
     }
+    if (l->tls)
+        return rep_tls_seal_buf(l->tls, &l->out);
     return !l->out.failed;
 }
 
@@ -633,20 +640,44 @@ static bool link_write(struct link *l)
     return true;
 }
 
+static void link_refused(struct link *l, const struct err *e)
+{
+    rep_connect_failed(&l->en->base, e);
+    link_lost(l, OUT_CONNECT, e->sys);
+}
+
+/* The connection ended: errno value sys, 0 for FIN or close_notify. */
+static void link_ended(struct link *l, int sys)
+{
+    struct err e = {0};
+    if (l->tls && sys != 0 && rep_tls_refused(l->tls)) {
+        err_set(&e, ERR_PEER, "%s", rep_tls_why(l->tls));
+        link_refused(l, &e);
+        return;
+    }
+    if (l->tls && sys == 0 && l->open > 0 && !rep_tls_fin(l->tls)) {
+        /* After close_notify alone the peer may still be reading: the FIN decides, or
+         * the deadlines. */
+        l->draining = true;
+        return;
+    }
+    if (l->open == 0)
+        l->en->base.stats.peer_closes++;
+    link_lost(l, rep_end_cause(sys), sys);
+}
+
 static void link_read(struct link *l)
 {
     struct grpc *en = l->en;
     for (;;) {
-        ssize_t n = recv(l->fd, en->recv_bytes, RECV_BYTES, 0);
+        ssize_t n = l->tls ? rep_tls_recv(l->tls, en->recv_bytes, RECV_BYTES)
+                           : recv(l->fd, en->recv_bytes, RECV_BYTES, 0);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return;
         if (n <= 0) {
-            if (l->open == 0)
-                en->base.stats.peer_closes++;
-            int sys = n < 0 ? errno : 0;
-            link_lost(l, rep_end_cause(sys), sys);
+            link_ended(l, n < 0 ? errno : 0);
             return;
         }
         en->now = now_ns(en);
@@ -655,35 +686,46 @@ static void link_read(struct link *l)
             link_lost(l, OUT_GARBAGE, 0);
             return;
         }
-        if (n < (ssize_t)RECV_BYTES)
+        if (n < (ssize_t)RECV_BYTES && !(l->tls && rep_tls_over(l->tls)))
             return;
     }
 }
 
-static void link_refused(struct link *l, int sys)
+/* Connected and, with TLS, agreed: its calls may go. */
+static void link_up(struct link *l)
 {
-    l->en->base.stats.connect_failures++;
-    log_debug(AREA, "grpc: cannot connect: %s connection=%u", strerror(sys),
-              l->ordinal);
-    if (rep_own_fault(sys))
-        l->en->base.stats.client_errors++;
-    link_lost(l, OUT_CONNECT, sys);
-}
-
-static void link_connected(struct link *l)
-{
-    int sys = rep_connect_result(l->fd);
-    if (sys != 0) {
-        link_refused(l, sys);
-        return;
-    }
     int64_t now = now_ns(l->en);
-    l->en->base.stats.connects++;
+    rep_connect_made(&l->en->base, l->tls);
     l->state = LINK_UP;
     for (struct call *c = l->calls; c; c = c->next)
         if (c->request && c->request->out.attempts == 0)
             rep_request_waited(c->request, now, OUT_WAIT_CONNECT);
-    (void)link_write(l);
+    if (link_write(l) && l->tls) /* what came with the end of the handshake */
+        link_read(l);
+}
+
+/* The socket is connected, or the handshake can go on. */
+static void link_connected(struct link *l)
+{
+    struct grpc *en = l->en;
+    struct err e = {0};
+    int rc = 1;
+
+    if (!l->tls) {
+        int sys = rep_connect_result(l->fd);
+        if (sys != 0)
+            rc = err_sys(&e, sys, "cannot connect");
+        else if (en->base.config.target->tls)
+            rc = rep_tls_open(&l->tls, &en->tls, l->fd, &e);
+    }
+    if (rc >= 0 && l->tls)
+        rc = rep_tls_handshake(l->tls, &e);
+    if (rc < 0)
+        link_refused(l, &e);
+    else if (rc == 0)
+        link_watch(l, rep_tls_pending(l->tls));
+    else
+        link_up(l);
 }
 
 static void on_event(struct ev *ev, int fd, unsigned events, void *arg)
@@ -728,13 +770,13 @@ static void link_start(struct link *l)
         l->fd = -1;
     }
     if (l->fd >= 0 && new_session(l) < 0)
-        e.sys = ENOMEM;
+        err_sys(&e, ENOMEM, "cannot begin HTTP/2");
     l->state = LINK_CONNECTING;
     l->settled = false;
     l->wants_write = true;
     l->en->warming++;
     if (l->fd < 0 || !l->session || e.sys != 0)
-        link_refused(l, e.sys);
+        link_refused(l, &e);
 }
 
 /* --- requests --------------------------------------------------------------------- */
@@ -876,6 +918,7 @@ static void grpc_close(struct rep_engine *base)
         free(c);
     }
     nghttp2_session_callbacks_del(en->callbacks);
+    rep_tls_done(&en->tls);
     free(en->links);
     free(en->again);
     free(en->recv_bytes);
@@ -895,6 +938,8 @@ static int grpc_open(struct rep_engine **out, const struct rep_engine_config *co
     int rc = en->links && en->recv_bytes
                  ? make_callbacks(en, e)
                  : err_set(e, ERR_NOMEM, "out of memory for the gRPC engine");
+    if (rc == 0 && config->target->tls)
+        rc = rep_tls_init(&en->tls, config->tls, config->target, "h2", e);
     for (uint32_t i = 0; rc == 0 && i < config->connections; i++)
         if (!fresh_link(en, i))
             rc = err_set(e, ERR_NOMEM, "out of memory for %u connections",
@@ -1044,9 +1089,11 @@ static int64_t grpc_expire(struct rep_engine *base, int64_t now)
         struct call *c = r->place;
         struct link *l = c->link;
         call_abort(c, OUT_DEADLINE, NGHTTP2_CANCEL);
-        if (l->state ==
-            LINK_CONNECTING) /* for a whole deadline: give that attempt up */
-            link_refused(l, ETIMEDOUT);
+        if (l->state == LINK_CONNECTING) { /* for a whole deadline: give it up */
+            struct err e = {0};
+            err_sys(&e, ETIMEDOUT, "cannot connect");
+            link_refused(l, &e);
+        }
     }
     int64_t deadline = r ? r->started_ns + base->config.deadline_ns : REP_NEVER;
     return next < deadline ? next : deadline;

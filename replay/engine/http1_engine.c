@@ -35,11 +35,12 @@ struct conn {
     struct http1 *en;
     struct conn *next, *prev;
     int fd;
+    struct rep_tls_conn *tls; /* NULL: plaintext, or not connected */
     enum conn_state state;
     uint32_t ordinal;
     bool wants_write; /* EV_WRITE is on */
     struct rep_request *request;
-    size_t sent;     /* bytes of the request that were written */
+    size_t sent;     /* bytes of the request that were written; TLS: encrypted */
     int write_error; /* errno value of a failed write: recv may not tell it again */
     bool answered;   /* a byte of the answer came */
     struct http1_parser parser;
@@ -62,6 +63,7 @@ struct http1 {
     uint32_t connecting; /* without a request */
     struct rep_queue flight;
     uint8_t *recv_bytes;
+    struct rep_tls tls; /* where the target takes it */
 };
 
 static void conn_start(struct conn *c);
@@ -99,6 +101,8 @@ static void list_remove(struct list *l, struct conn *c)
 /* Closes the socket; lists and request are the caller's to mend. */
 static void conn_shut(struct conn *c)
 {
+    rep_tls_close(c->tls, false);
+    c->tls = NULL;
     if (c->fd >= 0) {
         ev_remove(c->en->base.config.ev, c->fd);
         close(c->fd);
@@ -156,8 +160,9 @@ static void conn_lost(struct conn *c, int sys)
 {
     struct rep_request *r = c->request;
     sys = c->write_error ? c->write_error : sys;
-    bool again = !c->answered && r->tries < REP_TRIES_MAX &&
-                 rep_unprocessed(c->fd, sys, c->sent);
+    bool again =
+        !c->answered && r->tries < REP_TRIES_MAX &&
+        rep_unprocessed(c->fd, sys, c->tls ? rep_tls_written(c->tls) : c->sent);
     if (!again) {
         conn_fail(c, rep_end_cause(sys));
         return;
@@ -198,7 +203,8 @@ static void conn_answered(struct conn *c, bool more, bool eof)
     struct rep_request *r = c->request;
     struct span body = c->body.n > 0 ? buf_view(&c->body) : c->piece;
     uint16_t status = c->parser.head.status;
-    bool whole = c->sent == r->wire[0].n + r->wire[1].n;
+    bool whole = c->sent == r->wire[0].n + r->wire[1].n &&
+                 !(c->tls && (rep_tls_pending(c->tls) || rep_tls_over(c->tls)));
     bool keep = c->parser.head.keep_alive && whole && !more && !eof;
 
     r->out.done_ns = now_ns(en);
@@ -295,11 +301,15 @@ static bool conn_feed(struct conn *c, struct span in)
 static void conn_eof(struct conn *c)
 {
     if (!c->answered) {
-        conn_lost(c, 0);
+        /* After close_notify alone the peer may still be reading: the FIN decides, or
+         * the deadline. */
+        if (!c->tls || rep_tls_fin(c->tls))
+            conn_lost(c, 0);
         return;
     }
     bool begun = !http1_idle(&c->parser);
-    if (http1_eof(&c->parser, NULL) == HTTP1_END && begun) {
+    bool orderly = !c->tls || rep_tls_ended(c->tls);
+    if (http1_eof(&c->parser, NULL) == HTTP1_END && begun && orderly) {
         conn_answered(c, false, true);
     } else {
         c->request->out.status = c->parser.head.status;
@@ -318,15 +328,41 @@ static void conn_idle_end(struct conn *c)
     list_push(&c->en->spare, c);
 }
 
+/* The peer refused the handshake after all: no connection was made. */
+static void conn_refused_late(struct conn *c)
+{
+    struct err e = {0};
+    err_set(&e, ERR_PEER, "%s", rep_tls_why(c->tls));
+    rep_connect_failed(&c->en->base, &e);
+    if (c->state == CONN_IDLE) {
+        list_remove(&c->en->idle, c);
+        conn_shut(c);
+        list_push(&c->en->spare, c);
+    } else {
+        conn_fail(c, OUT_CONNECT);
+    }
+}
+
+static ssize_t receive(struct conn *c)
+{
+    uint8_t *to = c->en->recv_bytes;
+    return c->tls ? rep_tls_recv(c->tls, to, RECV_BYTES)
+                  : recv(c->fd, to, RECV_BYTES, 0);
+}
+
 static void conn_read(struct conn *c)
 {
     struct http1 *en = c->en;
     for (;;) {
-        ssize_t n = recv(c->fd, en->recv_bytes, RECV_BYTES, 0);
+        ssize_t n = receive(c);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return;
+        if (n < 0 && c->tls && rep_tls_refused(c->tls)) {
+            conn_refused_late(c);
+            return;
+        }
         if (c->state == CONN_IDLE) {
             conn_idle_end(c);
             return;
@@ -343,8 +379,9 @@ static void conn_read(struct conn *c)
             c->answered = true;
             c->request->out.first_ns = now_ns(en);
         }
-        if (!conn_feed(c, span_of(en->recv_bytes, (size_t)n)) ||
-            n < (ssize_t)RECV_BYTES)
+        if (!conn_feed(c, span_of(en->recv_bytes, (size_t)n)))
+            return;
+        if (n < (ssize_t)RECV_BYTES && !(c->tls && rep_tls_over(c->tls)))
             return;
     }
 }
@@ -368,14 +405,61 @@ static ssize_t send_some(int fd, const struct rep_request *r, size_t from)
     return sendmsg(fd, &m, MSG_NOSIGNAL);
 }
 
+/* TLS: encrypts the next piece of the request once the one before is written. False:
+ * broken. */
+static bool conn_seal(struct conn *c)
+{
+    const struct rep_request *r = c->request;
+    size_t room = REP_TLS_SEAL_MAX, from = 0;
+
+    if (c->sent > 0 && rep_tls_pending(c->tls))
+        return true;
+    for (size_t i = 0; i < 2; from += r->wire[i++].n) {
+        if (c->sent < from || c->sent >= from + r->wire[i].n || room == 0)
+            continue;
+        struct span piece = span_sub(r->wire[i], c->sent - from, c->sent - from + room);
+        if (!rep_tls_seal(c->tls, piece))
+            return false;
+        c->sent += piece.n;
+        room -= piece.n;
+    }
+    return true;
+}
+
+static bool conn_written(const struct conn *c, size_t total)
+{
+    return c->sent == total && !(c->tls && rep_tls_pending(c->tls));
+}
+
+static bool conn_untouched(const struct conn *c)
+{
+    return c->tls ? rep_tls_written(c->tls) == 0 : c->sent == 0;
+}
+
+/* A write failed. Perhaps the peer answered before it closed (413): looks there first,
+ * and lets the end of the connection say what it means. */
+static void conn_write_failed(struct conn *c, int sys)
+{
+    c->write_error = sys;
+    if (conn_untouched(c))
+        conn_lost(c, sys);
+    else
+        conn_watch(c, false);
+}
+
 static void conn_write(struct conn *c)
 {
     struct rep_request *r = c->request;
     size_t total = r->wire[0].n + r->wire[1].n;
 
-    while (c->sent < total) {
+    while (!conn_written(c, total)) {
+        if (c->tls && !conn_seal(c)) {
+            conn_fail(c, OUT_GARBAGE);
+            return;
+        }
+        bool first = conn_untouched(c);
         int64_t before = now_ns(c->en);
-        ssize_t n = send_some(c->fd, r, c->sent);
+        ssize_t n = c->tls ? rep_tls_flush(c->tls) : send_some(c->fd, r, c->sent);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
@@ -383,21 +467,16 @@ static void conn_write(struct conn *c)
             return;
         }
         if (n < 0) {
-            /* Perhaps the peer answered before it closed (413): look there first, and
-             * let the end of the connection say what it means. */
-            c->write_error = errno;
-            if (c->sent == 0)
-                conn_lost(c, errno);
-            else
-                conn_watch(c, false);
+            conn_write_failed(c, errno);
             return;
         }
-        if (c->sent == 0) {
+        if (first) {
             r->out.attempts++;
             if (r->out.sent_ns == OP_TIME_NONE)
                 r->out.sent_ns = before;
         }
-        c->sent += (size_t)n;
+        if (!c->tls)
+            c->sent += (size_t)n;
     }
     conn_watch(c, false);
 }
@@ -411,17 +490,15 @@ static void conn_put(struct conn *c)
     c->parser.head_request = span_eq_str(r->stream->as_sent.method, "HEAD");
     r->out.connection = c->en->base.config.pinned ? r->pin : c->ordinal;
     r->tries++;
+    if (c->tls)
+        rep_tls_mark(c->tls);
     conn_write(c);
 }
 
-static void conn_refused(struct conn *c, int sys)
+static void conn_refused(struct conn *c, const struct err *e)
 {
     struct http1 *en = c->en;
-    en->base.stats.connect_failures++;
-    log_debug(AREA, "http1: cannot connect: %s connection=%u", strerror(sys),
-              c->ordinal);
-    if (rep_own_fault(sys))
-        en->base.stats.client_errors++;
+    rep_connect_failed(&en->base, e);
     if (!c->request) {
         en->connecting--;
         conn_shut(c);
@@ -430,27 +507,49 @@ static void conn_refused(struct conn *c, int sys)
     }
 }
 
-static void conn_connected(struct conn *c)
+/* Connected and, with TLS, agreed: serves its request, or is free. */
+static void conn_up(struct conn *c)
 {
     struct http1 *en = c->en;
-    int sys = rep_connect_result(c->fd);
-    if (sys != 0) {
-        conn_refused(c, sys);
-        return;
-    }
-    en->base.stats.connects++;
+    rep_connect_made(&en->base, c->tls);
     conn_watch(c, false);
     if (c->request) {
         int64_t now = now_ns(en);
         if (c->request->out.attempts == 0)
             rep_request_waited(c->request, now, OUT_WAIT_CONNECT);
         conn_put(c);
-        return;
+    } else {
+        en->connecting--;
+        list_remove(&en->spare, c);
+        c->state = CONN_IDLE;
+        list_push(&en->idle, c);
     }
-    en->connecting--;
-    list_remove(&en->spare, c);
-    c->state = CONN_IDLE;
-    list_push(&en->idle, c);
+    if (c->tls) /* what came with the end of the handshake */
+        conn_read(c);
+}
+
+/* The socket is connected, or the handshake can go on. */
+static void conn_connected(struct conn *c)
+{
+    struct http1 *en = c->en;
+    struct err e = {0};
+    int rc = 1;
+
+    if (!c->tls) {
+        int sys = rep_connect_result(c->fd);
+        if (sys != 0)
+            rc = err_sys(&e, sys, "cannot connect");
+        else if (en->base.config.target->tls)
+            rc = rep_tls_open(&c->tls, &en->tls, c->fd, &e);
+    }
+    if (rc >= 0 && c->tls)
+        rc = rep_tls_handshake(c->tls, &e);
+    if (rc < 0)
+        conn_refused(c, &e);
+    else if (rc == 0)
+        conn_watch(c, rep_tls_pending(c->tls));
+    else
+        conn_up(c);
 }
 
 static void on_event(struct ev *ev, int fd, unsigned events, void *arg)
@@ -490,7 +589,7 @@ static void conn_start(struct conn *c)
         en->connecting++;
     if (c->fd < 0) {
         c->fd = -1;
-        conn_refused(c, e.sys);
+        conn_refused(c, &e);
     }
 }
 
@@ -506,6 +605,7 @@ static void http1_close(struct rep_engine *base)
         http1_done(&en->conns[i].parser);
         buf_done(&en->conns[i].body);
     }
+    rep_tls_done(&en->tls);
     free(en->conns);
     free(en->recv_bytes);
     free(en);
@@ -538,8 +638,14 @@ static int http1_open(struct rep_engine **out, const struct rep_engine_config *c
         http1_init(&c->parser, HTTP1_RESPONSE, config->answer_max);
         list_push(&en->spare, c);
     }
-    *out = &en->base;
-    return 0;
+    int rc = config->target->tls
+                 ? rep_tls_init(&en->tls, config->tls, config->target, "http/1.1", e)
+                 : 0;
+    if (rc < 0)
+        http1_close(&en->base);
+    else
+        *out = &en->base;
+    return rc;
 }
 
 static void http1_warm(struct rep_engine *base)

@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# Replay over TLS: both protocols against the stand-in, REST and h2 against nginx, mutual TLS,
+# and each reason for which a handshake fails, with its message and exit status 69.
+. "$(dirname "$0")/../cli/lib.sh"
+cd "$tmp" || exit 1
+
+# An authority, and certificates of it: NAME SUBJECT-ALT-NAMES [DAYS].
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem \
+    -days 2 -subj "/CN=test authority" 2>/dev/null || fail "no authority"
+certificate() {
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$1.key" -out "$1.csr" \
+        -subj "/CN=$1" 2>/dev/null
+    openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -out "$1.pem" \
+        -days "${3:-2}" -extfile <(echo "subjectAltName=$2") 2>/dev/null || fail "no certificate $1"
+}
+certificate server DNS:localhost,IP:127.0.0.1
+certificate other DNS:elsewhere.example
+certificate client DNS:client.example
+certificate expired DNS:localhost,IP:127.0.0.1 -1
+
+expect 0 "$REPRISE" synth --model-type iris --rate 200 --duration 1s --protocol both -o both.trace
+expect 0 "$REPRISE" synth --model-type iris --rate 200 --duration 1s --protocol rest -o rest.trace
+
+standin_at() { # NAME OPTION...: starts one, sets $at
+    local name=$1; shift
+    "$REPRISE" standin --tier envoy --http 127.0.0.1:0 --ports "$name.ports" --service fixed:0ms "$@" \
+        >"$name.out" 2>"$name.err" &
+    pids+=("$!")
+    for _ in $(seq 200); do [ -s "$name.ports" ] && break; sleep 0.05; done
+    at=$(sed -n 's/^envoy.http=//p' "$name.ports")
+    [ -n "$at" ] || { fail "no stand-in $name"; cat "$name.err"; }
+}
+replay() { "$REPRISE" replay "$@" --force --no-spin -o tls.run; }
+report() { "$REPRISE" report tls.run >out 2>err; } # whatever it thinks of the generator
+json() { jq -r "$1" "$tmp/out"; }
+
+# Both protocols on one port, told apart by ALPN.
+standin_at plain-tls --tls-cert server.pem --tls-key server.key
+expect 0 replay both.trace --http "https://$at" --tls-ca ca.pem --json
+same "$(json .operations.ok)" 200 "operations over TLS"
+same "$(json '.errors | length')" 0 "errors over TLS"
+report
+out_has "TLS TLSv1.3 "
+out_has " http/1.1, verified; TLSv1.3 "
+out_has " h2, verified"
+expect 0 replay both.trace --http "https://localhost:${at##*:}" --tls-ca ca.pem --json
+same "$(json .operations.ok)" 200 "operations over TLS, by name"
+expect 0 replay both.trace --http "https://$at" --tls-ca ca.pem --workers 2 --closed-loop 8 --json
+same "$(json .operations.ok)" 200 "operations over TLS, closed loop"
+
+# Whom we do not know, unless we are told to believe anybody; then the run says so.
+expect 69 replay rest.trace --http "https://$at"
+err_has "the authority that signed the peer's certificate, 'CN=test authority', is not trusted here"
+expect 0 replay rest.trace --http "https://$at" --tls-insecure --json
+err_has "the target's certificate is not verified"
+report
+out_has "NOT VERIFIED"
+expect 69 replay rest.trace --http "https://$at" --tls-ca ca.pem --tls-server-name wrong.example
+err_has "the peer's certificate is for localhost, 127.0.0.1, not for 'wrong.example'"
+# Plaintext where TLS is spoken, and the other way round.
+standin_at plaintext
+expect 69 replay rest.trace --http "https://$at" --tls-ca ca.pem
+err_has "the peer does not speak TLS"
+standin_at other --tls-cert other.pem --tls-key other.key
+expect 69 replay rest.trace --http "https://$at" --tls-ca ca.pem
+err_has "the peer's certificate is for elsewhere.example, not for '127.0.0.1'"
+expect 0 replay rest.trace --http "https://$at" --tls-ca ca.pem --tls-server-name elsewhere.example
+if [ -s expired.pem ]; then
+    standin_at expired --tls-cert expired.pem --tls-key expired.key
+    expect 69 replay rest.trace --http "https://$at" --tls-ca ca.pem
+    err_has "the peer's certificate expired at "
+fi
+
+# Mutual TLS.
+standin_at mutual --tls-cert server.pem --tls-key server.key --tls-client-ca ca.pem
+expect 69 replay both.trace --http "https://$at" --tls-ca ca.pem
+err_has "the peer asks for a client's certificate, and none was given"
+expect 0 replay both.trace --http "https://$at" --tls-ca ca.pem --tls-cert client.pem --tls-key client.key --json
+same "$(json .operations.ok)" 200 "operations over mutual TLS"
+report
+out_has "mutual"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key -out own.pem \
+    -days 2 -subj /CN=stranger 2>/dev/null
+expect 69 replay both.trace --http "https://$at" --tls-ca ca.pem --tls-cert own.pem --tls-key own.key
+err_has "the peer refuses our certificate"
+
+# The command line.
+expect 64 replay rest.trace --http "http://$at" --tls-ca ca.pem
+err_has "no target that takes it"
+expect 64 replay rest.trace --http "https://$at" --tls-cert client.pem
+err_has "--tls-cert and --tls-key belong together"
+expect 74 replay rest.trace --http "https://$at" --tls-ca missing.pem
+err_has "cannot read a certificate 'missing.pem'"
+expect 65 replay rest.trace --http "https://$at" --tls-ca ca.pem --tls-cert client.pem --tls-key server.key
+err_has "'server.key' is not the key of 'client.pem'"
+
+# A server that nobody here wrote; it speaks no h2 over TLS unless it is told to.
+if command -v nginx >/dev/null; then
+    nginx_at() { # LISTEN-WORDS: starts one, sets $at
+        local port
+        port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+        mkdir -p nginx
+        cat >nginx.conf <<CONF
+daemon off; master_process off; pid $tmp/nginx.pid; error_log $tmp/nginx.log;
+events { worker_connections 256; }
+http {
+    access_log off; client_body_temp_path nginx; proxy_temp_path nginx; fastcgi_temp_path nginx;
+    uwsgi_temp_path nginx; scgi_temp_path nginx; keepalive_requests 20;
+    server {
+        listen 127.0.0.1:$port $1; ssl_certificate server.pem; ssl_certificate_key server.key;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        location / { default_type application/json; return 200 '{"outputs":[]}'; }
+    }
+}
+CONF
+        nginx -p "$tmp" -c nginx.conf 2>/dev/null &
+        pids+=("$!")
+        at=127.0.0.1:$port
+        for _ in $(seq 100); do
+            curl -sko /dev/null "https://$at/" && return
+            sleep 0.05
+        done
+        fail "nginx does not answer"; cat nginx.log
+    }
+    nginx_at ssl
+    # Connections end after 20 requests: those made anew resume.
+    expect 0 replay rest.trace --http "https://$at" --tls-ca ca.pem --connections 2 --json
+    same "$(json .operations.ok)" 200 "operations against nginx"
+    expect 0 "$REPRISE" trace info tls.run --json
+    [ "$(json '.notes["client.tls_resumed"] | tonumber')" -ge 4 ] || fail "few sessions were resumed: $(json .notes)"
+    expect 0 replay rest.trace --http "https://$at" --tls-ca ca.pem --connections 2 --no-tls-resume
+    expect 0 "$REPRISE" trace info tls.run --json
+    same "$(json '.notes["client.tls_resumed"]')" 0 "resumed though it was forbidden"
+    expect 69 replay both.trace --protocol grpc --grpc "grpcs://$at" --tls-ca ca.pem
+    err_has "(h2)"
+    nginx_at "ssl http2"
+    expect 0 replay both.trace --protocol grpc --grpc "grpcs://$at" --tls-ca ca.pem --json
+    same "$(json .operations.failed)" "$(json .operations.due)" "calls to nginx, which answers but speaks no gRPC"
+    same "$(json '.errors[0].class')" garbage "what an answer without gRPC is"
+fi
+finish
