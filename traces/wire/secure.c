@@ -465,8 +465,8 @@ static bool expect_name(struct secure *s)
     if (X509_VERIFY_PARAM_set1_ip_asc(param, s->peer_name) == 1)
         return true; /* an address: no SNI (RFC 6066, 3) */
     ERR_clear_error();
-    /* SSL_set_tlsext_host_name, whose cast drops const; it copies the name. */
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* The call under SSL_set_tlsext_host_name, which casts const away; it copies. */
     return X509_VERIFY_PARAM_set1_host(param, s->peer_name, 0) == 1 &&
            SSL_ctrl(s->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
                     (void *)(uintptr_t)s->peer_name) == 1;
