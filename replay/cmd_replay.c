@@ -593,9 +593,6 @@ static int check(const struct config *c, struct err *e)
     if (rc == 0 && c->engine != ENGINE_CURL &&
         (c->proxy || opt_given(&doc, "http-version")))
         rc = err_set(e, ERR_USAGE, "--proxy and --http-version need --engine curl");
-    if (rc == 0 && c->engine == ENGINE_CURL && c->http &&
-        strncmp(c->http, "https:", 6) == 0)
-        rc = err_set(e, ERR_USAGE, "--engine curl does not speak TLS yet");
     if (rc == 0 && c->deadline_ns <= 0)
         rc = err_set(e, ERR_USAGE, "--deadline must be more than 0");
     if (rc == 0 && (c->connect_ns <= 0 || c->duration_ns < 0 || c->drop_late_ns < 0 ||

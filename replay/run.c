@@ -233,8 +233,9 @@ static int reach_targets(struct run *x, struct err *e)
         rc = rep_target_resolve(&x->http, used & 1u << OP_REST, limit, e);
     if (rc == 0 && x->config->grpc)
         rc = rep_target_resolve(&x->grpc, used & 1u << OP_GRPC, limit, e);
-    if (rc == 0 && x->config->http && x->http.tls)
-        rc = shake_hands(x, &x->http, "http/1.1", used & 1u << OP_REST, e);
+    if (rc == 0 && x->config->http && x->http.tls && !x->config->proxy)
+        rc = shake_hands(x, &x->http, x->config->http_version == 2 ? "h2" : "http/1.1",
+                         used & 1u << OP_REST, e);
     if (rc == 0 && x->config->grpc && x->grpc.tls)
         rc = shake_hands(x, &x->grpc, "h2", used & 1u << OP_GRPC, e);
     if (rc == 0 && (x->http.tls || x->grpc.tls) && x->config->tls.insecure)
@@ -1083,8 +1084,9 @@ static int check_tls(const struct run *x, struct err *e)
     const struct rep_tls_config *t = &x->config->tls;
     bool wanted =
         t->ca_file || t->cert_file || t->key_file || t->server_name || t->insecure;
-    if (x->config->curl && (x->http.tls || x->proxy.tls))
-        return err_set(e, ERR_USAGE, "--engine curl does not speak TLS");
+    if (x->proxy.tls)
+        return err_set(e, ERR_USAGE,
+                       "--proxy: TLS to the proxy itself is not supported");
     if (wanted && !x->http.tls && !x->grpc.tls)
         return err_set(e, ERR_USAGE,
                        "options for TLS, and no target that takes it: https://HOST, "

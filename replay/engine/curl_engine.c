@@ -103,7 +103,7 @@ struct curl_engine {
     size_t sock_count;
     uint32_t *by_port; /* ordinal + 1 of the socket with this local port */
     struct rep_queue flight;
-    struct curl_slist *resolve;
+    struct curl_slist *resolve, *connect_to;
     char url[REP_AUTHORITY_MAX + 16];
     char proxy[REP_AUTHORITY_MAX + 16];
     bool kick;      /* libcurl wants its timers looked at now */
@@ -214,6 +214,12 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
     return 0;
 }
 
+/* HTTP/2 that nobody agreed on: without TLS. */
+static bool by_knowledge(const struct rep_engine_config *c)
+{
+    return c->http_version == 2 && !c->target->tls;
+}
+
 /* Makes the socket, for an address that was given and for no other. */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose,
                                  struct curl_sockaddr *to)
@@ -227,7 +233,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose,
         memcmp(&to->addr, &a->to, a->length) != 0)
         return CURL_SOCKET_BAD;
     t->given_up = t->lost && !t->unread;
-    t->homeless = !t->given_up && c->http_version == 2 && !t->opens;
+    t->homeless = !t->given_up && by_knowledge(c) && !t->opens;
     if (t->given_up || t->homeless)
         return CURL_SOCKET_BAD;
     int fd =
@@ -565,7 +571,7 @@ static CURLcode choose_version(struct transfer *t)
 static bool transfer_add(struct transfer *t)
 {
     struct curl_engine *en = t->en;
-    if (en->base.config.http_version == 2 && choose_version(t) != CURLE_OK)
+    if (by_knowledge(&en->base.config) && choose_version(t) != CURLE_OK)
         return false;
     if (curl_multi_add_handle(en->multi, t->easy) != CURLM_OK)
         return false;
@@ -584,6 +590,9 @@ static void transfer_end(struct transfer *t, CURLcode code)
     r->out.done_ns = now_ns(en);
     (void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
     en->base.stats.connects += connects > 0 ? (uint64_t)connects : 0;
+    /* Whether a session was resumed libcurl does not tell. */
+    if (en->base.config.target->tls && !en->base.config.tls->resume && connects > 0)
+        en->base.stats.tls_full += (uint64_t)connects;
     (void)curl_multi_remove_handle(en->multi, t->easy);
     if (code == CURLE_OK && t->head_ended) {
         transfer_answered(t);
@@ -650,7 +659,7 @@ static bool set_fields(struct transfer *t, const struct http1_head *h)
 
     for (uint32_t i = 0; i < h->field_count; i++) {
         const struct op_header *f = &h->fields[i];
-        if (span_eq_nocase(f->name, "host") ||
+        if ((span_eq_nocase(f->name, "host") && !t->en->connect_to) ||
             span_eq_nocase(f->name, "content-length"))
             continue;
         /* "Name;" is how libcurl is told of a field without a value. */
@@ -740,13 +749,16 @@ static CURLcode set_policy(struct transfer *t)
     const struct rep_engine_config *c = &en->base.config;
     CURLcode rc = CURLE_OK;
     SET(t->easy, CURLOPT_URL, en->url);
-    SET(t->easy, CURLOPT_PROTOCOLS_STR, "http");
+    SET(t->easy, CURLOPT_PROTOCOLS_STR, c->target->tls ? "https" : "http");
     SET(t->easy, CURLOPT_PROXY, en->proxy); /* empty: none, whatever http_proxy says */
     SET(t->easy, CURLOPT_NOPROXY, "");
     SET(t->easy, CURLOPT_HTTPPROXYTUNNEL, c->proxy && c->http_version == 2 ? 1L : 0L);
     SET(t->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(t->easy, CURLOPT_RESOLVE, en->resolve);
-    SET(t->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(t->easy, CURLOPT_CONNECT_TO, en->connect_to);
+    SET(t->easy, CURLOPT_HTTP_VERSION,
+        c->http_version == 2 ? (long)CURL_HTTP_VERSION_2TLS
+                             : (long)CURL_HTTP_VERSION_1_1);
     SET(t->easy, CURLOPT_PIPEWAIT, c->http_version == 2 ? 1L : 0L);
     SET(t->easy, CURLOPT_NOSIGNAL, 1L);
     SET(t->easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -756,6 +768,27 @@ static CURLcode set_policy(struct transfer *t)
     SET(t->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(c->deadline_ns / CLK_MS) + 1000);
     SET(t->easy, CURLOPT_MAXFILESIZE_LARGE,
         (curl_off_t)(c->answer_max < INT64_MAX ? c->answer_max : INT64_MAX));
+    return rc;
+}
+
+/* The same that the fast engines do with these options. */
+static CURLcode set_tls(struct transfer *t)
+{
+    const struct rep_tls_config *c = t->en->base.config.tls;
+    CURLcode rc = CURLE_OK;
+    if (!t->en->base.config.target->tls)
+        return rc;
+    SET(t->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(t->easy, CURLOPT_SSL_VERIFYPEER, c->insecure ? 0L : 1L);
+    SET(t->easy, CURLOPT_SSL_VERIFYHOST, c->insecure ? 0L : 2L);
+    SET(t->easy, CURLOPT_SSL_OPTIONS, (long)CURLSSLOPT_NO_PARTIALCHAIN);
+    SET(t->easy, CURLOPT_SSL_SESSIONID_CACHE, c->resume ? 1L : 0L);
+    if (c->ca_file)
+        SET(t->easy, CURLOPT_CAINFO, c->ca_file);
+    if (c->cert_file) {
+        SET(t->easy, CURLOPT_SSLCERT, c->cert_file);
+        SET(t->easy, CURLOPT_SSLKEY, c->key_file);
+    }
     return rc;
 }
 
@@ -779,7 +812,8 @@ static struct transfer *transfer_new(struct curl_engine *en)
         return NULL;
     t->en = en;
     t->easy = curl_easy_init();
-    if (!t->easy || set_callbacks(t) != CURLE_OK || set_policy(t) != CURLE_OK) {
+    if (!t->easy || set_callbacks(t) != CURLE_OK || set_policy(t) != CURLE_OK ||
+        set_tls(t) != CURLE_OK) {
         transfer_free(t);
         return NULL;
     }
@@ -804,6 +838,23 @@ static bool pin_name(struct curl_engine *en, const struct rep_address *a)
     if (list)
         en->resolve = list;
     return list != NULL;
+}
+
+/* The certificate is to be another host's than the address names: libcurl takes that
+ * name for the URL's, and connects to the address all the same. */
+static bool name_server(struct curl_engine *en)
+{
+    const struct rep_engine_config *c = &en->base.config;
+    const char *authority = c->target->authority;
+    const char *port = strrchr(authority, ':');
+    char line[2 * REP_AUTHORITY_MAX];
+
+    if (!c->target->tls || !c->tls->server_name)
+        return true;
+    snprintf(en->url, sizeof en->url, "https://%s%s/", c->tls->server_name, port);
+    snprintf(line, sizeof line, "%s%s:%s", c->tls->server_name, port, authority);
+    en->connect_to = curl_slist_append(NULL, line);
+    return en->connect_to != NULL;
 }
 
 static CURLMcode set_multi(struct curl_engine *en)
@@ -842,6 +893,7 @@ static void engine_close(struct rep_engine *base)
     for (size_t i = 0; i < en->sock_count; i++)
         free(en->socks[i]);
     curl_slist_free_all(en->resolve);
+    curl_slist_free_all(en->connect_to);
     free(en->all);
     free(en->socks);
     free(en->by_port);
@@ -864,11 +916,12 @@ static int engine_open(struct rep_engine **out, const struct rep_engine_config *
     en->limit = limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;
     en->by_port = calloc(65536, sizeof *en->by_port);
     en->multi = curl_multi_init();
-    snprintf(en->url, sizeof en->url, "http://%s/", config->target->authority);
+    snprintf(en->url, sizeof en->url, "http%s://%s/", config->target->tls ? "s" : "",
+             config->target->authority);
     if (config->proxy)
         snprintf(en->proxy, sizeof en->proxy, "http://%s", config->proxy->authority);
     const struct rep_address *reached = config->proxy ? config->proxy : config->target;
-    if (!en->by_port || !en->multi || !pin_name(en, reached) ||
+    if (!en->by_port || !en->multi || !pin_name(en, reached) || !name_server(en) ||
         set_multi(en) != CURLM_OK) {
         engine_close(&en->base);
         return err_set(e, ERR_NOMEM, "libcurl cannot be set up");

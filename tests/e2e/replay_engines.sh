@@ -92,6 +92,39 @@ unserve
 
 expect 64 "$REPRISE" replay "$tmp/t.trace" --http "$target" --http-version 2
 err_has "--proxy and --http-version need --engine curl"
-expect 64 "$REPRISE" replay "$tmp/t.trace" --http https://127.0.0.1:1 --engine curl
-err_has "--engine curl does not speak TLS yet"
+# TLS: the same options, the same outcomes, by either version and through a tunnel. Whom
+# nobody vouches for is not believed, nor one of another name.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$tmp/ca.key" \
+    -out "$tmp/ca.pem" -days 2 -subj "/CN=test authority" 2>/dev/null
+certificate() { # NAME SUBJECT-ALT-NAME
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$tmp/$1.key" \
+        -out "$tmp/$1.csr" -subj "/CN=$1" 2>/dev/null
+    openssl x509 -req -in "$tmp/$1.csr" -CA "$tmp/ca.pem" -CAkey "$tmp/ca.key" -CAcreateserial \
+        -out "$tmp/$1.pem" -days 2 -extfile <(echo "subjectAltName=$2") 2>/dev/null
+}
+certificate server IP:127.0.0.1,DNS:models.example
+certificate client DNS:client.example
+serve --error-rate 0.1 --tls-cert "$tmp/server.pem" --tls-key "$tmp/server.key" --tls-client-ca "$tmp/ca.pem"
+target=https://$target
+mutual=(--tls-ca "$tmp/ca.pem" --tls-cert "$tmp/client.pem" --tls-key "$tmp/client.key")
+replay own --engine own "${mutual[@]}"
+replay curl --engine curl "${mutual[@]}"
+replay curl2 --engine curl --http-version 2 "${mutual[@]}"
+replay named --engine curl "${mutual[@]}" --tls-server-name models.example
+replay proxied --engine curl "${mutual[@]}" --proxy "http://127.0.0.1:$(cat "$tmp/port")" \
+    --tls-server-name models.example
+same "$(tail -n 1 "$tmp/proxied")" "CONNECT ${target#https://}" "the proxy is told the address"
+same "$(causes own)" "ok status"
+for run in curl curl2 named proxied; do agree own $run; done
+for wrong in "--tls-ca $tmp/server.pem" "--tls-ca $tmp/ca.pem --tls-server-name other.example"; do
+    # shellcheck disable=SC2086  # several words
+    expect 69 "$REPRISE" replay "$tmp/t.trace" --http "$target" --engine curl $wrong \
+        --tls-cert "$tmp/client.pem" --tls-key "$tmp/client.key" -o "$tmp/none.run" --force --quiet
+    # The proxy is not asked who it is, so that libcurl alone decides.
+    # shellcheck disable=SC2086
+    expect 69 "$REPRISE" replay "$tmp/t.trace" --http "$target" --engine curl $wrong \
+        --tls-cert "$tmp/client.pem" --tls-key "$tmp/client.key" -o "$tmp/none.run" --force --quiet \
+        --proxy "http://127.0.0.1:$(cat "$tmp/port")" --duration 20ms
+done
+unserve
 finish
