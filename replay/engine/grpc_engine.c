@@ -74,6 +74,8 @@ struct link {
     uint32_t ordinal;
     bool wants_write, settled; /* settled: the peer's SETTINGS came */
     bool draining;
+    bool reading; /* nghttp2 is at work on what came, and calls us: it may neither be
+                     made to write nor be freed */
     nghttp2_session *session;
     struct call *calls;
     uint32_t open;
@@ -681,7 +683,9 @@ static void link_read(struct link *l)
             return;
         }
         en->now = now_ns(en);
+        l->reading = true;
         ssize_t used = nghttp2_session_mem_recv(l->session, en->recv_bytes, (size_t)n);
+        l->reading = false;
         if (used < 0) {
             link_lost(l, OUT_GARBAGE, 0);
             return;
@@ -1017,7 +1021,7 @@ static void grpc_frame(struct rep_engine *base)
     for (uint32_t i = 0; i < en->reach; i++) {
         struct link *l = en->links[i];
         /* What fails here fails again in flush, which knows what to do about it. */
-        if (l->state == LINK_UP && l->out_at == l->out.n &&
+        if (l->state == LINK_UP && !l->reading && l->out_at == l->out.n &&
             nghttp2_session_want_write(l->session))
             (void)link_frame(l);
     }
@@ -1038,18 +1042,18 @@ static void grpc_flush(struct rep_engine *base)
     en->now = now_ns(en);
     for (uint32_t i = 0; i < en->reach; i++) {
         struct link *l = en->links[i];
-        if (l->state == LINK_UP && !l->wants_write &&
+        if (l->state == LINK_UP && !l->wants_write && !l->reading &&
             (l->out_at < l->out.n || nghttp2_session_want_write(l->session) ||
              !nghttp2_session_want_read(l->session)))
             (void)link_write(l);
     }
     /* Writing may put more links in front of the list; sweeping calls nobody. */
     for (struct link *l = en->old; l; l = l->next_old)
-        if (l->state == LINK_UP && !l->wants_write)
+        if (l->state == LINK_UP && !l->wants_write && !l->reading)
             (void)link_write(l);
     for (struct link **at = &en->old; *at;) {
         struct link *l = *at;
-        if (l->state == LINK_CLOSED || l->open == 0) {
+        if (!l->reading && (l->state == LINK_CLOSED || l->open == 0)) {
             *at = l->next_old;
             link_free(l);
         } else {
