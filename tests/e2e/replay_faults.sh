@@ -88,8 +88,6 @@ expect 64 "$REPRISE" replay "$tmp/t.trace" "${target[@]}" --deadline 30
 err_has "30"
 expect 64 "$REPRISE" replay "$tmp/t.trace" "${target[@]}" --tier kafka
 expect 64 "$REPRISE" replay "$tmp/t.trace" "${target[@]}" --label no-equals-sign
-expect 64 "$REPRISE" replay "$tmp/t.trace" --http https://127.0.0.1:1
-err_has "TLS is not supported yet"
 expect 64 "$REPRISE" replay "$tmp/t.trace" --http http://user:secret@127.0.0.1:1
 grep -q secret "$tmp/err" && fail "a credential was printed"
 
