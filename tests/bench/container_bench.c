@@ -35,7 +35,7 @@ struct load {
     char *ids;
 };
 
-static void die(const struct err *e)
+static _Noreturn void die(const struct err *e)
 {
     fprintf(stderr, "container_bench: %s\n", e->text);
     exit(1);

@@ -267,6 +267,7 @@ grpc_operations "$tmp/g.trace" >"$tmp/want"
 same "$(wc -l <"$tmp/want")" 600
 grpc_operations "$tmp/again.g.trace" | diff "$tmp/want" - >"$tmp/diff" || fail "a capture of gRPC packets: $(cut -c 1-500 "$tmp/diff" | head -n 4)"
 if command -v tshark >/dev/null; then
+    # shellcheck disable=SC2046  # words on purpose
     sees() { tshark -r "$tmp/g.pcapng" $(printf -- '-d tcp.port==%d,http2 ' 80 9501 9500 9011) "$@" 2>/dev/null; }
     same "$(sees -o tcp.check_checksum:TRUE -Y 'tcp.checksum.status == 0 || tcp.analysis.flags || _ws.malformed' | wc -l)" 0 'bad packets'
     same "$(sees -Y 'http2.headers.path' -T fields -e http2.headers.path | sort | uniq -c | awk '{print $1, $2}')" \

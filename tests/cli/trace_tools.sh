@@ -209,6 +209,7 @@ for command in 'synth --duration 1s' "import jsonl $tmp/lines.jsonl" "trace repa
     expect 0 "$REPRISE" $command -o "$tmp/there.trace" --force
 done
 expect 0 "$REPRISE" trace repair "$tmp/in.trace" -o "$tmp/in.trace" # in place, by a rename
+# shellcheck disable=SC2094  # that is what must be refused
 expect 64 "$REPRISE" trace pack - -o "$tmp/in.trace" --force <"$tmp/in.trace"
 err_has "is read: it cannot be written at the same time"
 finish

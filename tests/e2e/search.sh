@@ -25,6 +25,7 @@ esac
 same "$(summary .schema)" reprise/search/1
 same "$(summary '[.outcome, .confirmed, .error <= 0.05, (.probes | length) <= 12] | @json')" \
     '["found",true,true,true]'
+# shellcheck disable=SC2016  # $knee is jq's
 same "$(summary '(1 / (1/400 - 0.040/270)) as $knee | .within.rate / $knee | . > 0.95 and . < 1.05')" \
     true "knee at $(summary .within.rate)/s"
 same "$(summary '.within.rate < .beyond.rate')" true
