@@ -338,8 +338,8 @@ static void seek(const char *path)
         trc_block_free(b);
         trc_reader_close(r);
     }
-    bar("a file of 10 GB: seek to the first operation", median(ms), 10, true, "ms");
-    bar("a file of 10 GB: seek, most reads", (double)reads, 5, true, "reads");
+    bar("an open file of 10 GB: seek to an operation", median(ms), 10, true, "ms");
+    bar("an open file of 10 GB: seek, most reads", (double)reads, 5, true, "reads");
 }
 
 static void large_files(const char *path)
