@@ -37,7 +37,7 @@
 #define TRC_BLOB_REACH                                                                 \
     (48u << 20) /* how far back our writer does, before what may still come */
 #define TRC_BLOB_CACHE                                                                 \
-    (48u << 20) /* what a reader of a file keeps beside what is in use */
+    (32u << 20) /* what a reader of a file keeps beside what is in use */
 #define TRC_BLOB_FROM      8192u /* smallest body that goes to BLOBS when it recurs */
 #define TRC_WINDOW_LOG_MAX 24
 #define TRC_TIME_MAX       (INT64_C(1) << 61)
