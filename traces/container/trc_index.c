@@ -142,7 +142,7 @@ int trc_index_parse(struct trc_index *x, const struct trc_head *head, struct spa
     int64_t *v = malloc((n + 1) * sizeof *v);
     if (!v)
         return err_set(e, ERR_NOMEM, "out of memory for the index");
-    struct trc_entry *entries = x->v + x->n;
+    struct trc_entry *entries = x->v ? x->v + x->n : NULL; /* none: no entry */
     for (unsigned c = 0; rc == 0 && c < 6; c++) {
         rc = trc_ints_all(&g, TRC_COL_IX_OFFSET + c, TRC_NULL, v, n, e);
         for (size_t i = 0; rc == 0 && i < n; i++)
