@@ -261,22 +261,6 @@ static double total_ms(const struct op *o)
 
 /* --- entries and frame --- */
 
-/* The messages of a stream: when each came, since the arrival, and its bytes. */
-static void put_messages(struct jsonw *w, const char *key, const struct op_messages *m)
-{
-    if (m->count == 0)
-        return;
-    jsonw_key(w, key);
-    jsonw_array(w);
-    for (uint32_t i = 0; i < m->count; i++) {
-        jsonw_array(w);
-        jsonw_i64(w, m->v[i].at_ns);
-        jsonw_u64(w, m->v[i].bytes);
-        jsonw_end(w);
-    }
-    jsonw_end(w);
-}
-
 static void put_entry(struct jsonw *w, const struct op *o, int64_t epoch_ns)
 {
     int64_t at;
@@ -300,8 +284,8 @@ static void put_entry(struct jsonw *w, const struct op *o, int64_t epoch_ns)
     }
     jsonw_key_u64(w, "_index", o->index);
     jsonw_key_i64(w, "_arrivalNs", o->arrival_ns);
-    put_messages(w, "_requestMessages", &o->request_messages);
-    put_messages(w, "_responseMessages", &o->response_messages);
+    trc_key_messages(w, "_requestMessages", &o->request_messages);
+    trc_key_messages(w, "_responseMessages", &o->response_messages);
     jsonw_key(w, "_resource");
     jsonw_span(w, o->stream->name);
     jsonw_end(w);

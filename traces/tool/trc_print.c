@@ -121,7 +121,7 @@ static void key_body(struct jsonw *w, const char *key, const struct op_body *b)
     jsonw_end(w);
 }
 
-static void key_messages(struct jsonw *w, const char *key, const struct op_messages *m)
+void trc_key_messages(struct jsonw *w, const char *key, const struct op_messages *m)
 {
     if (m->count == 0)
         return;
@@ -202,7 +202,7 @@ static void put_answer(struct jsonw *w, const struct op *o)
     key_time(w, "first_ns", o->first_ns);
     key_time(w, "last_ns", o->last_ns);
     key_body(w, "answer", &o->response);
-    key_messages(w, "answer_messages", &o->response_messages);
+    trc_key_messages(w, "answer_messages", &o->response_messages);
 }
 
 void trc_print_op_json(const struct op *o, struct buf *out)
@@ -215,7 +215,7 @@ void trc_print_op_json(const struct op *o, struct buf *out)
     put_stream_details(&w, o->stream);
     put_flags(&w, o->flags);
     key_body(&w, "body", &o->request);
-    key_messages(&w, "messages", &o->request_messages);
+    trc_key_messages(&w, "messages", &o->request_messages);
     key_text(&w, "id", o->id);
     key_ordinal(&w, "connection", o->connection);
     key_ordinal(&w, "conn_stream", o->conn_stream);
@@ -268,7 +268,7 @@ void trc_print_outcome_json(const struct outcome *o, struct buf *out)
         snprintf(hash, sizeof hash, "%016" PRIx64, o->answer_hash);
         jsonw_key_str(&w, "answer_hash", hash);
     }
-    key_messages(&w, "messages", &o->messages);
+    trc_key_messages(&w, "messages", &o->messages);
     put_stream_details(&w, o->stream);
     jsonw_end(&w);
     buf_u8(out, '\n');

@@ -9,6 +9,7 @@
 #define TRACES_TOOL_TRC_PRINT_H
 
 #include "traces/base/buf.h"
+#include "traces/base/jsonw.h"
 #include "traces/outcome.h"
 
 void trc_print_op_json(const struct op *o, struct buf *out);
@@ -19,6 +20,10 @@ void trc_print_outcome_json(const struct outcome *o, struct buf *out);
 void trc_print_op_text(const struct op *o, struct buf *out);
 void trc_print_late_text(const struct op *o, struct buf *out);
 void trc_print_outcome_text(const struct outcome *o, struct buf *out);
+
+/* A member of an open object: the messages of a stream, each as its time in ns and its
+ * bytes; nothing where there are none. */
+void trc_key_messages(struct jsonw *w, const char *key, const struct op_messages *m);
 
 /* 32 hex digits, high half first. */
 #define TRC_HASH_TEXT 33
