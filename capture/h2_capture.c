@@ -12,7 +12,7 @@
 
 #include "capture/h2_frame.h"
 #include "capture/hold.h"
-#include "capture/hpack.h"
+#include "traces/wire/hpack.h"
 
 #define PREFIX_MAX  10u /* pad length (1), promised stream (4) or priority (5) */
 #define BUCKETS_MIN 8u
@@ -40,7 +40,7 @@ struct side {
     uint64_t left;    /* of its content */
     uint32_t padding; /* behind that */
     struct block block;
-    struct cap_hpack hpack;
+    struct hpack hpack;
     struct cap_hold hold; /* ST_SEARCH */
     struct cap_h2_sync sync;
 };
@@ -230,7 +230,7 @@ static void half_ends(struct cap_h2 *h, struct cap_pending *p, int dir,
 
 /* --- header blocks ---------------------------------------------------------------- */
 
-static void take_pseudo(struct cap_pending *p, int dir, const struct cap_hpack_field *f)
+static void take_pseudo(struct cap_pending *p, int dir, const struct hpack_field *f)
 {
     struct cap_half *half = &p->half[dir];
     uint64_t status;
@@ -251,16 +251,16 @@ static void take_pseudo(struct cap_pending *p, int dir, const struct cap_hpack_f
     }
 }
 
-static void take_field(struct cap_pending *p, int dir, const struct cap_hpack_field *f)
+static void take_field(struct cap_pending *p, int dir, const struct hpack_field *f)
 {
     struct cap_half *half = &p->half[dir];
-    if (f->flags & (CAP_HPACK_NAME_UNKNOWN | CAP_HPACK_VALUE_UNKNOWN)) {
+    if (f->flags & (HPACK_NAME_UNKNOWN | HPACK_VALUE_UNKNOWN)) {
         half->headers_opaque = true;
         if (dir == CAP_TO_CLIENT &&
-            (f->flags & CAP_HPACK_NAME_UNKNOWN || span_eq_str(f->name, "grpc-status")))
+            (f->flags & HPACK_NAME_UNKNOWN || span_eq_str(f->name, "grpc-status")))
             p->status_unknown = true;
         /* A value by itself may still be known from another connection. */
-        if (!(f->flags & (CAP_HPACK_VALUE_UNKNOWN | CAP_HPACK_NEVER_INDEXED)))
+        if (!(f->flags & (HPACK_VALUE_UNKNOWN | HPACK_NEVER_INDEXED)))
             cap_half_field(half, (struct span){0}, f->value);
         return;
     }
@@ -278,17 +278,17 @@ static void take_field(struct cap_pending *p, int dir, const struct cap_hpack_fi
 /* Decodes a block into p (NULL: only for the table's sake). */
 static bool decode(struct cap_h2 *h, int dir, struct span bytes, struct cap_pending *p)
 {
-    struct cap_hpack *table = &h->side[dir].hpack;
-    struct cap_hpack_field f;
+    struct hpack *table = &h->side[dir].hpack;
+    struct hpack_field f;
     int rc;
-    cap_hpack_begin(table, bytes);
-    while ((rc = cap_hpack_next(table, &f, NULL)) > 0)
+    hpack_begin(table, bytes);
+    while ((rc = hpack_next(table, &f, NULL)) > 0)
         if (p)
             take_field(p, dir, &f);
     if (rc == 0)
         return true;
     h->c->parse->totals.hpack_errors++;
-    cap_hpack_join(table);
+    hpack_join(table);
     return false;
 }
 
@@ -457,7 +457,7 @@ static void spoil_block(struct cap_h2 *h, int dir, enum cap_fate fate)
 {
     struct side *s = &h->side[dir];
     settle_block(h, dir, fate);
-    cap_hpack_join(&s->hpack);
+    hpack_join(&s->hpack);
     s->block.spoiled = true;
     buf_reset(&s->block.bytes);
 }
@@ -534,7 +534,7 @@ static void lose_sync(struct cap_h2 *h, int dir)
     if (s->block.open)
         spoil_block(h, dir, CAP_FATE_OPAQUE);
     s->block.open = false;
-    cap_hpack_join(&s->hpack);
+    hpack_join(&s->hpack);
     s->state = ST_SEARCH;
     s->head_n = s->prefix_n = 0;
     cap_h2_sync_restart(&s->sync, s->hold.at);
@@ -624,7 +624,7 @@ static void check_block(struct cap_h2 *h, int dir)
     if (f->type == CAP_H2_HEADERS || f->type == CAP_H2_PUSH_PROMISE)
         open_block(h, dir);
     else if (continues && !b->open)
-        cap_hpack_join(&s->hpack); /* its beginning was not seen */
+        hpack_join(&s->hpack); /* its beginning was not seen */
     else if (continues && !b->spoiled && ++b->frames > CAP_H2_CONTINUATIONS)
         flood(h, dir);
 }
@@ -848,8 +848,8 @@ static void charge(struct cap_h2 *h)
     uint64_t bytes = h->bucket_count * sizeof *h->buckets;
     for (int dir = 0; dir < 2; dir++) {
         const struct side *s = &h->side[dir];
-        bytes += s->block.bytes.cap + cap_hpack_memory(&s->hpack) +
-                 cap_hold_memory(&s->hold);
+        bytes +=
+            s->block.bytes.cap + hpack_memory(&s->hpack) + cap_hold_memory(&s->hold);
     }
     cap_charge_conn(h->c, bytes);
 }
@@ -923,7 +923,7 @@ void cap_h2_close(struct cap_h2 *h, enum cap_end how)
     for (int dir = 0; dir < 2; dir++) {
         struct side *s = &h->side[dir];
         cap_hold_done(&s->hold);
-        cap_hpack_done(&s->hpack);
+        hpack_done(&s->hpack);
         cap_h2_sync_done(&s->sync);
         buf_done(&s->block.bytes);
     }
@@ -944,10 +944,10 @@ struct cap_h2 *cap_h2_new(struct cap_conn *c, bool midway)
     c->keeper[1] = (struct cap_keeper){aged, h};
     for (int dir = 0; dir < 2; dir++) {
         struct side *s = &h->side[dir];
-        cap_hpack_init(&s->hpack, UINT32_MAX);
+        hpack_init(&s->hpack, UINT32_MAX);
         s->state = dir == CAP_TO_SERVER ? ST_PREFACE : ST_HEAD;
         if (midway) {
-            cap_hpack_join(&s->hpack);
+            hpack_join(&s->hpack);
             s->state = ST_SEARCH;
         }
     }

@@ -1,5 +1,5 @@
 /*
- * fuzz_hpack.c - cap_hpack reads what nghttp2 reads and refuses what it refuses; and a
+ * fuzz_hpack.c - hpack reads what nghttp2 reads and refuses what it refuses; and a
  * joined decoder, which knows less, never crashes and never contradicts.
  *
  * Input: blocks, each behind its length in one byte.
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/hpack.h"
+#include "traces/wire/hpack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -38,12 +38,12 @@ static int oracle(nghttp2_hd_inflater *inflater, struct span block, struct buf *
     }
 }
 
-static int ours(struct cap_hpack *h, struct span block, struct buf *story)
+static int ours(struct hpack *h, struct span block, struct buf *story)
 {
-    struct cap_hpack_field f;
+    struct hpack_field f;
     int rc;
-    cap_hpack_begin(h, block);
-    while ((rc = cap_hpack_next(h, &f, NULL)) > 0) {
+    hpack_begin(h, block);
+    while ((rc = hpack_next(h, &f, NULL)) > 0) {
         buf_u32(story, (uint32_t)f.name.n);
         buf_span(story, f.name);
         buf_u32(story, (uint32_t)f.value.n);
@@ -59,10 +59,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     nghttp2_hd_inflater *inflater;
     if (nghttp2_hd_inflate_new(&inflater) != 0)
         abort();
-    struct cap_hpack h, late;
-    cap_hpack_init(&h, CAP_HPACK_TABLE_INIT);
-    cap_hpack_init(&late, UINT32_MAX);
-    cap_hpack_join(&late);
+    struct hpack h, late;
+    hpack_init(&h, HPACK_TABLE_INIT);
+    hpack_init(&late, UINT32_MAX);
+    hpack_join(&late);
     struct buf a = {0}, b = {0}, c = {0};
     for (size_t at = 0; at < size;) {
         size_t n = data[at++];
@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_done(&b);
     buf_done(&c);
     nghttp2_hd_inflate_del(inflater);
-    cap_hpack_done(&h);
-    cap_hpack_done(&late);
+    hpack_done(&h);
+    hpack_done(&late);
     return 0;
 }

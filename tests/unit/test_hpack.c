@@ -1,4 +1,4 @@
-/* test_hpack.c - capture/hpack, with nghttp2's coder as the oracle.
+/* test_hpack.c - traces/wire/hpack, with nghttp2's coder as the oracle.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/check.h"
 
@@ -7,28 +7,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/hpack.h"
-#include "capture/hpack_tables.h"
 #include "tests/unit/h2_build.h"
 #include "traces/base/rng.h"
+#include "traces/wire/hpack.h"
+#include "traces/wire/hpack_tables.h"
 
 /* The fields of a block as text, "name: value\n" each; unknown parts are "?". */
-static int read_block(struct cap_hpack *h, struct span block, struct buf *story,
+static int read_block(struct hpack *h, struct span block, struct buf *story,
                       struct err *e)
 {
-    struct cap_hpack_field f;
+    struct hpack_field f;
     int rc;
-    cap_hpack_begin(h, block);
-    while ((rc = cap_hpack_next(h, &f, e)) > 0) {
-        buf_span(story, f.flags & CAP_HPACK_NAME_UNKNOWN ? SPAN_LIT("?") : f.name);
+    hpack_begin(h, block);
+    while ((rc = hpack_next(h, &f, e)) > 0) {
+        buf_span(story, f.flags & HPACK_NAME_UNKNOWN ? SPAN_LIT("?") : f.name);
         buf_str(story, ": ");
-        buf_span(story, f.flags & CAP_HPACK_VALUE_UNKNOWN ? SPAN_LIT("?") : f.value);
-        buf_str(story, f.flags & CAP_HPACK_NEVER_INDEXED ? " (never)\n" : "\n");
+        buf_span(story, f.flags & HPACK_VALUE_UNKNOWN ? SPAN_LIT("?") : f.value);
+        buf_str(story, f.flags & HPACK_NEVER_INDEXED ? " (never)\n" : "\n");
     }
     return rc;
 }
 
-static void expect(struct cap_hpack *h, const struct buf *block, const char *story)
+static void expect(struct hpack *h, const struct buf *block, const char *story)
 {
     struct buf got = {0};
     struct err e = {0};
@@ -39,13 +39,13 @@ static void expect(struct cap_hpack *h, const struct buf *block, const char *sto
 
 static void refused(uint32_t limit, const struct buf *block, const char *why)
 {
-    struct cap_hpack h;
+    struct hpack h;
     struct buf got = {0};
     struct err e = {0};
-    cap_hpack_init(&h, limit);
+    hpack_init(&h, limit);
     check_int(read_block(&h, buf_view(block), &got, &e), ==, ERR_FORMAT);
     check_str_has(e.text, why);
-    cap_hpack_done(&h);
+    hpack_done(&h);
     buf_done(&got);
 }
 
@@ -74,8 +74,8 @@ static void the_huffman_examples_of_the_rfc_are_read(void **state)
         ":method: GET\n:scheme: https\n:path: /index.html\n"
         ":authority: www.example.com\ncustom-key: custom-value\n",
     };
-    struct cap_hpack h;
-    cap_hpack_init(&h, CAP_HPACK_TABLE_INIT);
+    struct hpack h;
+    hpack_init(&h, HPACK_TABLE_INIT);
     for (size_t i = 0; i < 3; i++) {
         struct buf block = {0};
         add_hex(&block, blocks[i]);
@@ -83,7 +83,7 @@ static void the_huffman_examples_of_the_rfc_are_read(void **state)
         buf_done(&block);
     }
     check_int(h.bytes, ==, 164);
-    cap_hpack_done(&h);
+    hpack_done(&h);
 }
 
 /* One block by nghttp2, freed by the caller. */
@@ -113,8 +113,8 @@ static void every_huffman_symbol_is_read(void **state)
     (void)state;
     nghttp2_hd_deflater *d;
     check_int(nghttp2_hd_deflate_new(&d, 4096), ==, 0);
-    struct cap_hpack h;
-    cap_hpack_init(&h, 4096);
+    struct hpack h;
+    hpack_init(&h, 4096);
     for (unsigned c = 0; c < 256; c++) {
         uint8_t value[600];
         memset(value, '0', sizeof value); /* makes Huffman the shorter form */
@@ -123,17 +123,17 @@ static void every_huffman_symbol_is_read(void **state)
         nghttp2_nv nv = nv_of("x", value, sizeof value);
         struct buf block = {0};
         struct err e = {0};
-        struct cap_hpack_field f;
+        struct hpack_field f;
         deflate(d, &nv, 1, &block);
         check_int(block.n, <, 500); /* it was Huffman */
-        cap_hpack_begin(&h, buf_view(&block));
-        check_int(cap_hpack_next(&h, &f, &e), ==, 1);
+        hpack_begin(&h, buf_view(&block));
+        check_int(hpack_next(&h, &f, &e), ==, 1);
         check_int(f.value.n, ==, sizeof value);
         check_int(memcmp(f.value.p, value, sizeof value), ==, 0);
         buf_done(&block);
     }
     nghttp2_hd_deflate_del(d);
-    cap_hpack_done(&h);
+    hpack_done(&h);
 }
 
 static void every_static_entry_is_what_nghttp2_knows(void **state)
@@ -141,14 +141,13 @@ static void every_static_entry_is_what_nghttp2_knows(void **state)
     (void)state;
     nghttp2_hd_inflater *inflater;
     check_int(nghttp2_hd_inflate_new(&inflater), ==, 0);
-    for (uint32_t i = 1; i <= CAP_HPACK_STATIC; i++) {
+    for (uint32_t i = 1; i <= HPACK_STATIC; i++) {
         uint8_t byte = (uint8_t)(0x80 | i);
         nghttp2_nv nv;
         int flags = 0;
         check_int(nghttp2_hd_inflate_hd2(inflater, &nv, &flags, &byte, 1, 1), ==, 1);
-        check_true(span_eq(span_of(nv.name, nv.namelen), cap_hpack_static[i - 1].name));
-        check_true(
-            span_eq(span_of(nv.value, nv.valuelen), cap_hpack_static[i - 1].value));
+        check_true(span_eq(span_of(nv.name, nv.namelen), hpack_static[i - 1].name));
+        check_true(span_eq(span_of(nv.value, nv.valuelen), hpack_static[i - 1].value));
         nghttp2_hd_inflate_end_headers(inflater);
     }
     nghttp2_hd_inflate_del(inflater);
@@ -180,10 +179,10 @@ static size_t follow(uint64_t seed, size_t skipped, size_t blocks)
     rng_init(&r, seed);
     nghttp2_hd_deflater *d;
     check_int(nghttp2_hd_deflate_new(&d, 16384), ==, 0);
-    struct cap_hpack whole, late;
-    cap_hpack_init(&whole, 16384);
-    cap_hpack_init(&late, UINT32_MAX);
-    cap_hpack_join(&late);
+    struct hpack whole, late;
+    hpack_init(&whole, 16384);
+    hpack_init(&late, UINT32_MAX);
+    hpack_join(&late);
     size_t unknown = 0;
     for (size_t i = 0; i < blocks; i++) {
         nghttp2_nv nv[16];
@@ -222,8 +221,8 @@ static size_t follow(uint64_t seed, size_t skipped, size_t blocks)
         buf_done(&seen);
     }
     nghttp2_hd_deflate_del(d);
-    cap_hpack_done(&whole);
-    cap_hpack_done(&late);
+    hpack_done(&whole);
+    hpack_done(&late);
     return unknown;
 }
 
@@ -242,10 +241,10 @@ what_is_inserted_after_joining_resolves_and_the_rest_is_unknown(void **state)
 static void an_unknown_name_keeps_its_place(void **state)
 {
     (void)state;
-    struct cap_hpack h;
+    struct hpack h;
     struct buf block = {0};
-    cap_hpack_init(&h, UINT32_MAX);
-    cap_hpack_join(&h);
+    hpack_init(&h, UINT32_MAX);
+    hpack_join(&h);
     h2_literal(&block, H2_INSERT, 0, "a", "1");
     h2_literal(&block, H2_INSERT, 70, NULL, "2"); /* a name from before */
     h2_literal(&block, H2_INSERT, 0, "b", "3");
@@ -258,36 +257,36 @@ static void an_unknown_name_keeps_its_place(void **state)
     expect(&h, &block,
            "a: 1\n?: 2\nb: 3\nb: 3\n?: 2\na: 1\n?: ?\n?: 4\na: 5 (never)\n");
     buf_done(&block);
-    cap_hpack_done(&h);
+    hpack_done(&h);
 }
 
 static void a_joined_table_stays_within_its_ceiling(void **state)
 {
     (void)state;
-    struct cap_hpack h;
+    struct hpack h;
     static char big[5000];
     memset(big, 'v', sizeof big - 1);
-    cap_hpack_init(&h, UINT32_MAX);
-    cap_hpack_join(&h);
+    hpack_init(&h, UINT32_MAX);
+    hpack_join(&h);
     for (int i = 0; i < 1000; i++) {
         struct buf block = {0}, story = {0};
         struct err e = {0};
         h2_literal(&block, H2_INSERT, 0, "x", big);
         check_ok(read_block(&h, buf_view(&block), &story, &e), &e);
-        check_int(h.bytes, <=, CAP_HPACK_TABLE_MAX);
-        check_int(cap_hpack_memory(&h), <=, 8 * CAP_HPACK_TABLE_MAX);
+        check_int(h.bytes, <=, HPACK_TABLE_MAX);
+        check_int(hpack_memory(&h), <=, 8 * HPACK_TABLE_MAX);
         buf_done(&block);
         buf_done(&story);
     }
-    cap_hpack_done(&h);
+    hpack_done(&h);
 }
 
 static void
 a_larger_table_than_the_ceiling_gives_unknown_fields_and_no_error(void **state)
 {
     (void)state;
-    struct cap_hpack h;
-    cap_hpack_init(&h, UINT32_MAX);
+    struct hpack h;
+    hpack_init(&h, UINT32_MAX);
     struct buf block = {0}, story = {0};
     struct err e = {0};
     h2_integer(&block, 0x20, 5, 1 << 20);
@@ -301,7 +300,7 @@ a_larger_table_than_the_ceiling_gives_unknown_fields_and_no_error(void **state)
     expect(&h, &block, "?: ?\n");
     buf_done(&block);
     buf_done(&story);
-    cap_hpack_done(&h);
+    hpack_done(&h);
 }
 
 static void bad_blocks_are_refused(void **state)
@@ -346,13 +345,13 @@ static void no_prefix_of_a_block_is_read_past_its_end(void **state)
     for (size_t n = 0; n < block.n; n++) {
         uint8_t *exact = malloc(n + 1); /* the sanitizer watches its end */
         memcpy(exact, block.p, n);
-        struct cap_hpack h;
+        struct hpack h;
         struct buf story = {0};
-        cap_hpack_init(&h, 4096);
-        cap_hpack_join(&h);
+        hpack_init(&h, 4096);
+        hpack_join(&h);
         (void)!read_block(&h, span_of(exact, n), &story, NULL);
         check_true(!story.failed);
-        cap_hpack_done(&h);
+        hpack_done(&h);
         buf_done(&story);
         free(exact);
     }

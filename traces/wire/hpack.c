@@ -3,27 +3,27 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "capture/hpack.h"
+#include "traces/wire/hpack.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/hpack_tables.h"
+#include "traces/wire/hpack_tables.h"
 
 #define ENTRY_OVERHEAD 32u /* 4.1 */
 #define RING_MIN       16u
 /* An index this high points at nothing that any table in use could hold. */
 #define INDEX_MAX (1u << 20)
 
-void cap_hpack_init(struct cap_hpack *h, uint32_t limit_bytes)
+void hpack_init(struct hpack *h, uint32_t limit_bytes)
 {
     memset(h, 0, sizeof *h);
     h->limit_bytes = limit_bytes;
-    h->max_bytes = CAP_HPACK_TABLE_INIT;
+    h->max_bytes = HPACK_TABLE_INIT;
 }
 
-void cap_hpack_done(struct cap_hpack *h)
+void hpack_done(struct hpack *h)
 {
     free(h->ring);
     buf_done(&h->text);
@@ -31,7 +31,7 @@ void cap_hpack_done(struct cap_hpack *h)
     memset(h, 0, sizeof *h);
 }
 
-static void forget_all(struct cap_hpack *h)
+static void forget_all(struct hpack *h)
 {
     h->text_at += h->text.n;
     buf_reset(&h->text);
@@ -39,7 +39,7 @@ static void forget_all(struct cap_hpack *h)
     h->bytes = 0;
 }
 
-void cap_hpack_join(struct cap_hpack *h)
+void hpack_join(struct hpack *h)
 {
     forget_all(h);
     buf_reset(&h->scratch);
@@ -47,43 +47,40 @@ void cap_hpack_join(struct cap_hpack *h)
     h->joined = true;
 }
 
-size_t cap_hpack_memory(const struct cap_hpack *h)
+size_t hpack_memory(const struct hpack *h)
 {
     return h->ring_size * sizeof *h->ring + h->text.cap + h->scratch.cap;
 }
 
 /* --- the dynamic table ------------------------------------------------------------ */
 
-static uint32_t table_max(const struct cap_hpack *h)
+static uint32_t table_max(const struct hpack *h)
 {
     /* Joined: the true size is not known, and nothing depends on it. */
-    return h->joined || h->max_bytes > CAP_HPACK_TABLE_MAX ? CAP_HPACK_TABLE_MAX
-                                                           : h->max_bytes;
+    return h->joined || h->max_bytes > HPACK_TABLE_MAX ? HPACK_TABLE_MAX : h->max_bytes;
 }
 
-static const struct cap_hpack_entry *entry(const struct cap_hpack *h, uint32_t age)
+static const struct hpack_entry *entry(const struct hpack *h, uint32_t age)
 {
     return &h->ring[(h->newest - age) & (h->ring_size - 1)];
 }
 
-static struct span entry_name(const struct cap_hpack *h,
-                              const struct cap_hpack_entry *t)
+static struct span entry_name(const struct hpack *h, const struct hpack_entry *t)
 {
     return (struct span){h->text.p + (t->at - h->text_at), t->name_bytes};
 }
 
-static struct span entry_value(const struct cap_hpack *h,
-                               const struct cap_hpack_entry *t)
+static struct span entry_value(const struct hpack *h, const struct hpack_entry *t)
 {
     return (struct span){h->text.p + (t->at - h->text_at) + t->name_bytes,
                          t->value_bytes};
 }
 
-static void evict_to(struct cap_hpack *h, uint32_t max)
+static void evict_to(struct hpack *h, uint32_t max)
 {
     while (h->bytes > max) {
         assert(h->count > 0);
-        const struct cap_hpack_entry *t = entry(h, h->count - 1);
+        const struct hpack_entry *t = entry(h, h->count - 1);
         h->bytes -= ENTRY_OVERHEAD + t->name_bytes + t->value_bytes;
         h->count--;
     }
@@ -92,7 +89,7 @@ static void evict_to(struct cap_hpack *h, uint32_t max)
 }
 
 /* Moves the living text to the front once the dead part is the larger one. */
-static void compact(struct cap_hpack *h)
+static void compact(struct hpack *h)
 {
     if (h->count == 0)
         return;
@@ -103,12 +100,12 @@ static void compact(struct cap_hpack *h)
     }
 }
 
-static int make_place(struct cap_hpack *h, struct err *e)
+static int make_place(struct hpack *h, struct err *e)
 {
     if (h->count < h->ring_size)
         return 0;
     uint32_t size = h->ring_size ? h->ring_size * 2 : RING_MIN;
-    struct cap_hpack_entry *ring = malloc(size * sizeof *ring);
+    struct hpack_entry *ring = malloc(size * sizeof *ring);
     if (!ring)
         return err_set(e, ERR_NOMEM, "no memory for a header table");
     for (uint32_t i = 0; i < h->count; i++)
@@ -121,7 +118,7 @@ static int make_place(struct cap_hpack *h, struct err *e)
 }
 
 /* 4.4. The spans of f must not lie in the table. */
-static int insert(struct cap_hpack *h, const struct cap_hpack_field *f, struct err *e)
+static int insert(struct hpack *h, const struct hpack_field *f, struct err *e)
 {
     uint64_t size = (uint64_t)ENTRY_OVERHEAD + f->name.n + f->value.n;
     uint32_t max = table_max(h);
@@ -137,8 +134,8 @@ static int insert(struct cap_hpack *h, const struct cap_hpack_field *f, struct e
     compact(h);
     if (make_place(h, e) < 0)
         return ERR_NOMEM;
-    struct cap_hpack_entry *t = &h->ring[++h->newest & (h->ring_size - 1)];
-    *t = (struct cap_hpack_entry){
+    struct hpack_entry *t = &h->ring[++h->newest & (h->ring_size - 1)];
+    *t = (struct hpack_entry){
         .at = h->text_at + h->text.n,
         .name_bytes = (uint32_t)f->name.n,
         .value_bytes = (uint32_t)f->value.n,
@@ -153,20 +150,20 @@ static int insert(struct cap_hpack *h, const struct cap_hpack_field *f, struct e
 }
 
 /* What an index stands for (2.3.3); borrowed from the table. */
-static int look_up(struct cap_hpack *h, uint32_t index, struct cap_hpack_field *f,
+static int look_up(struct hpack *h, uint32_t index, struct hpack_field *f,
                    struct err *e)
 {
-    *f = (struct cap_hpack_field){0};
+    *f = (struct hpack_field){0};
     if (index == 0)
         return err_set(e, ERR_FORMAT, "header index 0");
-    if (index <= CAP_HPACK_STATIC) {
-        f->name = cap_hpack_static[index - 1].name;
-        f->value = cap_hpack_static[index - 1].value;
+    if (index <= HPACK_STATIC) {
+        f->name = hpack_static[index - 1].name;
+        f->value = hpack_static[index - 1].value;
         return 0;
     }
-    uint32_t age = index - CAP_HPACK_STATIC - 1;
+    uint32_t age = index - HPACK_STATIC - 1;
     if (age < h->count) {
-        const struct cap_hpack_entry *t = entry(h, age);
+        const struct hpack_entry *t = entry(h, age);
         f->name = entry_name(h, t);
         f->value = entry_value(h, t);
         f->flags = t->flags;
@@ -174,15 +171,14 @@ static int look_up(struct cap_hpack *h, uint32_t index, struct cap_hpack_field *
     }
     if (!h->joined || index > INDEX_MAX)
         return err_set(e, ERR_FORMAT, "header index %u points at nothing", index);
-    f->flags = CAP_HPACK_NAME_UNKNOWN | CAP_HPACK_VALUE_UNKNOWN;
+    f->flags = HPACK_NAME_UNKNOWN | HPACK_VALUE_UNKNOWN;
     return 0;
 }
 
 /* --- primitives ------------------------------------------------------------------- */
 
 /* 5.1, with a prefix of `bits`; values up to 32 bits in at most five more bytes. */
-static int take_integer(struct cap_hpack *h, unsigned bits, uint32_t *value,
-                        struct err *e)
+static int take_integer(struct hpack *h, unsigned bits, uint32_t *value, struct err *e)
 {
     uint32_t mask = (1u << bits) - 1;
     struct span *s = &h->block;
@@ -210,18 +206,19 @@ static int take_integer(struct cap_hpack *h, unsigned bits, uint32_t *value,
 /* The symbol whose code begins the 32 bits `window`, and its length; -1: none. */
 static int huffman_symbol(uint32_t window, unsigned *bits)
 {
-    const struct cap_huffman_quick *q = &cap_huffman_quick[window >> 24];
+    const struct hpack_huffman_quick *q = &hpack_huffman_quick[window >> 24];
     if (q->bits) {
         *bits = q->bits;
         return q->symbol;
     }
-    for (unsigned b = 9; b <= CAP_HUFFMAN_BITS; b++) {
+    for (unsigned b = 9; b <= HPACK_HUFFMAN_BITS; b++) {
         uint32_t code = window >> (32 - b);
-        uint32_t count = (uint32_t)cap_huffman_begin[b + 1] - cap_huffman_begin[b];
-        if (code - cap_huffman_first[b] < count) { /* codes below it are shorter ones */
+        uint32_t count = (uint32_t)hpack_huffman_begin[b + 1] - hpack_huffman_begin[b];
+        if (code - hpack_huffman_first[b] <
+            count) { /* codes below it are shorter ones */
             *bits = b;
-            return cap_huffman_symbols[cap_huffman_begin[b] + code -
-                                       cap_huffman_first[b]];
+            return hpack_huffman_symbols[hpack_huffman_begin[b] + code -
+                                         hpack_huffman_first[b]];
         }
     }
     return -1;
@@ -253,8 +250,7 @@ static int huffman_decode(struct span in, struct buf *out, struct err *e)
 
 /* A string (5.2): borrowed from the block, or appended to scratch, and then *decoded.
  */
-static int take_string(struct cap_hpack *h, struct span *s, bool *decoded,
-                       struct err *e)
+static int take_string(struct hpack *h, struct span *s, bool *decoded, struct err *e)
 {
     bool huffman = h->block.n && h->block.p[0] & 128;
     uint32_t n;
@@ -280,22 +276,22 @@ static int take_string(struct cap_hpack *h, struct span *s, bool *decoded,
 
 /* --- fields ----------------------------------------------------------------------- */
 
-static int take_literal(struct cap_hpack *h, unsigned prefix_bits, bool index,
-                        struct cap_hpack_field *f, struct err *e)
+static int take_literal(struct hpack *h, unsigned prefix_bits, bool index,
+                        struct hpack_field *f, struct err *e)
 {
     buf_reset(&h->scratch);
     uint32_t name_index;
     int rc = take_integer(h, prefix_bits, &name_index, e);
     if (rc < 0)
         return rc;
-    *f = (struct cap_hpack_field){0};
+    *f = (struct hpack_field){0};
     bool name_decoded = false, value_decoded;
-    if (name_index > CAP_HPACK_STATIC) {
+    if (name_index > HPACK_STATIC) {
         /* A copy: the table may move or lose it when this field is inserted. */
         if ((rc = look_up(h, name_index, f, e)) < 0)
             return rc;
         buf_span(&h->scratch, f->name);
-        f->flags &= CAP_HPACK_NAME_UNKNOWN;
+        f->flags &= HPACK_NAME_UNKNOWN;
         name_decoded = true;
         rc = buf_check(&h->scratch, e);
     } else if (name_index) {
@@ -311,7 +307,7 @@ static int take_literal(struct cap_hpack *h, unsigned prefix_bits, bool index,
     return index ? insert(h, f, e) : 0;
 }
 
-static int take_size_update(struct cap_hpack *h, struct err *e)
+static int take_size_update(struct hpack *h, struct err *e)
 {
     uint32_t size;
     if (!h->at_start)
@@ -324,17 +320,17 @@ static int take_size_update(struct cap_hpack *h, struct err *e)
                        h->limit_bytes);
     h->max_bytes = size;
     /* Joined, the size is known from here on: drop what its owner drops. */
-    evict_to(h, size < CAP_HPACK_TABLE_MAX ? size : CAP_HPACK_TABLE_MAX);
+    evict_to(h, size < HPACK_TABLE_MAX ? size : HPACK_TABLE_MAX);
     return 0;
 }
 
-void cap_hpack_begin(struct cap_hpack *h, struct span block)
+void hpack_begin(struct hpack *h, struct span block)
 {
     h->block = block;
     h->at_start = true;
 }
 
-int cap_hpack_next(struct cap_hpack *h, struct cap_hpack_field *f, struct err *e)
+int hpack_next(struct hpack *h, struct hpack_field *f, struct err *e)
 {
     int rc;
     while (h->block.n && (h->block.p[0] & 0xe0) == 0x20)
@@ -356,6 +352,6 @@ int cap_hpack_next(struct cap_hpack *h, struct cap_hpack_field *f, struct err *e
     if (rc < 0)
         return rc;
     if ((first & 0xf0) == 0x10)
-        f->flags |= CAP_HPACK_NEVER_INDEXED;
+        f->flags |= HPACK_NEVER_INDEXED;
     return 1;
 }
