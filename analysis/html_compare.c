@@ -348,7 +348,7 @@ static void put_run_row(const struct ana_comparison *c, size_t i, struct buf *ou
     buf_fmt(out, "<td class=\"word %s\">%s</td><td class=\"wrap\">", class[run->health],
             ana_health_names[run->health]);
     for (size_t k = 0; k < run->cause_count; k++) {
-        buf_str(out, k ? "; " : "");
+        buf_fmt(out, "%s%s ", k ? "; " : "", ana_health_names[run->causes[k].severity]);
         ana_escape(out, run->causes[k].text);
     }
     buf_str(out, "</td></tr>\n");

@@ -123,6 +123,7 @@ static void put_health(const struct ana_run *run, bool colour, struct buf *out)
     buf_str(out, "\n");
     for (size_t i = 0; i < run->cause_count; i++) {
         buf_reset(&line);
+        buf_fmt(&line, "%s ", ana_health_names[run->causes[i].severity]);
         ana_text_name(&line, run->causes[i].code, 24);
         buf_str(&line, ": ");
         ana_text_name(&line, run->causes[i].text, 400);

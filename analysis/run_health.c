@@ -60,9 +60,50 @@ static int add_cause(struct ana_run *run, enum ana_health severity, const char *
 /* --- what the run says of itself ----------------------------------------------------
  */
 
-/* "code: text" lines. */
+/* Cuts the severity off the front of a line. Where none is told, `verdict` is. */
+static enum ana_health take_severity(struct span *line, enum ana_health verdict)
+{
+    for (int h = ANA_DEGRADED; h < ANA_HEALTH_COUNT; h++) {
+        struct span name = span_str(ana_health_names[h]);
+        if (span_starts(*line, ana_health_names[h]) && line->n > name.n &&
+            line->p[name.n] == ' ') {
+            *line = span_sub(*line, name.n + 1, line->n);
+            return (enum ana_health)h;
+        }
+    }
+    return verdict;
+}
+
+/* Whether the file itself shows what replay says: then once is enough. */
+static bool is_told(const struct ana_run *run, const char *code,
+                    enum ana_health severity)
+{
+    for (size_t i = 0; i < run->cause_count && run->shard_count <= 1; i++)
+        if (strcmp(run->causes[i].code, code) == 0 &&
+            run->causes[i].severity >= severity)
+            return true;
+    return false;
+}
+
+/* A line "SEVERITY code: text"; what has no code is a cause all the same. */
+static int take_cause(struct ana_run *run, struct span line, const char *where,
+                      enum ana_health verdict)
+{
+    enum ana_health severity = take_severity(&line, verdict);
+    size_t colon = span_find(line, ':', 0);
+    char code[64] = "noted";
+
+    if (colon == line.n || colon == 0 || colon >= sizeof code)
+        return add_cause(run, severity, code, "%s%.*s", where, SPAN_ARG(line));
+    snprintf(code, sizeof code, "%.*s", (int)colon, (const char *)line.p);
+    if (is_told(run, code, severity))
+        return 0;
+    struct span text = span_trim(span_sub(line, colon + 1, line.n));
+    return add_cause(run, severity, code, "%s%.*s", where, SPAN_ARG(text));
+}
+
 static int take_causes(struct ana_run *run, const struct ana_shard *shard,
-                       enum ana_health severity)
+                       enum ana_health verdict)
 {
     const char *line = ana_shard_note(shard, NOTE_HEALTH_CAUSES);
     char where[40] = "";
@@ -70,24 +111,16 @@ static int take_causes(struct ana_run *run, const struct ana_shard *shard,
 
     if (run->shard_count > 1)
         snprintf(where, sizeof where, "shard %u/%u: ", shard->index + 1, shard->count);
-    if (severity > ANA_VALID && (!line || !*line))
-        return add_cause(run, severity, "noted", "%sreplay gave no cause", where);
-
+    if (verdict > ANA_VALID && (!line || !*line))
+        return add_cause(run, verdict, "noted", "%sreplay gave no cause", where);
     while (line && *line && rc == 0) {
         struct span whole = span_of(line, strcspn(line, "\n"));
-        size_t colon = span_find(whole, ':', 0);
-        char code[64];
-        struct span text = span_trim(span_sub(whole, colon + 1, whole.n));
-        if (colon == whole.n) {
-            text = whole;
-            colon = 0;
-        }
-        snprintf(code, sizeof code, "%.*s", (int)(colon < 63 ? colon : 63), line);
         if (whole.n > 0)
-            rc = add_cause(run, severity, *code ? code : "noted", "%s%.*s", where,
-                           SPAN_ARG(text));
+            rc = take_cause(run, whole, where, verdict);
         line += whole.n + (line[whole.n] == '\n');
     }
+    if (verdict > run->health) /* whatever its causes say */
+        run->health = verdict;
     return rc;
 }
 

@@ -55,7 +55,7 @@ static const struct row {
     {M_CLIENT, "client-errors", 0, 0.0001},
     {M_STEP, "clock-step", 0.001, 1e9},
     {M_COVERAGE, "trace-coverage", 0.001, 1e9},
-    {M_STOPPED, "interrupted", 0, 1e9},
+    {M_STOPPED, "interrupted", 0, 0},
 };
 
 #define DEGRADED_NS      (500 * CLK_US)
@@ -230,6 +230,7 @@ void rep_health_judge(const struct rep_health_facts *f, struct rep_health *h)
 void rep_health_lines(const struct rep_health *h, struct buf *out)
 {
     for (size_t i = 0; i < h->count; i++)
-        buf_fmt(out, "%s%s: %s", i > 0 ? "\n" : "", h->causes[i].code,
+        buf_fmt(out, "%s%s %s: %s", i > 0 ? "\n" : "",
+                rep_verdict_names[h->causes[i].weight], h->causes[i].code,
                 h->causes[i].text);
 }

@@ -54,7 +54,7 @@ struct rep_health {
 };
 
 void rep_health_judge(const struct rep_health_facts *f, struct rep_health *h);
-/* "code: text" lines, as the note has them. */
+/* "SEVERITY code: text" lines, as the note has them (traces/run_notes.h). */
 void rep_health_lines(const struct rep_health *h, struct buf *out);
 
 #endif

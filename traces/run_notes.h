@@ -97,6 +97,8 @@
 #define NOTE_WARM_FAILED      "client.warm_failed" /* connections not there at the start */
 #define NOTE_PACER_MARGIN     "pacer.margin_ns"    /* spin before due; 0: sleep only */
 #define NOTE_HEALTH_VERDICT   "health.verdict"     /* "VALID", "DEGRADED", "INVALID" */
-#define NOTE_HEALTH_CAUSES    "health.causes"      /* "code: text" lines, worst first */
+/* "SEVERITY code: text" lines, worst first; SEVERITY is DEGRADED or INVALID. Runs of
+ * earlier versions lack it: there each cause counts as the verdict does. */
+#define NOTE_HEALTH_CAUSES "health.causes"
 
 #endif

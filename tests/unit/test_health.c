@@ -161,7 +161,7 @@ static void each_threshold_has_two_sides(void **state)
     check_verdict(&f, REP_DEGRADED, "clock-step");
     f = fine();
     f.interrupted = true;
-    check_verdict(&f, REP_DEGRADED, "interrupted");
+    check_verdict(&f, REP_INVALID, "interrupted");
     f = fine();
     f.clock_backwards = true;
     check_verdict(&f, REP_INVALID, "clock");
@@ -184,10 +184,10 @@ static void the_worst_cause_comes_first_and_all_are_told(void **state)
     check_int(h.count, ==, 3);
     rep_health_lines(&h, &b);
     check_str(buf_text(&b),
-              "steal: the hypervisor took 20.0 % of the processors' time\n"
-              "client-errors: 1 errors of this machine's own: ports, descriptors or "
-              "memory\n"
-              "interrupted: the run was ended before the trace was");
+              "INVALID steal: the hypervisor took 20.0 % of the processors' time\n"
+              "INVALID interrupted: the run was ended before the trace was\n"
+              "DEGRADED client-errors: 1 errors of this machine's own: ports, "
+              "descriptors or memory");
     buf_done(&b);
 }
 

@@ -901,7 +901,7 @@ static void an_interrupted_run_is_closed_and_tells_what_was_left(void **state)
     check_str(note_of(NOTE_INTERRUPTED, text, sizeof text), "yes");
     check_str(note_of(NOTE_ENDED_BY, text, sizeof text), "a signal");
     check_str_has(note_of(NOTE_HEALTH_CAUSES, text, sizeof text),
-                  "interrupted: the run was ended before the trace was");
+                  "INVALID interrupted: the run was ended before the trace was");
     peer_stop(p);
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "analysis/report.h"
 #include "analysis/run_health.h"
 #include "analysis/scan.h"
 #include "tests/unit/fake_run.h"
@@ -412,6 +413,69 @@ static void what_replay_says_of_its_health_is_taken(void **state)
     ana_run_done(&run);
 }
 
+static void each_cause_keeps_the_severity_that_replay_gave_it(void **state)
+{
+    const struct fake_run f = {.seed = 11,
+                               .operations = 3000,
+                               .health = "INVALID",
+                               .health_causes =
+                                   "INVALID steal: 30 % of CPU was stolen\n"
+                                   "DEGRADED clock-step: by 2 ms: in all\n"
+                                   "DEGRADEDly: not a severity\n"
+                                   "INVALID\nINVALID no code"};
+    static const struct {
+        enum ana_health severity;
+        const char *code, *text;
+    } want[] = {{ANA_UNFIT, "steal", "30 % of CPU was stolen"},
+                {ANA_UNFIT, "DEGRADEDly", "not a severity"},
+                {ANA_UNFIT, "noted", "INVALID"},
+                {ANA_UNFIT, "noted", "no code"},
+                {ANA_DEGRADED, "clock-step", "by 2 ms: in all"}};
+    enum { COUNT = sizeof want / sizeof *want };
+    struct buf text = {0}, json = {0}, html = {0};
+    struct ana_run run;
+
+    (void)state;
+    fake_run_write(path, &f);
+    scan(&run, 0);
+    check_int(run.health, ==, ANA_UNFIT);
+    check_int(run.cause_count, ==, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        check_int(run.causes[i].severity, ==, want[i].severity);
+        check_str(run.causes[i].code, want[i].code);
+        check_str(run.causes[i].text, want[i].text);
+    }
+    ana_report_text(&run, false, &text);
+    check_str_has(buf_text(&text), "INVALID steal: 30 % of CPU was stolen");
+    check_str_has(buf_text(&text), "DEGRADED clock-step: by 2 ms: in all");
+    ana_report_json(&run, &json);
+    check_str_has(buf_text(&json), "\"code\": \"clock-step\",\n"
+                                   "        \"severity\": \"DEGRADED\"");
+    ana_report_html(&run, &html);
+    check_str_has(buf_text(&html), "<b>INVALID</b> steal: ");
+    check_str_has(buf_text(&html), "<b>DEGRADED</b> clock-step: ");
+    buf_done(&text);
+    buf_done(&json);
+    buf_done(&html);
+    ana_run_done(&run);
+}
+
+static void a_verdict_holds_though_its_causes_are_milder(void **state)
+{
+    const struct fake_run f = {.seed = 11,
+                               .operations = 3000,
+                               .health = "INVALID",
+                               .health_causes = "DEGRADED steal: 3 %"};
+    struct ana_run run;
+
+    (void)state;
+    fake_run_write(path, &f);
+    scan(&run, 0);
+    check_int(run.health, ==, ANA_UNFIT);
+    check_int(run.causes[0].severity, ==, ANA_DEGRADED);
+    ana_run_done(&run);
+}
+
 static void a_late_generator_is_found_without_a_note(void **state)
 {
     struct fake_run f = {.seed = 12, .operations = 3000, .late_ns = 600000};
@@ -580,6 +644,8 @@ int main(void)
         cmocka_unit_test(a_file_cut_anywhere_never_passes_for_a_whole_one),
         cmocka_unit_test(a_trace_is_no_run),
         cmocka_unit_test(what_replay_says_of_its_health_is_taken),
+        cmocka_unit_test(each_cause_keeps_the_severity_that_replay_gave_it),
+        cmocka_unit_test(a_verdict_holds_though_its_causes_are_milder),
         cmocka_unit_test(a_late_generator_is_found_without_a_note),
         cmocka_unit_test(back_pressure_is_never_held_against_a_run),
         cmocka_unit_test(missing_operations_are_missed),
