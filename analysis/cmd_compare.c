@@ -13,6 +13,7 @@
 #include "analysis/output.h"
 #include "analysis/text.h"
 #include "commands.h"
+#include "traces/base/outfile.h"
 #include "traces/base/units.h"
 
 struct config {
@@ -390,7 +391,7 @@ static int tell(const struct ana_comparison *c, const struct config *config,
             ana_compare_line(c, &out);
         else
             ana_compare_text(c, ana_text_colour(), &out);
-        rc = ana_write_stdout(&out, e);
+        rc = outfile_print(&out, e);
     }
     buf_done(&out);
     return rc;

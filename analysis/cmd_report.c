@@ -11,6 +11,7 @@
 #include "analysis/run_health.h"
 #include "analysis/text.h"
 #include "commands.h"
+#include "traces/base/outfile.h"
 #include "traces/tool/trc_legs.h"
 
 struct config {
@@ -116,7 +117,7 @@ static int report_trace(const struct config *config, const char *path, size_t n,
     if (rc == 0)
         rc = trc_legs_tell(path, config->json, &out, e);
     if (rc == 0)
-        rc = ana_write_stdout(&out, e);
+        rc = outfile_print(&out, e);
     buf_done(&out);
     return rc;
 }
@@ -140,7 +141,7 @@ static int report(const struct config *config, const char *const *paths, size_t 
             ana_report_json(run, &out);
         else
             ana_report_text(run, ana_text_colour(), &out);
-        rc = ana_write_stdout(&out, e);
+        rc = outfile_print(&out, e);
     }
     buf_done(&out);
     return rc;

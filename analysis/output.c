@@ -11,15 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int ana_write_stdout(const struct buf *b, struct err *e)
-{
-    int rc = buf_check(b, e);
-    if (rc < 0)
-        return rc;
-    if (fwrite(b->p, 1, b->n, stdout) != b->n || fflush(stdout) != 0)
-        return err_sys(e, errno, "cannot write to standard output");
-    return 0;
-}
+#include "traces/base/outfile.h"
 
 /* Devices and pipes are written in place: a rename would replace them. */
 static bool is_special(const char *path)
@@ -28,14 +20,14 @@ static bool is_special(const char *path)
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
-int ana_write_file(const char *path, const struct buf *b, struct err *e)
+int ana_write_file(const char *path, struct buf *b, struct err *e)
 {
     char beside[4096];
     bool in_place = is_special(path);
     int rc = buf_check(b, e);
 
     if (rc < 0 || strcmp(path, "-") == 0)
-        return rc < 0 ? rc : ana_write_stdout(b, e);
+        return rc < 0 ? rc : outfile_print(b, e);
     int n = snprintf(beside, sizeof beside, "%s%s", path, in_place ? "" : ".part");
     if (n < 0 || (size_t)n >= sizeof beside)
         return err_set(e, ERR_LIMIT, "the name of '%s' is too long", path);

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "traces/cmd_verbs.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

@@ -13,22 +13,11 @@
 #include "traces/import/imp_jsonl.h"
 
 struct jsonl_config {
-    const char *out;
-    bool force, quiet;
+    struct outfile out;
 };
 static const struct opt jsonl_opts[] = {
-    {.name = "output",
-     .letter = 'o',
-     .type = OPT_STR,
-     .at = offsetof(struct jsonl_config, out),
-     .arg = "OUT",
-     .help = "the trace or run to write; \"-\" is standard output"},
-    OUTFILE_FORCE_OPT(offsetof(struct jsonl_config, force)),
-    {.name = "quiet",
-     .letter = 'q',
-     .type = OPT_FLAG,
-     .at = offsetof(struct jsonl_config, quiet),
-     .help = "no summary"},
+    OUTFILE_OPTS(offsetof(struct jsonl_config, out),
+                 "the trace or run to write; \"-\" is standard output"),
     {.name = NULL},
 };
 const struct opt_cmd trc_import_jsonl_page = {
@@ -61,19 +50,17 @@ int trc_import_jsonl_run(int argc, char **argv)
     int operands, rc = opt_parse(&trc_import_jsonl_page, argc, argv, &c, &operands, &e);
     if (rc > 0)
         return EXIT_DONE;
-    if (rc == 0 && !c.out)
-        rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
     if (rc == 0)
-        rc = outfile_check(c.out, c.force, (const char *const *)(argv + 1), 1, &e);
+        rc = outfile_wanted(&c.out, (const char *const *)(argv + 1), 1, &e);
     if (rc == 0)
         rc = zst_input_open(&in, argv[1], &e);
-    if (rc == 0 && (rc = imp_jsonl_read(in, c.out, &done, &e)) < 0)
+    if (rc == 0 && (rc = imp_jsonl_read(in, c.out.path, &done, &e)) < 0)
         err_note(&e, "'%s'", argv[1]);
     zst_input_close(in);
     if (rc < 0)
         return opt_fail(&trc_import_jsonl_page, &e);
-    if (!c.quiet)
-        fprintf(stderr, "%s: %" PRIu64 " %s\n", c.out, done.records,
+    if (!c.out.quiet)
+        fprintf(stderr, "%s: %" PRIu64 " %s\n", c.out.path, done.records,
                 done.kind == TRC_RUN ? "outcomes" : "operations");
     return EXIT_DONE;
 }

@@ -3,9 +3,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <errno.h>
-#include <stdio.h>
+#include "traces/cmd_verbs.h"
 
+#include "traces/base/outfile.h"
 #include "traces/tool/trc_legs.h"
 
 struct legs_config {
@@ -101,9 +101,7 @@ static int legs(const char *path, const struct legs_config *c, struct err *e)
                        : trc_legs_text)(&l, &out);
     }
     if (rc == 0)
-        rc = buf_check(&out, e);
-    if (rc == 0 && fwrite(out.p, 1, out.n, stdout) != out.n)
-        rc = err_sys(e, errno, "cannot write to standard output");
+        rc = outfile_print(&out, e);
     buf_done(&out);
     trc_legs_done(&l);
     return rc;

@@ -4,9 +4,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "traces/cmd_scrub.h"
+#include "traces/cmd_verbs.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -18,19 +17,15 @@
 /* --- scrub ------------------------------------------------------------------------ */
 
 struct scrub_config {
-    const char *out, *key_file;
+    struct outfile out;
+    const char *key_file;
     struct opt_strv headers, paths;
-    bool shape_only, keep_query, hash_ids, drop_answers, force, quiet;
+    bool shape_only, keep_query, hash_ids, drop_answers;
 };
 #define AT(field) offsetof(struct scrub_config, field)
 static const struct opt scrub_opts[] = {
-    {.name = "output",
-     .letter = 'o',
-     .type = OPT_STR,
-     .at = AT(out),
-     .arg = "OUT",
-     .help = "the new trace; \"-\" is standard output"},
-    OUTFILE_FORCE_OPT(AT(force)),
+    OUTFILE_OPTS(offsetof(struct scrub_config, out),
+                 "the new trace; \"-\" is standard output"),
     {.name = "keep-header",
      .type = OPT_STRV,
      .at = AT(headers),
@@ -66,11 +61,6 @@ static const struct opt scrub_opts[] = {
      .type = OPT_FLAG,
      .at = AT(keep_query),
      .help = "keep what stands behind ? in paths"},
-    {.name = "quiet",
-     .letter = 'q',
-     .type = OPT_FLAG,
-     .at = AT(quiet),
-     .help = "no summary"},
     {.name = NULL},
 };
 const struct opt_cmd trc_scrub_page = {
@@ -128,10 +118,8 @@ int trc_run_scrub(int argc, char **argv)
     struct trc_scrub_done done = {0};
     struct err e = {0};
     int operands, rc = opt_parse(&trc_scrub_page, argc, argv, &c, &operands, &e);
-    if (rc == 0 && !c.out)
-        rc = err_set(&e, ERR_USAGE, "-o OUT is needed");
     if (rc == 0)
-        rc = outfile_check(c.out, c.force, (const char *const *)(argv + 1), 1, &e);
+        rc = outfile_wanted(&c.out, (const char *const *)(argv + 1), 1, &e);
     if (rc == 0) {
         struct trc_scrub how = {.headers = c.headers.v,
                                 .header_count = c.headers.n,
@@ -142,14 +130,14 @@ int trc_run_scrub(int argc, char **argv)
                                 .hash_ids = c.hash_ids,
                                 .drop_answers = c.drop_answers,
                                 .key_file = c.key_file};
-        rc = trc_scrub(argv[1], c.out, &how, &done, &e);
+        rc = trc_scrub(argv[1], c.out.path, &how, &done, &e);
         if (rc == 0 && done.unclosed)
             fprintf(stderr,
                     "reprise %s: warning: '%s' was not closed; all that is whole was "
                     "read\n",
                     trc_scrub_page.name, argv[1]);
-        if (rc == 0 && !c.quiet)
-            tell_scrub(c.out, &done);
+        if (rc == 0 && !c.out.quiet)
+            tell_scrub(c.out.path, &done);
     }
     opt_strv_done(&c.headers);
     opt_strv_done(&c.paths);
@@ -205,15 +193,6 @@ struct scan {
     struct buf out;
 };
 
-static int flush_scan(struct scan *s, struct err *e)
-{
-    int rc = buf_check(&s->out, e);
-    if (rc == 0 && s->out.n && fwrite(s->out.p, 1, s->out.n, stdout) != s->out.n)
-        rc = err_sys(e, errno, "cannot write to standard output");
-    buf_reset(&s->out);
-    return rc;
-}
-
 /* A name out of the file, fit to be printed. */
 static struct span shown(struct span name, char out[NAME_SHOWN])
 {
@@ -263,7 +242,7 @@ static int on_hit(void *ctx, const struct trc_hit *h, struct err *e)
     struct scan *s = ctx;
     char text[NAME_SHOWN];
     (s->json ? hit_json : hit_text)(h, shown(h->name, text), &s->out);
-    return s->out.n >= SCAN_CHUNK || s->out.failed ? flush_scan(s, e) : 0;
+    return s->out.n >= SCAN_CHUNK || s->out.failed ? outfile_print(&s->out, e) : 0;
 }
 
 static void tell_scan(const char *path, const struct trc_search_done *d, bool json,
@@ -300,12 +279,10 @@ int trc_run_scan(int argc, char **argv)
     if (rc == 0)
         tell_scan(argv[1], &done, c.json, &s.out);
     struct err second = {0}; /* what was found before damage is told too */
-    int flushed = flush_scan(&s, rc < 0 ? &second : &e);
+    int flushed = outfile_print(&s.out, rc < 0 ? &second : &e);
     buf_done(&s.out);
     if (rc == 0)
         rc = flushed;
-    if (fflush(stdout) != 0 && rc == 0)
-        rc = err_sys(&e, errno, "cannot write to standard output");
     if (rc < 0)
         return opt_fail(&trc_scan_page, &e);
     if (done.unclosed)

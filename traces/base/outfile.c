@@ -5,6 +5,8 @@
  */
 #include "traces/base/outfile.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <sys/stat.h>
@@ -26,4 +28,22 @@ int outfile_check(const char *path, bool force, const char *const *inputs, size_
     if (out.st_size > 0 && !force)
         return err_set(e, ERR_USAGE, "'%s' exists already; --force replaces it", path);
     return 0;
+}
+
+int outfile_wanted(const struct outfile *o, const char *const *inputs, size_t n,
+                   struct err *e)
+{
+    if (!o->path)
+        return err_set(e, ERR_USAGE, "-o OUT is needed");
+    return outfile_check(o->path, o->force, inputs, n, e);
+}
+
+int outfile_print(struct buf *b, struct err *e)
+{
+    int rc = buf_check(b, e);
+    if (rc == 0 &&
+        ((b->n > 0 && fwrite(b->p, 1, b->n, stdout) != b->n) || fflush(stdout) != 0))
+        rc = err_sys(e, errno, "cannot write to standard output");
+    buf_reset(b);
+    return rc;
 }

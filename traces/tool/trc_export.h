@@ -62,8 +62,4 @@ int trc_export_pcapng(struct trc_reader *r, FILE *to, struct trc_export_done *do
 int trc_export_hlog(struct trc_reader *r, int64_t interval_ns, FILE *to,
                     struct trc_export_done *done, struct err *e) MUST_USE;
 
-/* `reprise trace export`. */
-extern const struct opt_cmd trc_export_page;
-int trc_run_export(int argc, char **argv);
-
 #endif

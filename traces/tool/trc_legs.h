@@ -76,8 +76,4 @@ int trc_legs_tell(const char *path, bool json, struct buf *out, struct err *e) M
 int trc_legs_of_file(const char *path, struct span id, struct buf *out,
                      struct err *e) MUST_USE;
 
-/* `reprise trace legs`. */
-extern const struct opt_cmd trc_legs_page;
-int trc_run_legs(int argc, char **argv);
-
 #endif
