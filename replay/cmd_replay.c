@@ -30,7 +30,7 @@ struct config {
     uint64_t connections, grpc_connections, streams, workers, users, seed, version;
     int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns, abort_late_ns,
         warmup_ns, cooldown_ns, lag_ns;
-    uint64_t cap;
+    uint64_t cap, requests_per_connection;
     double catch_up;
     uint64_t answer_max;
     struct opt_strv versions, labels, rules, checks;
@@ -186,6 +186,15 @@ static const struct opt options[] = {
      .at = FIELD(grpc_connections),
      .arg = "N",
      .help = "HTTP/2 connections, over all workers; by default 4"},
+    {.name = "requests-per-connection",
+     .type = OPT_U64,
+     .at = FIELD(requests_per_connection),
+     .arg = "N",
+     .help =
+         "close a connection after N requests, once the last has ended, and make "
+         "another at once, as clients and proxies do that bound it; by default one "
+         "lasts until the target ends it. What ended connections, and how often, is "
+         "in the summary. With --engine curl in HTTP/1.1 alone"},
     {.name = "tls-ca",
      .type = OPT_STR,
      .at = FIELD(tls.ca_file),
@@ -573,6 +582,14 @@ static int check(const struct config *c, struct err *e)
         rc = err_set(e, ERR_USAGE,
                      "--connections recorded excludes --closed-loop, --shard, "
                      "--grpc-connections, --catch-up and --engine curl");
+    if (rc == 0 && c->requests_per_connection > 0 &&
+        (c->pinned || (c->engine == ENGINE_CURL && c->http_version == 1)))
+        rc = err_set(e, ERR_USAGE,
+                     "--requests-per-connection excludes --connections recorded and "
+                     "--http-version 2");
+    if (rc == 0 && opt_given(&doc, "requests-per-connection"))
+        rc = check_range("requests-per-connection", c->requests_per_connection, 1,
+                         UINT32_MAX, e);
     if (rc == 0)
         rc = check_range("grpc-connections", c->grpc_connections, 0, 4096, e);
     if (rc == 0)
@@ -663,6 +680,8 @@ static void describe_options(const struct config *c, struct buf *out)
             " grpc-connections=%" PRIu64 " streams=%" PRIu64 " closed-loop=%" PRIu64,
             tier_choices[c->tier], protocol_choices[c->protocol], c->speed, c->workers,
             c->connections, c->grpc_connections, c->streams, c->users);
+    if (c->requests_per_connection > 0)
+        buf_fmt(out, " requests-per-connection=%" PRIu64, c->requests_per_connection);
     buf_fmt(out, " engine=%s http-version=%s", engine_choices[c->engine],
             version_choices[c->http_version]);
     buf_fmt(out,
@@ -742,6 +761,32 @@ static void json_health(struct jsonw *w, const struct rep_health *h)
     jsonw_end(w);
 }
 
+/* What became of connections: made, ended and why, not made and why. */
+static void json_connections(struct jsonw *w, const struct rep_run_result *r)
+{
+    jsonw_key(w, "connections");
+    jsonw_object(w);
+    jsonw_key_u64(w, "made", r->connects);
+    jsonw_key(w, "ended");
+    jsonw_object(w);
+    for (int i = 0; i < REP_END_COUNT; i++)
+        if (r->connection_ends[i] > 0)
+            jsonw_key_u64(w, rep_end_codes[i], r->connection_ends[i]);
+    jsonw_end(w);
+    jsonw_key(w, "failed");
+    jsonw_array(w);
+    for (size_t i = 0; i < r->connect_failures.n; i++) {
+        if (r->connect_failures.v[i].count == 0)
+            continue;
+        jsonw_object(w);
+        jsonw_key_str(w, "reason", r->connect_failures.v[i].text);
+        jsonw_key_u64(w, "count", r->connect_failures.v[i].count);
+        jsonw_end(w);
+    }
+    jsonw_end(w);
+    jsonw_end(w);
+}
+
 /* No operation was sent later than this after its recorded arrival. */
 static int64_t lag_most(const struct rep_run_result *r)
 {
@@ -802,6 +847,7 @@ static void print_json(const struct rep_run_result *r)
         jsonw_end(&w);
     }
     jsonw_end(&w);
+    json_connections(&w, r);
     json_health(&w, &r->health);
     jsonw_end(&w);
     buf_str(&out, "\n");
@@ -873,6 +919,10 @@ static void print_text(FILE *f, const struct rep_run_result *r)
     for (size_t i = 0; i < t->reason_count; i++)
         fprintf(f, "  refused %" PRIu64 ": %s\n", t->reasons[i].count,
                 t->reasons[i].text);
+    for (int i = 0; i < REP_END_COUNT; i++)
+        if (r->connection_ends[i] > 0)
+            fprintf(f, "  connections ended %" PRIu64 ": %s\n", r->connection_ends[i],
+                    rep_end_texts[i]);
     for (size_t i = 0; i < r->connect_failures.n; i++)
         if (r->connect_failures.v[i].count > 0)
             fprintf(f, "  no connection %" PRIu64 ": %s\n",
@@ -939,6 +989,7 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
         .grpc_connections = (uint32_t)c->grpc_connections,
         .pinned = c->pinned,
         .streams = (uint32_t)c->streams,
+        .requests_per_connection = c->requests_per_connection,
         .users = (uint32_t)c->users,
         .sessions = c->sessions,
         .sessions_stop = c->session_error == SESSION_STOP,

@@ -373,9 +373,16 @@ static void note_client(struct run *x)
                  c->streams);
         return;
     }
-    note_fmt(x, NOTE_CONNECTIONS,
-             "rest %" PRIu32 ", grpc %" PRIu32 " of %" PRIu32 " streams",
-             http_connections(c), grpc_connections(c), c->streams);
+    if (c->requests_per_connection > 0)
+        note_fmt(x, NOTE_CONNECTIONS,
+                 "rest %" PRIu32 ", grpc %" PRIu32 " of %" PRIu32
+                 " streams, of %" PRIu64 " requests each",
+                 http_connections(c), grpc_connections(c), c->streams,
+                 c->requests_per_connection);
+    else
+        note_fmt(x, NOTE_CONNECTIONS,
+                 "rest %" PRIu32 ", grpc %" PRIu32 " of %" PRIu32 " streams",
+                 http_connections(c), grpc_connections(c), c->streams);
 }
 
 static void note_start(struct run *x)
@@ -457,12 +464,19 @@ static void note_lateness(struct run *x, const struct rep_health_facts *f)
         note_fmt(x, NOTE_RATE_ACHIEVED, "%.6g", rep_tally_achieved(t));
 }
 
-/* Connections that could not be made, by reason; handshakes. */
+/* Connections that ended, and those that could not be made, by reason; handshakes. */
 static void note_connecting(struct run *x)
 {
     const struct rep_engine_stats *s = &x->stats.engine;
     struct buf lines = {0};
 
+    for (int i = 0; i < REP_END_COUNT; i++)
+        if (s->ends[i] > 0)
+            buf_fmt(&lines, "%s%" PRIu64 ": %s", lines.n ? "\n" : "", s->ends[i],
+                    rep_end_codes[i]);
+    if (lines.n > 0)
+        note(x, NOTE_CONNECTION_ENDS, buf_text(&lines));
+    buf_reset(&lines);
     for (size_t i = 0; i < s->failures.n; i++)
         if (s->failures.v[i].count > 0)
             buf_fmt(&lines, "%s%" PRIu64 ": %s", lines.n ? "\n" : "",
@@ -557,6 +571,7 @@ static int start_workers(struct run *x, struct err *e)
             .http_connections = part(http, i, c->workers),
             .grpc_connections = part(grpc, i, c->workers),
             .streams = c->streams,
+            .requests_per_connection = c->requests_per_connection,
             .tls = &c->tls,
             .rest = c->curl ? &rep_curl_engine : &rep_http1_engine,
             .http_version = c->http_version,
@@ -966,6 +981,8 @@ static int finish(struct run *x, struct err *e)
 
     join_workers(x);
     r->connect_failures = x->stats.engine.failures;
+    r->connects = x->stats.engine.connects;
+    memcpy(r->connection_ends, x->stats.engine.ends, sizeof r->connection_ends);
     r->tls_full = x->stats.engine.tls_full;
     r->tls_resumed = x->stats.engine.tls_resumed;
     look_at_rules(x); /* the last word of a worker */

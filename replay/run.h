@@ -44,8 +44,9 @@ struct rep_run_config {
     uint32_t http_connections, grpc_connections; /* over all workers; 0: by default */
     bool pinned; /* over recorded ones; the two above then bound those open at once */
     uint32_t streams;
-    uint32_t users;               /* closed loop; 0: open */
-    bool sessions, sessions_stop; /* partly open; a failure ends its session */
+    uint64_t requests_per_connection; /* 0: no bound */
+    uint32_t users;                   /* closed loop; 0: open */
+    bool sessions, sessions_stop;     /* partly open; a failure ends its session */
     int64_t deadline_ns, connect_limit_ns;
     int64_t duration_ns;            /* 0: the whole trace */
     int64_t warmup_ns, cooldown_ns; /* phases at both ends, which analysis leaves out */
@@ -74,6 +75,7 @@ struct rep_run_result {
     struct rep_failures connect_failures;
     char tls[REP_TLS_TEXT_MAX]; /* what was agreed at the start; empty: plaintext */
     uint64_t tls_full, tls_resumed;
+    uint64_t connects, connection_ends[REP_END_COUNT];
     struct trc_info trace;
     struct rep_plan_counts plan;
     /* Of a trace that came through a pipe with its calendar, at speed 1: how long after

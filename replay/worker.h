@@ -47,6 +47,7 @@ struct rep_worker_config {
     const struct rep_address *http, *grpc;       /* NULL: no such target */
     uint32_t http_connections, grpc_connections; /* of this worker */
     uint32_t streams;
+    uint64_t requests_per_connection;  /* 0: no bound */
     const struct rep_tls_config *tls;  /* of targets that take it */
     const struct rep_engine_ops *rest; /* which engine sends REST */
     int http_version;                  /* rep_engine_config tells of these two */

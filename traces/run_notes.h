@@ -90,6 +90,7 @@
 #define NOTE_CLOCK_BACKWARDS  "clock.monotonic_backwards" /* "yes": nothing holds */
 #define NOTE_CLIENT_ERRORS    "client.errors" /* our own: ports, descriptors, memory */
 #define NOTE_CONNECTS         "client.connects"         /* connections made, in all */
+#define NOTE_CONNECTION_ENDS  "client.connection_ends"  /* "COUNT: cause" lines */
 #define NOTE_CONNECT_FAILURES "client.connect_failures" /* "COUNT: reason" lines */
 #define NOTE_TLS_FULL         "client.tls_full"         /* handshakes */
 #define NOTE_TLS_RESUMED      "client.tls_resumed"      /* those with a ticket */

@@ -62,6 +62,7 @@ struct sock {
     uint32_t ordinal;
     unsigned watched; /* events in the loop; 0: not there */
     bool idle;        /* libcurl does not want to hear of it */
+    uint64_t carried; /* requests; 0: it is not known to be connected */
     uint16_t port;    /* its local one; 0: not asked yet */
 };
 
@@ -80,7 +81,11 @@ struct transfer {
     bool
         head_ended; /* its empty line came: libcurl takes half a head for a whole one */
     bool too_big, garbage;
-    struct span length; /* the last content-length, in length_text */
+    bool closes, framed; /* its answer says close; or where it ends */
+    bool sock_limit;     /* its connection takes no more after it */
+    bool aborted;
+    char why[CURL_ERROR_SIZE]; /* libcurl's words for a failure */
+    struct span length;        /* the last content-length, in length_text */
     char length_text[24];
     uint64_t acked, sent; /* of its connection when it went out */
     /* Facts taken when its socket was closed under it. */
@@ -106,6 +111,7 @@ struct curl_engine {
     struct curl_slist *resolve, *connect_to;
     char url[REP_AUTHORITY_MAX + 16];
     char proxy[REP_AUTHORITY_MAX + 16];
+    bool closing;   /* what is closed now says nothing about the target */
     bool kick;      /* libcurl wants its timers looked at now */
     uint64_t epoch; /* counts rounds of flush */
     struct ev_timer *timer;
@@ -143,12 +149,6 @@ static struct sock *sock_new(struct curl_engine *en, int fd)
     return s;
 }
 
-static bool is_closed(int fd)
-{
-    char byte;
-    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 && errno != EAGAIN;
-}
-
 static void sock_unwatch(struct sock *s)
 {
     if (s->watched)
@@ -167,7 +167,6 @@ static void on_event(struct ev *ev, int fd, unsigned events, void *arg)
 
     if (s->idle) {
         /* libcurl looks at it when it wants to use it again, and not before. */
-        en->base.stats.peer_closes += is_closed(fd);
         sock_unwatch(s);
         return;
     }
@@ -270,6 +269,24 @@ static void note_loss(struct transfer *t, const struct tcp_info *info, int pendi
         o->sent_ns = OP_TIME_NONE;
 }
 
+/* Why libcurl closes a connection; t: what it carried and note_loss looked at, or NULL.
+ * A GOAWAY is not told, and shows as what came of it. */
+static enum rep_end why_closed(const struct transfer *t)
+{
+    if (!t || t->unread)
+        return REP_END_IDLE;
+    uint64_t length = 0;
+    (void)span_u64(t->length, &length);
+    return t->aborted || t->too_big || length > t->en->base.config.answer_max
+               ? REP_END_GIVEN_UP
+           : t->garbage                                 ? REP_END_GARBAGE
+           : t->reset                                   ? REP_END_RESET
+           : t->head_ended && (t->closes || !t->framed) ? REP_END_ANSWER
+           : t->orderly                                 ? REP_END_CLOSED
+           : t->sock_limit                              ? REP_END_LIMIT
+                                                        : REP_END_GARBAGE;
+}
+
 static int close_socket(void *arg, curl_socket_t fd)
 {
     struct curl_engine *en = arg;
@@ -277,10 +294,15 @@ static int close_socket(void *arg, curl_socket_t fd)
     struct tcp_info info;
     int pending = rep_connect_result(fd);
     bool known = tcp_facts(fd, &info);
+    const struct transfer *carried = NULL;
 
     for (uint32_t i = 0; s && i < en->transfers; i++)
-        if (en->all[i]->sock == s && known)
+        if (en->all[i]->sock == s && known) {
+            carried = en->all[i];
             note_loss(en->all[i], &info, pending);
+        }
+    if (s && s->carried > 0 && !en->closing)
+        rep_connect_ended(&en->base, why_closed(carried));
     if (s) {
         sock_unwatch(s);
         if (s->port && en->by_port[s->port] == s->ordinal + 1)
@@ -314,6 +336,19 @@ static struct sock *sock_at(struct curl_engine *en, uint16_t port)
     return NULL;
 }
 
+/* The request goes over t->sock. */
+static void take_connection(struct transfer *t)
+{
+    uint64_t limit = t->en->base.config.requests_per_connection;
+    t->request->out.connection = t->sock->ordinal;
+    t->sock->carried++;
+    if (limit == 0)
+        return;
+    t->sock_limit = t->sock->carried >= limit;
+    if (curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, (long)t->sock_limit))
+        t->en->base.stats.client_errors++;
+}
+
 /* A connection is there, and the request is to be written now: the first time, or once
  * more. */
 static int before_request(void *arg, char *remote, char *local, int remote_port,
@@ -340,11 +375,13 @@ static int before_request(void *arg, char *remote, char *local, int remote_port,
         t->sent = info.tcpi_bytes_sent;
     }
     int64_t now = now_ns(en);
+    bool fresh = !t->sock || t->sock->carried == 0;
     if (t->sock)
-        r->out.connection = t->sock->ordinal;
-    /* Not in the round in which it was added: it waited for a connection. */
+        take_connection(t);
+    /* Not in the round in which it was added: it waited until its connection was made,
+     * or for one that another request had. */
     if (t->epoch != en->epoch && r->out.attempts == 0)
-        rep_request_waited(r, now, OUT_WAIT_CONNECT);
+        rep_request_waited(r, now, fresh ? OUT_WAIT_CONNECT : OUT_WAIT_SLOT);
     r->out.attempts++;
     if (r->out.sent_ns == OP_TIME_NONE)
         r->out.sent_ns = now;
@@ -398,6 +435,9 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     struct span mark = field_value(line, REP_MARK_FIELD);
     if (mark.n > 0)
         rep_mark_look(t->request, mark);
+    t->closes = t->closes || span_eq_nocase(field_value(line, "connection"), "close");
+    t->framed = t->framed || field_value(line, "content-length").p ||
+                field_value(line, "transfer-encoding").p;
     t->garbage = t->garbage || !length_agrees(t, line) ||
                  (t->en->base.config.http_version == 2 && span_starts(line, "HTTP/1"));
     return t->too_big || t->garbage ? 0 : line.n;
@@ -532,6 +572,29 @@ static void transfer_answered(struct transfer *t)
     transfer_finish(t, status >= 200 && status < 300 ? OUT_OK : OUT_STATUS);
 }
 
+/* No connection was made. Why TLS failed libcurl tells in words of its own; in others
+ * stand times and ports, which would make each a reason of its own. */
+static void count_failure(struct transfer *t, CURLcode code)
+{
+    struct err e = {0};
+    long sys = 0;
+
+    (void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &sys);
+    if (t->own_fault)
+        sys = t->own_fault;
+    if (code == CURLE_COULDNT_CONNECT && sys > 0)
+        err_sys(&e, (int)sys, "cannot connect");
+    else if (code == CURLE_OPERATION_TIMEDOUT)
+        err_sys(&e, ETIMEDOUT, "cannot connect");
+    else if ((code == CURLE_PEER_FAILED_VERIFICATION ||
+              code == CURLE_SSL_CONNECT_ERROR) &&
+             *t->why)
+        err_set(&e, ERR_PEER, "%s", t->why);
+    else
+        err_set(&e, ERR_PEER, "%s", curl_easy_strerror(code));
+    rep_connect_failed(&t->en->base, &e);
+}
+
 static void transfer_failed(struct transfer *t, CURLcode code)
 {
     struct rep_engine_stats *stats = &t->en->base.stats;
@@ -541,12 +604,8 @@ static void transfer_failed(struct transfer *t, CURLcode code)
 
     log_debug(AREA, "curl: operation %" PRIu64 ": %s: %s", r->out.op_index,
               out_cause_names[cause], curl_easy_strerror(code));
-    if (cause == OUT_CONNECT && code == CURLE_COULDNT_CONNECT) {
-        long sys = 0;
-        (void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &sys);
-        stats->client_errors += rep_own_fault(t->own_fault ? t->own_fault : (int)sys);
-    }
-    stats->connect_failures += cause == OUT_CONNECT;
+    if (cause == OUT_CONNECT)
+        count_failure(t, code);
     stats->client_errors += code == CURLE_OUT_OF_MEMORY;
     if (r->out.first_ns != OP_TIME_NONE)
         (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -576,6 +635,7 @@ static bool transfer_add(struct transfer *t)
     if (curl_multi_add_handle(en->multi, t->easy) != CURLM_OK)
         return false;
     t->epoch = en->epoch;
+    t->closes = t->framed = t->sock_limit = false;
     en->kick = true;
     return true;
 }
@@ -632,8 +692,12 @@ static void drain(struct curl_engine *en)
 /* Takes a transfer from libcurl in the middle of its work. */
 static void transfer_abort(struct transfer *t, enum out_cause cause)
 {
-    t->request->out.done_ns =
-        cause == OUT_DEADLINE ? now_ns(t->en) : t->request->out.done_ns;
+    struct outcome *o = &t->request->out;
+    o->done_ns = cause == OUT_DEADLINE ? now_ns(t->en) : o->done_ns;
+    if (cause == OUT_DEADLINE && t->en->base.config.http_version != 2 && !t->sock &&
+        o->attempts == 0)
+        count_failure(t, CURLE_OPERATION_TIMEDOUT);
+    t->aborted = true;
     (void)curl_multi_remove_handle(t->en->multi, t->easy);
     rep_request_cut(t->request);
     transfer_finish(t, cause);
@@ -728,6 +792,7 @@ static CURLcode set_callbacks(struct transfer *t)
 {
     CURLcode rc = CURLE_OK;
     SET(t->easy, CURLOPT_PRIVATE, t);
+    SET(t->easy, CURLOPT_ERRORBUFFER, t->why);
     SET(t->easy, CURLOPT_PREREQFUNCTION, before_request);
     SET(t->easy, CURLOPT_PREREQDATA, t);
     SET(t->easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -883,6 +948,7 @@ static void engine_close(struct rep_engine *base)
     struct curl_engine *en = (struct curl_engine *)base;
     if (!en)
         return;
+    en->closing = true;
     for (uint32_t i = 0; i < en->transfers; i++)
         transfer_free(en->all[i]);
     en->transfers = 0;
@@ -1014,8 +1080,10 @@ static uint32_t engine_in_flight(const struct rep_engine *base)
 static void engine_cancel(struct rep_engine *base, enum out_cause cause)
 {
     struct curl_engine *en = (struct curl_engine *)base;
+    en->closing = true;
     while (en->flight.head)
         transfer_abort(en->flight.head->place, cause);
+    en->closing = false;
 }
 
 const struct rep_engine_ops rep_curl_engine = {

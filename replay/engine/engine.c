@@ -77,6 +77,45 @@ bool rep_failures_add(struct rep_failures *f, const char *text, uint64_t count)
     return is_new;
 }
 
+const char *const rep_end_codes[REP_END_COUNT] = {
+    [REP_END_LIMIT] = "limit",     [REP_END_IDLE] = "idle",
+    [REP_END_ANSWER] = "answer",   [REP_END_GOAWAY] = "goaway",
+    [REP_END_CLOSED] = "closed",   [REP_END_RESET] = "reset",
+    [REP_END_GARBAGE] = "garbage", [REP_END_GIVEN_UP] = "given-up",
+    [REP_END_ROOM] = "made-room",
+};
+
+const char *const rep_end_texts[REP_END_COUNT] = {
+    [REP_END_LIMIT] = "after --requests-per-connection",
+    [REP_END_IDLE] = "by the target while idle",
+    [REP_END_ANSWER] = "by the target with an answer",
+    [REP_END_GOAWAY] = "by GOAWAY",
+    [REP_END_CLOSED] = "by the target with a request under way",
+    [REP_END_RESET] = "by a reset",
+    [REP_END_GARBAGE] = "for what came broke the protocol",
+    [REP_END_GIVEN_UP] = "with a request that was given up",
+    [REP_END_ROOM] = "to make room for another recorded one",
+};
+
+void rep_connect_ended(struct rep_engine *en, enum rep_end why)
+{
+    en->stats.ends[why]++;
+}
+
+enum rep_end rep_end_of(enum out_cause cause)
+{
+    switch (cause) {
+    case OUT_CLOSED:
+        return REP_END_CLOSED;
+    case OUT_RESET:
+        return REP_END_RESET;
+    case OUT_GARBAGE:
+        return REP_END_GARBAGE;
+    default:
+        return REP_END_GIVEN_UP;
+    }
+}
+
 void rep_engine_stats_add(struct rep_engine_stats *sum,
                           const struct rep_engine_stats *s)
 {
@@ -90,6 +129,8 @@ void rep_engine_stats_add(struct rep_engine_stats *sum,
     sum->tls_resumed += s->tls_resumed;
     sum->retries += s->retries;
     sum->peer_closes += s->peer_closes;
+    for (int i = 0; i < REP_END_COUNT; i++)
+        sum->ends[i] += s->ends[i];
     sum->client_errors += s->client_errors;
 }
 

@@ -43,6 +43,11 @@ struct rep_engine_config {
     const struct rep_tls_config *tls; /* where target->tls; else NULL is fine */
     uint32_t connections;             /* > 0 */
     uint32_t streams;                 /* gRPC: at most this many per connection; > 0 */
+    /* A connection that was given so many requests, second sendings included, takes no
+     * more: once the last of them ended it is closed and another is made at once, off
+     * the next request's time (HTTP/2: the next one is begun when it takes no more). 0:
+     * no bound. Not with pinned, and not in HTTP/2 of curl. */
+    uint64_t requests_per_connection;
     bool pinned;         /* connections are slots: each request says on which it goes */
     int64_t deadline_ns; /* > 0; from hand-over to the last byte */
     uint64_t answer_max; /* bytes of one answer's body; above: OUT_TOO_BIG */
@@ -68,6 +73,25 @@ struct rep_failures {
 /* True when this reason is new. */
 bool rep_failures_add(struct rep_failures *f, const char *text, uint64_t count);
 
+/* Why a connection that was up is no more. What we close at the end of the run, or when
+ * it is stopped, is not counted. */
+enum rep_end {
+    REP_END_LIMIT,   /* it had its requests_per_connection */
+    REP_END_IDLE,    /* the peer closed or reset it with nothing in flight, or so nearly
+                        that what was sent meanwhile is proved not to have arrived */
+    REP_END_ANSWER,  /* the peer ended it with an answer: connection: close, an early
+                        refusal, an answer as long as the connection */
+    REP_END_GOAWAY,  /* HTTP/2: the peer said so; also where it was idle */
+    REP_END_CLOSED,  /* the peer closed it with something in flight */
+    REP_END_RESET,   /* … or reset it, or the network did */
+    REP_END_GARBAGE, /* what came broke HTTP or TLS */
+    REP_END_GIVEN_UP, /* we did, with its request: deadline, answer too long */
+    REP_END_ROOM,     /* pinned: another recorded connection needed its place */
+    REP_END_COUNT
+};
+extern const char *const rep_end_codes[REP_END_COUNT]; /* "limit" … for scripts */
+extern const char *const rep_end_texts[REP_END_COUNT]; /* for people */
+
 /* Each counts events since open; they belong to the worker's thread. */
 struct rep_engine_stats {
     uint64_t connects; /* connections that were made */
@@ -75,7 +99,8 @@ struct rep_engine_stats {
     struct rep_failures failures;   /* the same, by reason */
     uint64_t tls_full, tls_resumed; /* handshakes of those that were made */
     uint64_t retries;               /* second sendings */
-    uint64_t peer_closes;           /* closed by the peer while idle */
+    uint64_t ends[REP_END_COUNT];   /* of connections that were made */
+    uint64_t peer_closes;           /* gRPC: an older count of ends[REP_END_IDLE] */
     uint64_t client_errors; /* our machine's doing: EMFILE, ENOBUFS, EADDRNOTAVAIL … */
 };
 
@@ -137,6 +162,10 @@ bool rep_own_fault(int sys);
 void rep_connect_failed(struct rep_engine *en, const struct err *e);
 /* Counts a connection that was made; tls: NULL for plaintext. */
 void rep_connect_made(struct rep_engine *en, const struct rep_tls_conn *tls);
+/* Counts the end of one. */
+void rep_connect_ended(struct rep_engine *en, enum rep_end why);
+/* Which end goes with the outcome of the request that the connection carried. */
+enum rep_end rep_end_of(enum out_cause cause);
 
 /* A content type whose body is a stream of server-sent events. */
 bool rep_is_event_stream(struct span content_type);

@@ -5,8 +5,9 @@
  * given a request, one that is not connects first, and that wait is back-pressure. The
  * connection used last is used next, as Go's client (k6) does, so that few connections
  * stay warm at low rates. Closed by the peer while idle: it stays closed until it is
- * wanted. Closed with an answer (`connection: close`): it is made anew at once, off the
- * next request's time. Two system calls a request: one send, one recv.
+ * wanted. Closed with an answer (`connection: close`), or by us after so many requests
+ * as config allows: it is made anew at once, off the next request's time. Two system
+ * calls a request: one send, one recv.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -40,9 +41,10 @@ struct conn {
     uint32_t ordinal;
     bool wants_write; /* EV_WRITE is on */
     struct rep_request *request;
-    size_t sent;     /* bytes of the request that were written; TLS: encrypted */
-    int write_error; /* errno value of a failed write: recv may not tell it again */
-    bool answered;   /* a byte of the answer came */
+    size_t sent;      /* bytes of the request that were written; TLS: encrypted */
+    int write_error;  /* errno value of a failed write: recv may not tell it again */
+    bool answered;    /* a byte of the answer came */
+    uint64_t carried; /* requests since it was connected */
     struct http1_parser parser;
     struct span piece; /* the body so far, when it is one piece of the receive buffer */
     struct buf body;   /* else */
@@ -113,6 +115,7 @@ static void conn_shut(struct conn *c)
     c->sent = 0;
     c->write_error = 0;
     c->answered = false;
+    c->carried = 0;
     c->piece = (struct span){0};
     buf_reset(&c->body);
     http1_reset(&c->parser);
@@ -146,8 +149,23 @@ static void conn_finish(struct conn *c, enum out_cause cause)
     en->base.config.done(en->base.config.arg, r);
 }
 
+/* A request's deadline came before its connection did. */
+static void conn_too_slow(struct conn *c)
+{
+    struct err e = {0};
+    if (c->tls)
+        err_set(&e, ERR_PEER, "the TLS handshake was not complete by the deadline");
+    else
+        err_sys(&e, ETIMEDOUT, "cannot connect");
+    rep_connect_failed(&c->en->base, &e);
+}
+
 static void conn_fail(struct conn *c, enum out_cause cause)
 {
+    if (c->state == CONN_BUSY)
+        rep_connect_ended(&c->en->base, rep_end_of(cause));
+    else if (cause == OUT_DEADLINE)
+        conn_too_slow(c);
     rep_request_cut(c->request);
     c->request->out.done_ns = now_ns(c->en);
     conn_shut(c);
@@ -168,6 +186,7 @@ static void conn_lost(struct conn *c, int sys)
         return;
     }
     c->en->base.stats.retries++;
+    rep_connect_ended(&c->en->base, REP_END_IDLE);
     log_debug(AREA,
               "http1: closed before operation %llu was read: sent anew connection=%u",
               (unsigned long long)r->out.op_index, c->ordinal);
@@ -196,6 +215,20 @@ static void look_at_marks(struct conn *c)
             rep_mark_look(c->request, h->fields[i].value);
 }
 
+/* How the answer ends its connection; REP_END_COUNT: not at all. `more` bytes came
+ * behind it. */
+static enum rep_end ended_by_answer(const struct conn *c, bool more, bool eof)
+{
+    const struct rep_request *r = c->request;
+    uint64_t limit = c->en->base.config.requests_per_connection;
+    bool whole = c->sent == r->wire[0].n + r->wire[1].n &&
+                 !(c->tls && (rep_tls_pending(c->tls) || rep_tls_over(c->tls)));
+    return !c->parser.head.keep_alive || !whole || eof ? REP_END_ANSWER
+           : more                                      ? REP_END_GARBAGE
+           : limit > 0 && c->carried >= limit          ? REP_END_LIMIT
+                                                       : REP_END_COUNT;
+}
+
 /* Answer complete; `more` bytes came behind it. */
 static void conn_answered(struct conn *c, bool more, bool eof)
 {
@@ -203,9 +236,7 @@ static void conn_answered(struct conn *c, bool more, bool eof)
     struct rep_request *r = c->request;
     struct span body = c->body.n > 0 ? buf_view(&c->body) : c->piece;
     uint16_t status = c->parser.head.status;
-    bool whole = c->sent == r->wire[0].n + r->wire[1].n &&
-                 !(c->tls && (rep_tls_pending(c->tls) || rep_tls_over(c->tls)));
-    bool keep = c->parser.head.keep_alive && whole && !more && !eof;
+    enum rep_end end = ended_by_answer(c, more, eof);
 
     r->out.done_ns = now_ns(en);
     r->out.status = status;
@@ -222,7 +253,7 @@ static void conn_answered(struct conn *c, bool more, bool eof)
     enum out_cause cause = c->body.failed                  ? OUT_TOO_BIG
                            : status >= 200 && status < 300 ? OUT_OK
                                                            : OUT_STATUS;
-    if (keep) {
+    if (end == REP_END_COUNT) {
         c->state = CONN_IDLE;
         c->sent = 0;
         c->answered = false;
@@ -234,6 +265,7 @@ static void conn_answered(struct conn *c, bool more, bool eof)
     }
     /* Connect anew before the request goes back, so that the next one finds it under
      * way. */
+    rep_connect_ended(&en->base, end);
     conn_shut(c);
     c->request = NULL;
     conn_start(c);
@@ -321,7 +353,7 @@ static void conn_eof(struct conn *c)
  * closing). */
 static void conn_idle_end(struct conn *c)
 {
-    c->en->base.stats.peer_closes++;
+    rep_connect_ended(&c->en->base, REP_END_IDLE);
     log_debug(AREA, "http1: closed by the peer while idle connection=%u", c->ordinal);
     list_remove(&c->en->idle, c);
     conn_shut(c);
@@ -490,6 +522,7 @@ static void conn_put(struct conn *c)
     c->parser.head_request = span_eq_str(r->stream->as_sent.method, "HEAD");
     r->out.connection = c->en->base.config.pinned ? r->pin : c->ordinal;
     r->tries++;
+    c->carried++;
     if (c->tls)
         rep_tls_mark(c->tls);
     conn_write(c);
@@ -688,6 +721,7 @@ static void http1_renew(struct rep_engine *base, uint32_t slot)
 
     assert(!c->request);
     if (c->state == CONN_IDLE) {
+        rep_connect_ended(base, REP_END_ROOM);
         list_remove(&en->idle, c);
         list_push(&en->spare, c);
     } else if (c->state != CONN_CLOSED) {

@@ -54,6 +54,35 @@ same "$(summary '.waits.slot.count > 50 and .waits.own.count == 0')" true "from 
 replay 0 --connections recorded --sessions --workers 2
 same "$(summary '[.operations.due, .operations.ok, .discipline]')" '[500,500,"partly-open"]'
 
+# A bound to the requests of a connection: none carries more, and each end has its cause.
+bounded() { # options...
+    unserve
+    serve
+    replay 0 --protocol rest --connections 2 --requests-per-connection 10 "$@"
+    local due ended
+    due=$(summary .operations.due)
+    ended=$(summary .connections.ended.limit)
+    same "$(summary .operations.ok)" "$due" "answers with bounded connections"
+    same "$(summary '.connections.ended | keys')" '["limit"]' "why connections ended"
+    # Two at once: the last of each may not have been full.
+    [ "$ended" -ge $(((due - 19) / 10)) ] && [ "$ended" -le $((due / 10)) ] ||
+        fail "$ended connections had their $due requests"
+    expect 0 "$REPRISE" trace info "$tmp/x.run" --json
+    same "$(summary '.notes["client.connection_ends"]')" "\"$ended: limit\""
+    unserve
+    same "$(awk '!/^#/ && $4 < 1000 {n[$2]++} END {for (c in n) if (n[c] > most) most = n[c]; print most}' \
+        "$tmp/stamps")" 10 "requests on one connection"
+    serve
+}
+bounded
+bounded --engine curl
+replay 64 --requests-per-connection 0
+err_has "--requests-per-connection 0 is out of range: from 1"
+replay 64 --requests-per-connection 5 --connections recorded
+err_has "--requests-per-connection excludes"
+replay 64 --requests-per-connection 5 --engine curl --http-version 2
+err_has "--requests-per-connection excludes"
+
 replay 64 --connections some
 err_has "--connections 'some' is neither a number nor recorded"
 replay 64 --connections recorded --closed-loop 3
