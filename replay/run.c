@@ -34,9 +34,11 @@
 
 #define DEFAULT_HTTP_CONNECTIONS 64
 #define DEFAULT_GRPC_CONNECTIONS 4
-#define FLUSH_NS                 CLK_SEC /* a killed replay loses no more than this */
-#define NAP_NS                   (5 * CLK_MS) /* between two looks at the workers */
-#define LEAD_NS                  CLK_MS /* from "all ready" to the first due time */
+/* A killed replay loses no more than its last second: this, what an outcome may wait
+ * for its verdict (REP_SUSPECTS_NS), and what is left for a machine that is busy. */
+#define FLUSH_NS (500 * CLK_MS)
+#define NAP_NS   (5 * CLK_MS) /* between two looks at the workers */
+#define LEAD_NS  CLK_MS       /* from "all ready" to the first due time */
 /* Before the time of --start-at: connections are made, besides the time that they may
  * take, and the measuring begins. */
 #define CONNECT_EARLY_NS (500 * CLK_MS)
@@ -685,7 +687,7 @@ static void settle(struct run *x, struct rep_request *r)
     if (r->mark == REP_MARK_OTHER || rep_answer_wanted(&x->config->answers))
         judge_answer(x, r);
     if (x->config->answers.model) {
-        rep_suspects_add(&x->suspects, r);
+        rep_suspects_add(&x->suspects, r, clk_mono_now(x->clk).ns);
         return;
     }
     write_outcome(x, r);
@@ -882,6 +884,7 @@ static void watch(struct run *x)
     for (;;) {
         bool ended = workers_ended(x);
         bool any = collect(x);
+        rep_suspects_tick(&x->suspects, clk_mono_now(x->clk).ns);
         if (ended && !any)
             break;
         if (x->writer && x->fault.code == ERR_OK &&

@@ -56,7 +56,13 @@ static bool fits_one_known(struct rep_suspects *s, const struct rep_request *r)
     return false;
 }
 
-void rep_suspects_add(struct rep_suspects *s, struct rep_request *r)
+void rep_suspects_tick(struct rep_suspects *s, int64_t now_ns)
+{
+    while (s->held_count > 0 && s->held[0].until_ns <= now_ns)
+        decide(s, 0);
+}
+
+void rep_suspects_add(struct rep_suspects *s, struct rep_request *r, int64_t now_ns)
 {
     bool tells = rep_answer_tells(r);
 
@@ -68,7 +74,9 @@ void rep_suspects_add(struct rep_suspects *s, struct rep_request *r)
         if (s->held_count == REP_SUSPECTS_MAX)
             decide(s, 0);
         s->held[s->held_count++] =
-            (struct rep_suspect){.r = r, .until = s->clock + REP_SUSPECTS_SEEN};
+            (struct rep_suspect){.r = r,
+                                 .until = s->clock + REP_SUSPECTS_SEEN,
+                                 .until_ns = now_ns + REP_SUSPECTS_NS};
         return;
     }
     s->decided(s->arg, r);

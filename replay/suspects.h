@@ -4,8 +4,9 @@
  * Where the right answer follows from the request element by element (sums, echoes),
  * one that is wrong for its own request may be right for another: then it is crossed,
  * also at tiers that show no request id. It is held against the REP_SUSPECTS_SEEN
- * requests that ended before it and as many that end after it; until that is decided,
- * its outcome waits, and requests are released later than they end. Answers to equal
+ * requests that ended before it and as many that end after it, but for no longer than
+ * REP_SUSPECTS_NS; until that is decided, its outcome waits, and requests are released
+ * later than they end. Answers to equal
  * bodies cannot be told apart, and are not. Zeroed is a valid start. One thread.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -15,13 +16,16 @@
 
 #include "replay/request.h"
 #include "traces/base/arena.h"
+#include "traces/base/clk.h"
 
 #define REP_SUSPECTS_SEEN 256u
-#define REP_SUSPECTS_MAX  32u /* at once; beyond, the oldest stays wrong */
+#define REP_SUSPECTS_MAX  32u            /* at once; beyond, the oldest stays wrong */
+#define REP_SUSPECTS_NS   (250 * CLK_MS) /* longest wait: a killed run lacks it */
 
 struct rep_suspect {
     struct rep_request *r;
     uint64_t until; /* of the clock: then it is given up */
+    int64_t until_ns;
 };
 
 struct rep_suspects {
@@ -35,8 +39,10 @@ struct rep_suspects {
     void *arg;
 };
 
-/* Takes a request that was judged. */
-void rep_suspects_add(struct rep_suspects *s, struct rep_request *r);
+/* Takes a request that was judged. now_ns: of the monotonic clock. */
+void rep_suspects_add(struct rep_suspects *s, struct rep_request *r, int64_t now_ns);
+/* Gives up those that have waited long enough, for callers that idle. */
+void rep_suspects_tick(struct rep_suspects *s, int64_t now_ns);
 /* Decides and releases all there is. */
 void rep_suspects_done(struct rep_suspects *s);
 

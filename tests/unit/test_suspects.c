@@ -94,9 +94,9 @@ static void take_all(struct rep_plan *p, struct rep_request *out[COUNT])
         out[i]->next = NULL;
 }
 
-static void exchanged_answers_are_found_near_and_far_ones_stay_wrong(void **state)
+/* COUNT requests, each answered well. */
+static struct rep_plan *plan_answered(struct rep_request **r)
 {
-    const struct rep_answer_want want = {.model = true};
     const struct rep_plan_config config = {.trace = path,
                                            .tier = OP_TIER_SERVER,
                                            .http = "h:1",
@@ -105,12 +105,9 @@ static void exchanged_answers_are_found_near_and_far_ones_stay_wrong(void **stat
                                            .versions = {.common = 1},
                                            .limit_ns = REP_NEVER,
                                            .workers = 1};
-    struct rep_suspects s = {.decided = decided};
-    struct rep_request *r[COUNT];
     struct rep_plan *p;
-    struct arena a = {0};
     struct err e = {0};
-    (void)state;
+
     write_trace();
     check_ok(rep_plan_open(&p, &config, &e), &e);
     check_ok(rep_plan_start(p, &e), &e);
@@ -119,17 +116,43 @@ static void exchanged_answers_are_found_near_and_far_ones_stay_wrong(void **stat
         answer_well(r[i]);
         decided_as[i] = OUT_CHECK_COUNT;
     }
+    decisions = 0;
+    return p;
+}
+
+/* Judges request i, and takes it for one that may be a suspect. */
+static void add(struct rep_suspects *s, struct rep_request *r, int64_t now_ns)
+{
+    const struct rep_answer_want want = {.model = true};
+    struct arena a = {0};
+    struct err why = {0};
+
+    rep_answer_judge(r, &want, &a, &why);
+    rep_suspects_add(s, r, now_ns);
+    arena_done(&a);
+}
+
+static void close_plan(struct rep_plan *p)
+{
+    struct err e = {0};
+    check_ok(rep_plan_join(p, &e), &e);
+    rep_plan_close(p); /* what was not released shows under AddressSanitizer */
+}
+
+static void exchanged_answers_are_found_near_and_far_ones_stay_wrong(void **state)
+{
+    struct rep_suspects s = {.decided = decided};
+    struct rep_request *r[COUNT];
+    struct rep_plan *p = plan_answered(r);
+    (void)state;
     exchange(r, 10, 11);
     exchange(r, 20, 200);
     exchange(r, 30, 600);      /* too far apart */
     buf_reset(&r[40]->answer); /* nobody's */
     buf_str(&r[40]->answer, "{\"outputs\":[]}");
     exchange(r, COUNT - 1, COUNT - 2);
-    for (int i = 0; i < COUNT; i++) {
-        struct err why = {0};
-        rep_answer_judge(r[i], &want, &a, &why);
-        rep_suspects_add(&s, r[i]);
-    }
+    for (int i = 0; i < COUNT; i++)
+        add(&s, r[i], i);
     rep_suspects_done(&s);
     check_int(decisions, ==, COUNT);
     for (int i = 0; i < COUNT; i++)
@@ -138,9 +161,34 @@ static void exchanged_answers_are_found_near_and_far_ones_stay_wrong(void **stat
                       ? OUT_CROSSED
                   : i == 30 || i == 40 || i == 600 ? OUT_WRONG
                                                    : OUT_RIGHT);
-    check_ok(rep_plan_join(p, &e), &e);
-    rep_plan_close(p); /* what was not released shows under AddressSanitizer */
-    arena_done(&a);
+    close_plan(p);
+}
+
+static void no_outcome_waits_longer_than_its_time(void **state)
+{
+    struct rep_suspects s = {.decided = decided};
+    struct rep_request *r[COUNT];
+    struct rep_plan *p = plan_answered(r);
+    (void)state;
+    exchange(r, 0, 3);
+    exchange(r, 1, 2);
+    add(&s, r[0], 0);
+    add(&s, r[1], CLK_MS);
+    rep_suspects_tick(&s, REP_SUSPECTS_NS - 1);
+    check_int(decisions, ==, 0);
+    rep_suspects_tick(&s, REP_SUSPECTS_NS);
+    check_int(decisions, ==, 1);
+    check_int(decided_as[0], ==, OUT_WRONG);
+    add(&s, r[2], REP_SUSPECTS_NS); /* in time for the second */
+    check_int(decisions, ==, 3);
+    check_int(decided_as[1], ==, OUT_CROSSED);
+    check_int(decided_as[2], ==, OUT_CROSSED);
+    for (int i = 3; i < COUNT; i++)
+        add(&s, r[i], REP_SUSPECTS_NS + i);
+    check_int(decided_as[3], ==, OUT_CROSSED); /* the first is still remembered */
+    rep_suspects_done(&s);
+    check_int(decisions, ==, COUNT);
+    close_plan(p);
 }
 
 static int setup(void **state)
@@ -164,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exchanged_answers_are_found_near_and_far_ones_stay_wrong),
+        cmocka_unit_test(no_outcome_waits_longer_than_its_time),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
