@@ -31,6 +31,7 @@ struct config {
 };
 
 static const struct opt options[] = {
+    OPT_GROUP_ROW("Where from"),
     {.name = "interface",
      .letter = 'i',
      .type = OPT_STR,
@@ -96,6 +97,7 @@ static const struct opt options[] = {
      .help = "which port is which tier: k8s, compose, and [lo:]PORT=TIER, separated by "
              "commas; may be given again. lo: means the loopback only. On ports of the "
              "tier kafka its own protocol is read (default: k8s)"},
+    OPT_GROUP_ROW("What is written"),
     {.name = "output",
      .letter = 'o',
      .type = OPT_STR,
@@ -137,6 +139,7 @@ static const struct opt options[] = {
      .arg = "FILE",
      .help = "key of keyed hashes, 32 hex digits; without it the environment variable "
              "REPRISE_CAPTURE_KEY, else one is drawn and forgotten"},
+    OPT_GROUP_ROW("How long, how much"),
     {.name = "answer-wait",
      .type = OPT_DURATION,
      .at = offsetof(struct config, answer_wait_ns),
@@ -181,6 +184,7 @@ static const struct opt options[] = {
      .at = offsetof(struct config, user),
      .arg = "NAME",
      .help = "live: become this user once the interface is open"},
+    OPT_GROUP_ROW("Reporting"),
     {.name = "min-coverage",
      .type = OPT_F64,
      .at = offsetof(struct config, min_coverage),

@@ -59,6 +59,7 @@ static const char *const digest_choices[] = {"body", "content", NULL};
 #define FIELD(name) offsetof(struct config, name)
 
 static const struct opt options[] = {
+    OPT_GROUP_ROW("Where to"),
     {.name = "tier",
      .type = OPT_CHOICE,
      .at = FIELD(tier),
@@ -81,6 +82,7 @@ static const struct opt options[] = {
      .help = "target of gRPC operations, with TLS grpcs://HOST:PORT; at the tier "
              "envoy, which takes both on one port, "
              "the address of --http unless given"},
+    OPT_GROUP_ROW("What is written"),
     {.name = "output",
      .letter = 'o',
      .type = OPT_STR,
@@ -89,6 +91,7 @@ static const struct opt options[] = {
      .help = "run file to write, or - for standard output; by default the name of the "
              "trace with .run, in the current folder"},
     OUTFILE_FORCE_OPT(FIELD(force)),
+    OPT_GROUP_ROW("When"),
     {.name = "speed",
      .type = OPT_STR,
      .at = FIELD(speed),
@@ -172,6 +175,7 @@ static const struct opt options[] = {
          "with --sessions: what follows an operation that was not answered well: the "
          "next one of its session all the same, or none (they are recorded as "
          "refused)"},
+    OPT_GROUP_ROW("Connections"),
     {.name = "connections",
      .type = OPT_STR,
      .at = FIELD(connections_text),
@@ -195,6 +199,7 @@ static const struct opt options[] = {
          "another at once, as clients and proxies do that bound it; by default one "
          "lasts until the target ends it. What ended connections, and how often, is "
          "in the summary. With --engine curl in HTTP/1.1 alone"},
+    OPT_GROUP_ROW("TLS"),
     {.name = "tls-ca",
      .type = OPT_STR,
      .at = FIELD(tls.ca_file),
@@ -228,6 +233,7 @@ static const struct opt options[] = {
      .def = "yes",
      .help = "new connections resume sessions of earlier ones; --no-tls-resume makes "
              "each handshake a full one, as clients without a session cache do"},
+    OPT_GROUP_ROW("Engine"),
     {.name = "engine",
      .type = OPT_CHOICE,
      .at = FIELD(engine),
@@ -264,6 +270,7 @@ static const struct opt options[] = {
      .arg = "N",
      .def = "1",
      .help = "sending threads; the schedule is dealt to them in turn"},
+    OPT_GROUP_ROW("Deadlines and back-pressure"),
     {.name = "deadline",
      .type = OPT_DURATION,
      .at = FIELD(deadline_ns),
@@ -323,6 +330,7 @@ static const struct opt options[] = {
      .help =
          "send what has piled up at most X times as fast as it was due, 1 or more; by "
          "default as fast as connections become free"},
+    OPT_GROUP_ROW("Names and ids"),
     {.name = "model-version",
      .type = OPT_U64,
      .at = FIELD(version),
@@ -352,6 +360,7 @@ static const struct opt options[] = {
      .arg = "N",
      .help =
          "make the request ids reproducible; by default they differ from run to run"},
+    OPT_GROUP_ROW("Answers"),
     {.name = "check",
      .type = OPT_STRV,
      .at = FIELD(checks),
@@ -382,6 +391,7 @@ static const struct opt options[] = {
      .arg = "SIZE",
      .def = "64MiB",
      .help = "longest answer that is read; a longer one is recorded as too-big"},
+    OPT_GROUP_ROW("Pacing"),
     {.name = "spin",
      .type = OPT_FLAG,
      .at = FIELD(spin),
@@ -393,6 +403,7 @@ static const struct opt options[] = {
      .type = OPT_FLAG,
      .at = FIELD(pin),
      .help = "bind each worker to a processor of its own"},
+    OPT_GROUP_ROW("Reporting"),
     {.name = "invalid",
      .type = OPT_CHOICE,
      .at = FIELD(invalid),

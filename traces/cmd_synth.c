@@ -39,10 +39,13 @@ struct synth_config {
 #define AT(field) offsetof(struct synth_config, field)
 
 static const struct opt synth_opts[] = {
+    OPT_GROUP_ROW("The file"),
     {"output", 'o', OPT_STR, AT(out), "FILE", NULL, "the trace to write; - is a pipe",
      NULL, NULL},
     OUTFILE_FORCE_OPT(AT(force)),
+    OPT_GROUP_ROW("What is sent"),
     MIX_OPTS(struct synth_config, mix),
+    OPT_GROUP_ROW("When"),
     {"rate", 'r', OPT_RATE, AT(rate), "RATE", "10", "operations per second", NULL,
      "REQUEST_RATE"},
     {"duration", 'd', OPT_STR, AT(duration), "TIME", NULL,
@@ -81,6 +84,7 @@ static const struct opt synth_opts[] = {
      "has "
      "no calendar",
      NULL, NULL},
+    OPT_GROUP_ROW("Reporting"),
     {"quiet", 'q', OPT_FLAG, AT(quiet), NULL, NULL, "no progress and no summary", NULL,
      NULL},
     {0},

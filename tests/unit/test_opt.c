@@ -628,6 +628,38 @@ static void the_markdown_section_is_this(void **state)
         "```\n");
 }
 
+static void groups_head_their_rows_and_are_no_options(void **state)
+{
+    (void)state;
+    static const struct opt rows[] = {
+        {.name = "first", .type = OPT_FLAG, .at = AT(json), .help = "x"},
+        OPT_GROUP_ROW("When"),
+        {.name = "second", .type = OPT_FLAG, .at = AT(spin), .help = "y"},
+        {.name = NULL}};
+    struct opt_cmd grouped = cmd;
+    struct buf out = {0};
+    grouped.opts = rows;
+    check_int(parse_with(&grouped, "--When"), ==, ERR_USAGE);
+    check_int(parse_with(&grouped, "--second"), ==, 0);
+    check_true(config.spin);
+    check_true(opt_given(&grouped, "second"));
+    opt_describe(&grouped, OPT_TEXT, &out);
+    check_true(strstr(buf_text(&out), "Options:\n      --first"));
+    check_true(strstr(buf_text(&out), "\nWhen:\n      --second"));
+    buf_reset(&out);
+    opt_describe(&grouped, OPT_MAN, &out);
+    check_true(strstr(buf_text(&out), "\n.SS When\n.TP\n"));
+    buf_reset(&out);
+    opt_describe(&grouped, OPT_MARKDOWN, &out);
+    check_true(strstr(buf_text(&out),
+                      "\n**When**\n\n| option | meaning |\n|---|---|\n| `--second"));
+    buf_reset(&out);
+    grouped.opts = rows + 1;
+    opt_describe(&grouped, OPT_TEXT, &out);
+    check_true(!strstr(buf_text(&out), "Options:"));
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -650,6 +682,7 @@ int main(void)
         cmocka_unit_test(the_text_page_is_this),
         cmocka_unit_test(the_man_page_is_this),
         cmocka_unit_test(the_markdown_section_is_this),
+        cmocka_unit_test(groups_head_their_rows_and_are_no_options),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     opt_strv_done(&config.targets);

@@ -150,6 +150,8 @@ static int set_value(const struct opt *o, const char *text, void *field, struct 
         return units_rate(text, field, e);
     case OPT_CHOICE:
         return set_choice(o, text, field, e);
+    case OPT_GROUP:
+        break; /* never found by its name */
     }
     assert(false && "an option of unknown type");
     return ERR_USAGE;
@@ -173,7 +175,7 @@ static int take_value(struct parser *p, const struct opt *o, const char *text)
 static const struct opt *row_named(const struct parser *p, struct span name)
 {
     for (const struct opt *o = p->rows; o->name; o++)
-        if (span_eq_str(name, o->name))
+        if (o->type != OPT_GROUP && span_eq_str(name, o->name))
             return o;
     return NULL;
 }
@@ -183,7 +185,8 @@ static int unknown_option(const struct parser *p, struct span name)
     const char *names[OPT_ROWS_MAX + 2];
     size_t n = 0;
     for (const struct opt *o = p->rows; o->name; o++)
-        names[n++] = o->name;
+        if (o->type != OPT_GROUP)
+            names[n++] = o->name;
     names[n++] = "help";
     names[n] = NULL;
     char word[WORD_MAX + 1];

@@ -28,6 +28,7 @@ enum opt_type {
     OPT_SIZE,     /* uint64_t bytes, with unit */
     OPT_RATE,     /* double per second */
     OPT_CHOICE,   /* int: index into choices */
+    OPT_GROUP,    /* no option: its name heads the rows that follow, in every page */
 };
 
 struct opt_strv {
@@ -46,6 +47,12 @@ struct opt {
     const char *const *choices; /* OPT_CHOICE: NULL-terminated */
     const char *env;            /* environment variable, or NULL */
 };
+
+/* A long table reads better in groups: a row that is a heading. */
+#define OPT_GROUP_ROW(heading)                                                         \
+    {                                                                                  \
+        .name = (heading), .type = OPT_GROUP                                           \
+    }
 
 struct opt_cmd {
     const char *name;    /* "replay", "trace info" */

@@ -210,8 +210,13 @@ static void text_item(struct buf *out, const struct buf *left, const char *text)
 static void text_options(const struct page *p)
 {
     struct buf left = {0}, right = {0};
-    buf_str(p->out, "\nOptions:\n");
+    if (rows_of(p)->type != OPT_GROUP)
+        buf_str(p->out, "\nOptions:\n");
     for (const struct opt *o = rows_of(p); o->name; o++) {
+        if (o->type == OPT_GROUP) {
+            buf_fmt(p->out, "\n%s:\n", o->name);
+            continue;
+        }
         buf_reset(&left);
         buf_reset(&right);
         if (!o->letter)
@@ -353,6 +358,12 @@ static void man_options(const struct page *p)
     struct buf text = {0};
     buf_str(p->out, ".SH OPTIONS\n");
     for (const struct opt *o = rows_of(p); o->name; o++) {
+        if (o->type == OPT_GROUP) {
+            buf_str(p->out, ".SS ");
+            man_text(p->out, o->name);
+            buf_u8(p->out, '\n');
+            continue;
+        }
         man_heading(o, p->out);
         buf_reset(&text);
         explain(o, &text);
@@ -507,8 +518,14 @@ static void markdown_text(struct buf *out, const char *text)
 static void markdown_options(const struct page *p)
 {
     struct buf text = {0};
-    buf_str(p->out, "\n| option | meaning |\n|---|---|\n");
+    static const char *const head = "\n| option | meaning |\n|---|---|\n";
+    if (rows_of(p)->type != OPT_GROUP)
+        buf_str(p->out, head);
     for (const struct opt *o = rows_of(p); o->name; o++) {
+        if (o->type == OPT_GROUP) {
+            buf_fmt(p->out, "\n**%s**\n%s", o->name, head);
+            continue;
+        }
         buf_reset(&text);
         explain(o, &text);
         buf_str(p->out, "| `");
