@@ -10,6 +10,7 @@
 #define CAPTURE_EXCHANGE_H
 
 #include "capture/packet.h"
+#include "traces/base/buf.h"
 #include "traces/op.h"
 
 enum cap_wire { CAP_WIRE_HTTP1, CAP_WIRE_HTTP2 };
@@ -56,6 +57,9 @@ struct cap_message {
     uint32_t header_count;
     bool headers_opaque; /* some could not be decoded (joined midway) */
     struct op_body body; /* gRPC: the first message without its prefix, see messages */
+    /* What the bodies' bytes stand in; NULL: in what cannot be had. Whoever takes them
+     * over copies *buffer and leaves it zero: then they stay where they are. */
+    struct buf *buffer;
     uint32_t grpc_messages; /* number of whole messages on the stream */
     const struct cap_grpc_message *messages; /* the first of them, */
     uint32_t messages_listed;                /* so many */

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "capture/parse_own.h"
+#include "capture/spare.h"
 
 #include <assert.h>
 #include <string.h>
@@ -90,6 +91,30 @@ void cap_half_charge(struct cap_conn *c, struct cap_half *h)
         c->failed = true;
 }
 
+/* Of the gRPC message that the half is in. */
+static uint32_t message_length(const struct cap_half *h)
+{
+    return (uint32_t)h->prefix[1] << 24 | (uint32_t)h->prefix[2] << 16 |
+           (uint32_t)h->prefix[3] << 8 | h->prefix[4];
+}
+
+/* Bytes that will stand in the body in the end, by what its sender says; 0: not a word.
+ */
+static uint64_t expected(const struct cap_half *h)
+{
+    uint64_t n;
+    if (h->grpc != CAP_GRPC_OFF)
+        return h->in_message ? h->from + (uint64_t)message_length(h) : 0;
+    return span_u64(span_trim(cap_half_find(h, "content-length")), &n) ? n : 0;
+}
+
+/* Room for n more bytes. Few bodies come here more than once. */
+static void make_room(struct cap_conn *c, struct cap_half *h, size_t n)
+{
+    if (n > h->body.cap - h->body.n)
+        cap_spare_reserve(c->parse->config.spares, &h->body, n, expected(h));
+}
+
 /* Whether a body of this direction may grow by n bytes. */
 static bool may_keep(const struct cap_conn *c, int dir, const struct cap_half *h,
                      size_t n)
@@ -101,8 +126,8 @@ static bool may_keep(const struct cap_conn *c, int dir, const struct cap_half *h
     const struct cap_budget *b = c->parse->config.budget;
     uint64_t part =
         dir == CAP_TO_CLIENT ? b->limit_bytes / 4 * 3 : b->limit_bytes / 8 * 7;
-    /* Growing doubles. */
-    return b->used_bytes + h->body.cap + n <= part;
+    size_t wants = cap_spare_wants(&h->body, n, expected(h));
+    return b->used_bytes + wants <= part + h->body.cap;
 }
 
 /* From here on only length and hash of the message it is in, and of those behind. */
@@ -121,7 +146,7 @@ static void elide(struct cap_conn *c, int dir, struct cap_half *h)
     /* Gives back what the message took; whole messages before it stay. */
     struct buf before = {0};
     buf_add(&before, h->body.p, h->from);
-    buf_done(&h->body);
+    cap_spare_give(c->parse->config.spares, &h->body);
     h->body = before;
 }
 
@@ -138,18 +163,13 @@ static void keep(struct cap_conn *c, int dir, struct cap_half *h, struct span by
         cap_count(c, dir, CAP_FATE_SHED, bytes.n);
         return;
     }
+    make_room(c, h, bytes.n);
     buf_span(&h->body, bytes);
     cap_half_hold(c, dir, h, bytes.n);
 }
 
 /* --- gRPC: flag (1), length (4, big-endian), message -------------------------------
  */
-
-static uint32_t message_length(const struct cap_half *h)
-{
-    return (uint32_t)h->prefix[1] << 24 | (uint32_t)h->prefix[2] << 16 |
-           (uint32_t)h->prefix[3] << 8 | h->prefix[4];
-}
 
 static size_t listed(const struct cap_half *h)
 {

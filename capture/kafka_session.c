@@ -55,7 +55,7 @@ static int take(void *arg, enum cap_part part, struct cap_record *r, struct err 
         int rc = cap_redact_answer(s->redact, &none, &r->op, &s->arena, e);
         return rc < 0 ? rc
                       : cap_order_answer(s->order, r->op.connection, r->op.conn_stream,
-                                         &r->op, NULL, e);
+                                         &r->op, NULL, NULL, e);
     }
     r->stream.model_type = type_of(s, r);
     int rc = cap_redact_record(s->redact, &none, r, &s->arena, e);

@@ -15,17 +15,19 @@
 #define NOT_WAITED UINT32_MAX
 #define ID_MIN     4u /* a shorter value says too little to be taken for an id */
 
-/* An operation with all that it points to, in one allocation. */
+/* An operation with all that it points to, in one allocation but for large bodies. */
 struct held {
     int64_t at_ns; /* wall */
     uint64_t seq;
     size_t bytes;     /* of memory */
     uint32_t waiting; /* entry that waits for its answer, or NOT_WAITED */
     uint32_t nameless_count;
-    struct span nameless[CAP_NAMELESS_MAX];
+    struct span *nameless;
     struct op op;
     struct op_stream stream;
-    uint8_t *answer; /* body that came by itself; own allocation, or NULL */
+    struct buf taken[2]; /* what large bodies, of request and answer, stand in */
+    uint8_t *answer; /* that came by itself: its messages, and its body unless taken;
+                        own allocation, or NULL */
 };
 
 /* A request whose answer is to come: held, or written under an index. */
@@ -291,6 +293,8 @@ int cap_order_new(struct cap_order **out, struct trc_writer *w,
 static void free_held(struct cap_order *o, struct held *h)
 {
     o->counts.held_bytes -= h->bytes;
+    cap_spare_give(o->o.spares, &h->taken[0]);
+    cap_spare_give(o->o.spares, &h->taken[1]);
     free(h->answer);
     free(h);
 }
@@ -332,15 +336,29 @@ static void let_go(struct cap_order_counts *c, struct op_body *body, int which,
         c->shed_body_bytes[which] += body->bytes;
 }
 
+/* Whether a body is taken over with the buffer that it stands in. A small one, and one
+ * that fills less than half of it, is better copied. */
+static bool is_taken(const struct op_body *body, const struct buf *b)
+{
+    return b && b->cap >= CAP_SPARE_FROM && body->data.n >= b->cap / 2 &&
+           body->data.p >= b->p && body->data.p + body->data.n <= b->p + b->n;
+}
+
+/* Memory that a body will take. */
+static size_t weight(const struct op_body *body, const struct buf *b)
+{
+    return is_taken(body, b) ? b->cap : body->data.n;
+}
+
 /* Lightens op as memory asks for it; false: shed it as a whole. */
 static bool fits(struct cap_order *o, const struct cap_record *r, struct op *op)
 {
     struct cap_order_counts *c = &o->counts;
     size_t most = o->o.memory_bytes, held = c->held_bytes;
-    size_t bodies = op->request.data.n + op->response.data.n;
-    if (held + bodies > most / 2)
+    size_t request = weight(&op->request, r->buffers[0]);
+    if (held + request + weight(&op->response, r->buffers[1]) > most / 2)
         let_go(c, &op->response, 1, &r->wire[1]);
-    if (held + op->request.data.n > most / 4 * 3)
+    if (held + request > most / 4 * 3)
         let_go(c, &op->request, 0, &r->wire[0]);
     if (held > most || (held > most / 8 * 7 && (rng_hash(op->connection, 0) & 1))) {
         c->shed_operations++;
@@ -349,15 +367,18 @@ static bool fits(struct cap_order *o, const struct cap_record *r, struct op *op)
     return true;
 }
 
-static size_t room_for(const struct cap_record *r, const struct op *op)
+/* Bytes behind struct held. take: which bodies are not copied there. */
+static size_t room_for(const struct cap_record *r, const struct op *op,
+                       const bool take[2])
 {
     const struct op_stream *s = &r->stream;
     size_t n = (op->request_messages.count + op->response_messages.count) *
                    sizeof(struct op_message) +
-               s->header_count * sizeof(struct op_header) + s->name.n +
-               s->model_type.n + s->method.n + s->path.n + s->content_type.n +
-               s->content_encoding.n + op->id.n + op->request.data.n +
-               op->response.data.n;
+               s->header_count * sizeof(struct op_header) +
+               r->nameless_count * sizeof(struct span) + s->name.n + s->model_type.n +
+               s->method.n + s->path.n + s->content_type.n + s->content_encoding.n +
+               op->id.n + (take[0] ? 0 : op->request.data.n) +
+               (take[1] ? 0 : op->response.data.n);
     for (uint32_t i = 0; i < s->header_count; i++)
         n += s->headers[i].name.n + s->headers[i].value.n;
     for (uint32_t i = 0; i < r->nameless_count; i++)
@@ -381,9 +402,19 @@ static struct op_message *move_messages(struct op_messages *m, struct op_message
     return at + m->count;
 }
 
+/* The body's bytes are the held one's now, and stay where they are. */
+static void take_over(struct held *h, int which, struct buf *b)
+{
+    h->taken[which] = *b;
+    *b = (struct buf){0};
+    h->bytes += h->taken[which].cap;
+}
+
 static struct held *hold(const struct cap_record *r, const struct op *op)
 {
-    size_t bytes = sizeof(struct held) + room_for(r, op);
+    const bool take[2] = {is_taken(&op->request, r->buffers[0]),
+                          is_taken(&op->response, r->buffers[1])};
+    size_t bytes = sizeof(struct held) + room_for(r, op, take);
     struct held *h = malloc(bytes);
     if (!h)
         return NULL;
@@ -395,7 +426,9 @@ static struct held *hold(const struct cap_record *r, const struct op *op)
                        .stream = r->stream};
     struct op_stream *s = &h->stream;
     struct op_header *headers = (struct op_header *)(h + 1);
-    struct op_message *messages = (struct op_message *)(headers + s->header_count);
+    h->nameless = (struct span *)(headers + s->header_count);
+    struct op_message *messages =
+        (struct op_message *)(h->nameless + r->nameless_count);
     messages = move_messages(&h->op.request_messages, messages);
     messages = move_messages(&h->op.response_messages, messages);
     uint8_t *at = (uint8_t *)messages;
@@ -405,11 +438,18 @@ static struct held *hold(const struct cap_record *r, const struct op *op)
         move_in(&headers[i].value, &at);
     }
     s->headers = headers;
-    struct span *spans[] = {&s->name,  &s->model_type,      &s->method,
-                            &s->path,  &s->content_type,    &s->content_encoding,
-                            &h->op.id, &h->op.request.data, &h->op.response.data};
+    struct span *spans[] = {&s->name, &s->model_type,   &s->method,
+                            &s->path, &s->content_type, &s->content_encoding,
+                            &h->op.id};
     for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
         move_in(spans[i], &at);
+    struct span *bodies[] = {&h->op.request.data, &h->op.response.data};
+    for (int i = 0; i < 2; i++) {
+        if (take[i])
+            take_over(h, i, r->buffers[i]);
+        else
+            move_in(bodies[i], &at);
+    }
     for (uint32_t i = 0; i < r->nameless_count; i++) {
         h->nameless[i] = r->nameless[i];
         move_in(&h->nameless[i], &at);
@@ -417,6 +457,13 @@ static struct held *hold(const struct cap_record *r, const struct op *op)
     assert(at == (uint8_t *)h + bytes);
     h->op.stream = s;
     return h;
+}
+
+static void count_held(struct cap_order *o, size_t more)
+{
+    o->counts.held_bytes += more;
+    if (o->counts.held_bytes > o->counts.held_bytes_max)
+        o->counts.held_bytes_max = o->counts.held_bytes;
 }
 
 int cap_order_add(struct cap_order *o, const struct cap_record *r, bool waiting,
@@ -429,9 +476,7 @@ int cap_order_add(struct cap_order *o, const struct cap_record *r, bool waiting,
     if (!h)
         return err_set(e, ERR_NOMEM, "out of memory for an operation");
     h->seq = o->seq++;
-    o->counts.held_bytes += h->bytes;
-    if (o->counts.held_bytes > o->counts.held_bytes_max)
-        o->counts.held_bytes_max = o->counts.held_bytes;
+    count_held(o, h->bytes);
     int rc = push(o, h, e);
     if (rc < 0) {
         free_held(o, h);
@@ -447,25 +492,30 @@ int cap_order_add(struct cap_order *o, const struct cap_record *r, bool waiting,
 /* --- answers that come by themselves ---------------------------------------------- */
 
 static int answer_held(struct cap_order *o, struct held *h, const struct op *answer,
-                       const struct cap_wire_share *wire, struct err *e)
+                       struct buf *buffer, const struct cap_wire_share *wire,
+                       struct err *e)
 {
     struct op_body body = answer->response;
     struct cap_order_counts *c = &o->counts;
-    if (c->held_bytes + body.data.n > o->o.memory_bytes / 2)
+    if (c->held_bytes + weight(&body, buffer) > o->o.memory_bytes / 2)
         let_go(c, &body, 1, wire);
+    bool take = is_taken(&body, buffer);
     struct op_messages messages = answer->response_messages;
-    size_t listed = messages.count * sizeof *messages.v, n = listed + body.data.n;
+    size_t listed = messages.count * sizeof *messages.v;
+    size_t n = listed + (take ? 0 : body.data.n), before = h->bytes;
     if (n > 0) {
         h->answer = malloc(n);
         if (!h->answer)
             return err_set(e, ERR_NOMEM, "out of memory for an answer");
-        move_messages(&messages, (struct op_message *)(void *)h->answer);
-        if (body.data.n > 0)
-            memcpy(h->answer + listed, body.data.p, body.data.n);
-        body.data.p = h->answer + listed;
         h->bytes += n;
-        c->held_bytes += n;
+        uint8_t *at = h->answer + listed;
+        move_messages(&messages, (struct op_message *)(void *)h->answer);
+        if (!take)
+            move_in(&body.data, &at);
     }
+    if (take)
+        take_over(h, 1, buffer);
+    count_held(o, h->bytes - before);
     h->op.first_ns = answer->first_ns;
     h->op.last_ns = answer->last_ns;
     h->op.status = answer->status;
@@ -477,8 +527,8 @@ static int answer_held(struct cap_order *o, struct held *h, const struct op *ans
 }
 
 int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
-                     const struct op *answer, const struct cap_wire_share *wire,
-                     struct err *e)
+                     const struct op *answer, struct buf *buffer,
+                     const struct cap_wire_share *wire, struct err *e)
 {
     uint32_t i = find_waiting(o, connection, stream);
     if (i == NOT_WAITED) {
@@ -489,7 +539,7 @@ int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
     forget_waiting(o, i);
     int rc;
     if (w.held) {
-        rc = answer_held(o, w.held, answer, wire, e);
+        rc = answer_held(o, w.held, answer, buffer, wire, e);
     } else {
         struct op late = op_empty();
         late.index = w.index;

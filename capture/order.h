@@ -21,6 +21,7 @@
 #define CAPTURE_ORDER_H
 
 #include "capture/record.h"
+#include "capture/spare.h"
 #include "traces/container/trc_writer.h"
 
 #define CAP_ORDER_HOLD_NS (5 * CLK_SEC)
@@ -28,9 +29,11 @@
 #define CAP_WAITING_MAX   65536u /* requests told whose answers are not */
 
 struct cap_order_options {
-    struct clk_wall epoch; /* arrival 0 */
-    int64_t hold_ns;       /* 0: CAP_ORDER_HOLD_NS */
-    size_t memory_bytes;   /* 0: CAP_ORDER_MEMORY */
+    struct clk_wall epoch;    /* arrival 0 */
+    int64_t hold_ns;          /* 0: CAP_ORDER_HOLD_NS */
+    size_t memory_bytes;      /* 0: CAP_ORDER_MEMORY */
+    struct cap_spare *spares; /* borrowed; where memory of large bodies goes. NULL: none
+                               */
 };
 
 struct cap_order_counts {
@@ -53,16 +56,18 @@ int cap_order_new(struct cap_order **out, struct trc_writer *w,
                   const struct cap_order_options *options, struct err *e) MUST_USE;
 void cap_order_free(struct cap_order *o); /* NULL is fine; what is held is lost */
 
-/* Copies r. `waiting`: its answer may come by itself. 1: taken; 0: shed as a whole. The
- * errors of trc_writer_op, ERR_NOMEM. */
+/* Copies r, but for large bodies that stand alone in r->buffers: those it takes over.
+ * `waiting`: its answer may come by itself. 1: taken; 0: shed as a whole. The errors of
+ * trc_writer_op, ERR_NOMEM. */
 int cap_order_add(struct cap_order *o, const struct cap_record *r, bool waiting,
                   struct err *e) MUST_USE;
 /* The answer to a request that was added as waiting: answer's times, status and
- * response. wire: of a record of Kafka's wire, else NULL. 1: it found its request; 0:
- * there is none, counted. */
+ * response, whose bytes may be taken over from buffer (NULL: they stand in none). wire:
+ * of a record of Kafka's wire, else NULL. 1: it found its request; 0: there is none,
+ * counted. */
 int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
-                     const struct op *answer, const struct cap_wire_share *wire,
-                     struct err *e) MUST_USE;
+                     const struct op *answer, struct buf *buffer,
+                     const struct cap_wire_share *wire, struct err *e) MUST_USE;
 
 /* Writes what arrived before `certain` (nothing that is still to come did), and what is
  * older than the longest hold at `now`. */

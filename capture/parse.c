@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "capture/parse_own.h"
+#include "capture/spare.h"
 #include "traces/payload/v2_proto.h"
 
 #define POOL_MAX        64u
@@ -135,10 +136,10 @@ struct cap_pending *cap_pending_new(struct cap_conn *c, uint32_t stream)
 }
 
 /* Empties a buffer, and keeps its memory unless there is too much of it. */
-static void recycle(struct buf *b)
+static void recycle(struct cap_conn *c, struct buf *b)
 {
     if (b->cap > POOL_BUFFER_MAX)
-        buf_done(b);
+        cap_spare_give(c->parse->config.spares, b);
     buf_reset(b);
 }
 
@@ -147,10 +148,10 @@ static void half_reset(struct cap_conn *c, struct cap_half *h)
     c->parse->config.budget->used_bytes -= h->charged;
     op_hash_free(h->hash);
     memset(h, 0, offsetof(struct cap_half, text));
-    recycle(&h->text);
-    recycle(&h->fields);
-    recycle(&h->body);
-    recycle(&h->parts);
+    recycle(c, &h->text);
+    recycle(c, &h->fields);
+    recycle(c, &h->body);
+    recycle(c, &h->parts);
 }
 
 static void pending_free(struct cap_conn *c, struct cap_pending *p)
@@ -329,6 +330,7 @@ static bool fill_message(struct cap_parse *w, struct cap_half *h, bool grpc,
         .headers_opaque = h->headers_opaque,
         .loss = h->loss,
         .counted_bytes = h->held,
+        .buffer = &h->body,
     };
     if (!list_headers(&w->arena, h, m))
         return false;
@@ -456,7 +458,7 @@ static void tell_request(struct cap_pending *p)
     p->half[CAP_TO_CLIENT] = answer;
     cap_count_settle(c, CAP_TO_SERVER, done ? CAP_FATE_RECORD : CAP_FATE_SHED, h->held);
     h->held = 0;
-    buf_done(&h->body);
+    cap_spare_give(c->parse->config.spares, &h->body);
     buf_done(&h->parts);
     op_hash_free(h->hash);
     h->hash = NULL;

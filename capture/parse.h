@@ -27,6 +27,7 @@ struct cap_budget {
 
 struct cap_flow_info;
 struct cap_kwire_shared;
+struct cap_spare;
 struct cap_parse_config {
     cap_exchange_fn *exchange;
     void *arg;
@@ -35,6 +36,7 @@ struct cap_parse_config {
     void *is_kafka_arg;
     struct cap_kwire_shared *kafka; /* borrowed */
     struct cap_budget *budget;      /* borrowed */
+    struct cap_spare *spares;       /* borrowed; NULL: none */
     int64_t unanswered_ns;          /* 0: CAP_UNANSWERED_NS */
 };
 

@@ -278,10 +278,13 @@ static void fill_op(const struct cap_exchange *x, const struct called *c,
     r->internal = c->internal;
     op->stream = &r->stream;
     op->request = whole_or_elided(&x->request);
+    r->buffers[0] = x->request.buffer;
     op->connection = (uint32_t)x->connection;
     op->conn_stream = x->stream;
-    if (x->part != CAP_PART_REQUEST)
+    if (x->part != CAP_PART_REQUEST) {
         cap_record_answer(x, op);
+        r->buffers[1] = x->answer.buffer;
+    }
     op->flags |= flags_of(x, r, c);
     take_id(x, r);
 }

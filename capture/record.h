@@ -61,6 +61,8 @@ struct cap_record {
     struct span nameless[CAP_NAMELESS_MAX];
     uint32_t nameless_count;
     struct cap_wire_share wire[2]; /* of Kafka's records: request, answer */
+    struct buf *buffers[2]; /* of the exchange: what request and answer stand in, or
+                               NULL */
 };
 
 enum cap_recorded cap_record_make(enum op_tier tier, const struct cap_exchange *x,

@@ -196,8 +196,8 @@ static int answer(struct cap_recorder *r, const struct cap_exchange *x, struct e
     if (rc == 0)
         rc = cap_redact_answer(r->redact, x, &op, &r->arena, e);
     if (rc == 0)
-        rc = cap_order_answer(r->order, (uint32_t)x->connection, x->stream, &op, NULL,
-                              e);
+        rc = cap_order_answer(r->order, (uint32_t)x->connection, x->stream, &op,
+                              x->answer.buffer, NULL, e);
     if (rc == 1) {
         count_bytes(t->recorded_bytes, x);
         t->unanswered += !x->answered;
@@ -268,7 +268,7 @@ static int kafka_answer(struct cap_recorder *r, struct cap_record *rec, struct e
     int rc = cap_redact_answer(r->redact, &none, &rec->op, &r->arena, e);
     if (rc == 0)
         rc = cap_order_answer(r->order, rec->op.connection, rec->op.conn_stream,
-                              &rec->op, &rec->wire[1], e);
+                              &rec->op, NULL, &rec->wire[1], e);
     if (rc >= 0)
         count_wire(rc ? r->tallies.recorded_bytes : r->tallies.passed_bytes, rec);
     if (rc == 1)

@@ -28,6 +28,7 @@ struct session {
     struct cap_flows *flows;
     struct cap_parse *parse;
     struct cap_budget budget;
+    struct cap_spare spares;
     struct cap_redact *redact;
     struct cap_order *order;
     struct cap_recorder *recorder;
@@ -109,7 +110,8 @@ static int begin(struct session *s, struct clk_wall epoch)
     struct trc_options options = {.kind = TRC_TRACE,
                                   .epoch_wall_ns = epoch.ns,
                                   .level = s->c->store ? TRC_LEVEL_STORE : 0};
-    struct cap_order_options order = {.epoch = epoch,
+    struct cap_order_options order = {.spares = &s->spares,
+                                      .epoch = epoch,
                                       .hold_ns = s->c->hold_ns,
                                       .memory_bytes = s->c->memory_bytes / 4};
     if (s->c->interface || strcmp(s->c->out, "-") == 0)
@@ -131,6 +133,7 @@ static int begin(struct session *s, struct clk_wall epoch)
                                      .is_kafka_arg = s,
                                      .kafka = &s->kafka,
                                      .budget = &s->budget,
+                                     .spares = &s->spares,
                                      .unanswered_ns = s->c->answer_wait_ns};
     s->budget.limit_bytes = s->c->memory_bytes / 4;
     s->parse = cap_parse_new(&parse, s->e);
@@ -373,6 +376,7 @@ static void release(struct session *s)
     cap_kafka_join_free(s->join);
     cap_recorder_free(s->recorder);
     cap_order_free(s->order);
+    cap_spare_done(&s->spares);
     trc_writer_abandon(s->w);
     cap_redact_free(s->redact);
     cap_link_free(s->link);

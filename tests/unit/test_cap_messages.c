@@ -247,11 +247,11 @@ static void messages_reach_the_trace_with_the_answer_early_or_late(void **state)
     r.op.grpc_status = -1;
     r.op.conn_stream = 77;
     check_int(cap_order_add(o, &r, true, &e), ==, 1);
-    check_int(cap_order_answer(o, r.op.connection, 77, &answer, NULL, &e), ==, 1);
+    check_int(cap_order_answer(o, r.op.connection, 77, &answer, NULL, NULL, &e), ==, 1);
     r.op.conn_stream = 78;
     check_int(cap_order_add(o, &r, true, &e), ==, 1);
     check_ok(cap_order_flush(o, &e), &e);
-    check_int(cap_order_answer(o, r.op.connection, 78, &answer, NULL, &e), ==, 1);
+    check_int(cap_order_answer(o, r.op.connection, 78, &answer, NULL, NULL, &e), ==, 1);
     cap_order_free(o);
     arena_done(&a);
     check_ok(trc_writer_close(w, &e), &e);

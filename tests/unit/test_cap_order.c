@@ -18,13 +18,15 @@ struct bench {
     char path[64];
     struct trc_writer *w;
     struct cap_order *o;
+    struct cap_spare spares; /* of o */
     struct err e;
 };
 
 static void start(struct bench *b, size_t memory)
 {
     struct trc_options options = {.kind = TRC_TRACE};
-    struct cap_order_options order = {.epoch = {MADE_EPOCH_NS}, .memory_bytes = memory};
+    struct cap_order_options order = {
+        .epoch = {MADE_EPOCH_NS}, .memory_bytes = memory, .spares = &b->spares};
     *b = (struct bench){.path = "/tmp/test_cap_order.XXXXXX"};
     int fd = mkstemp(b->path);
     check_int(fd, >=, 0);
@@ -136,10 +138,13 @@ static void an_answer_finds_its_request_held_or_written(void **state)
     answer.last_ns = 8 * CLK_SEC;
     answer.status = 503;
     answer.response = op_body_of(SPAN_LIT("late"));
-    check_int(cap_order_answer(b.o, 7, 1, &answer, NULL, &b.e), ==, 1); /* written */
-    check_int(cap_order_answer(b.o, 7, 2, &answer, NULL, &b.e), ==, 1); /* held */
-    check_int(cap_order_answer(b.o, 7, 2, &answer, NULL, &b.e), ==, 0); /* twice */
-    check_int(cap_order_answer(b.o, 8, 3, &answer, NULL, &b.e), ==, 0); /* of another */
+    check_int(cap_order_answer(b.o, 7, 1, &answer, NULL, NULL, &b.e), ==,
+              1); /* written */
+    check_int(cap_order_answer(b.o, 7, 2, &answer, NULL, NULL, &b.e), ==, 1); /* held */
+    check_int(cap_order_answer(b.o, 7, 2, &answer, NULL, NULL, &b.e), ==,
+              0); /* twice */
+    check_int(cap_order_answer(b.o, 8, 3, &answer, NULL, NULL, &b.e), ==,
+              0); /* of another */
     check_int(cap_order_counts(b.o)->late_answers, ==, 1);
     check_int(cap_order_counts(b.o)->unmatched_answers, ==, 2);
     struct trc_block *block = finish(&b, &r);
@@ -168,10 +173,10 @@ static void only_so_many_wait_for_an_answer(void **state)
         if (i % 4096 == 0)
             check_ok(cap_order_advance(b.o, at(i / 1000), at(i / 1000), &b.e), &b.e);
     }
-    check_int(cap_order_answer(b.o, 7, 9, &answer, NULL, &b.e), ==, 0);
-    check_int(cap_order_answer(b.o, 7, 10, &answer, NULL, &b.e), ==, 1);
-    check_int(cap_order_answer(b.o, 7, CAP_WAITING_MAX + 9, &answer, NULL, &b.e), ==,
-              1);
+    check_int(cap_order_answer(b.o, 7, 9, &answer, NULL, NULL, &b.e), ==, 0);
+    check_int(cap_order_answer(b.o, 7, 10, &answer, NULL, NULL, &b.e), ==, 1);
+    check_int(cap_order_answer(b.o, 7, CAP_WAITING_MAX + 9, &answer, NULL, NULL, &b.e),
+              ==, 1);
     trc_block_free(finish(&b, &r));
     trc_reader_close(r);
 }
@@ -246,9 +251,100 @@ static void a_leg_with_unreadable_headers_gets_the_id_of_another(void **state)
     trc_reader_close(r);
 }
 
+/* A request whose body is the last n bytes of a buffer of room bytes. */
+static struct cap_record large_record(struct cap_exchange *x, struct buf *b,
+                                      size_t room, size_t n)
+{
+    struct cap_record r;
+    buf_reserve(b, room);
+    memset(buf_grow(b, room), 'b', room);
+    *x = made_rest(1, "/v2/models/iris/infer", "", "");
+    x->request.body = op_body_of(span_sub(buf_view(b), room - n, room));
+    x->request.buffer = b;
+    check_int(cap_record_make(OP_TIER_ENVOY, x, &r), ==, CAP_RECORDED_OP);
+    return r;
+}
+
+static void a_large_body_is_taken_over_and_its_memory_goes_round(void **state)
+{
+    (void)state;
+    const size_t room = (size_t)128 << 10;
+    struct bench b;
+    struct cap_exchange x;
+    struct trc_reader *r;
+    struct buf body = {0}, answered = {0};
+    start(&b, 0);
+    struct cap_record rec = large_record(&x, &body, room, room - 5);
+    const uint8_t *p = body.p;
+    check_int(cap_order_add(b.o, &rec, true, &b.e), ==, 1);
+    check_true(body.p == NULL && body.cap == 0);
+    size_t held = cap_order_counts(b.o)->held_bytes;
+    check_true(held >= room && held < room + 4096);
+
+    struct op answer = op_empty();
+    buf_reserve(&answered, room);
+    memset(buf_grow(&answered, room), 'a', room);
+    answer.status = 200;
+    answer.response = op_body_of(buf_view(&answered));
+    check_int(cap_order_answer(b.o, rec.op.connection, rec.op.conn_stream, &answer,
+                               &answered, NULL, &b.e),
+              ==, 1);
+    check_true(answered.p == NULL);
+    check_int(cap_order_counts(b.o)->held_bytes, ==, held + room);
+    check_ok(cap_order_flush(b.o, &b.e), &b.e);
+    check_int(cap_order_counts(b.o)->held_bytes, ==, 0);
+    check_int(b.spares.count, ==, 2);
+    check_true(b.spares.kept[0].p == p);
+
+    struct trc_block *block = finish(&b, &r);
+    check_int(block->ops[0].request.data.n, ==, room - 5);
+    check_int(block->ops[0].request.data.p[room - 6], ==, 'b');
+    check_int(block->ops[0].response.data.n, ==, room);
+    check_int(block->ops[0].response.data.p[0], ==, 'a');
+    trc_block_free(block);
+    trc_reader_close(r);
+    cap_spare_done(&b.spares);
+}
+
+static void what_is_not_worth_it_is_copied(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct cap_exchange x;
+    struct trc_reader *r;
+    struct buf large = {0}, small = {0};
+    start(&b, 0);
+    struct cap_record rec = large_record(&x, &large, (size_t)256 << 10, 1000);
+    check_int(cap_order_add(b.o, &rec, false, &b.e), ==, 1);
+    rec = large_record(&x, &small, 20000, 20000);
+    check_int(cap_order_add(b.o, &rec, false, &b.e), ==, 1);
+    /* What redaction made of a body does not stand in the buffer. */
+    char other[100000];
+    memset(other, 'r', sizeof other);
+    rec.op.request = op_body_of(span_of(other, sizeof other));
+    rec.buffers[0] = &large;
+    check_int(cap_order_add(b.o, &rec, false, &b.e), ==, 1);
+    check_true(large.p != NULL && small.p != NULL);
+    check_true(cap_order_counts(b.o)->held_bytes < 121000 + 8192);
+    memset(large.p, 0, large.n);
+    memset(small.p, 0, small.n);
+    memset(other, 0, sizeof other);
+    struct trc_block *block = finish(&b, &r);
+    check_int(block->count, ==, 3);
+    check_int(block->ops[0].request.data.p[999], ==, 'b');
+    check_int(block->ops[1].request.data.p[19999], ==, 'b');
+    check_int(block->ops[2].request.data.p[99999], ==, 'r');
+    trc_block_free(block);
+    trc_reader_close(r);
+    buf_done(&large);
+    buf_done(&small);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_large_body_is_taken_over_and_its_memory_goes_round),
+        cmocka_unit_test(what_is_not_worth_it_is_copied),
         cmocka_unit_test(they_come_out_in_order_of_arrival),
         cmocka_unit_test(nothing_is_held_longer_than_the_hold),
         cmocka_unit_test(an_answer_finds_its_request_held_or_written),

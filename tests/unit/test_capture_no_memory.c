@@ -34,6 +34,7 @@ static void *scarce_realloc(void *p, size_t n)
 
 #define malloc  scarce_malloc
 #define realloc scarce_realloc
+#include "capture/spare.c"
 #include "traces/base/arena.c"
 #include "traces/base/buf.c"
 #undef malloc
