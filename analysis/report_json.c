@@ -197,6 +197,38 @@ static void put_waits(struct jsonw *w, const struct ana_run *run)
     jsonw_end(w);
 }
 
+static void put_lines(struct jsonw *w, const struct ana_run *run, const char *note,
+                      const char *what)
+{
+    struct span rest = span_str(ana_run_note(run, note)), text;
+    uint64_t count;
+    jsonw_array(w);
+    while (ana_note_line(&rest, &count, &text)) {
+        jsonw_object(w);
+        jsonw_key(w, what);
+        jsonw_span(w, text);
+        jsonw_key_u64(w, "count", count);
+        jsonw_end(w);
+    }
+    jsonw_end(w);
+}
+
+/* How many were made, what ended them, and why others were not made. */
+static void put_connections(struct jsonw *w, const struct ana_run *run)
+{
+    if (!ana_run_note(run, NOTE_CONNECTS))
+        return;
+    jsonw_key(w, "connections");
+    jsonw_object(w);
+    put_note_u64(w, run, "made", NOTE_CONNECTS);
+    jsonw_key(w, "ended");
+    put_lines(w, run, NOTE_CONNECTION_ENDS, "cause");
+    jsonw_key(w, "failed");
+    put_lines(w, run, NOTE_CONNECT_FAILURES, "reason");
+    put_note_u64(w, run, "retries", NOTE_RETRIES);
+    jsonw_end(w);
+}
+
 static void put_errors(struct jsonw *w, const struct ana_run *run)
 {
     jsonw_key(w, "errors");
@@ -243,6 +275,7 @@ void ana_report_json(const struct ana_run *run, struct buf *out)
     put_latencies(&w, run, &run->all);
     put_waits(&w, run);
     put_rate(&w, run);
+    put_connections(&w, run);
     put_errors(&w, run);
     jsonw_key(&w, "health");
     ana_json_health(&w, run);

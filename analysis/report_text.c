@@ -234,6 +234,44 @@ static void put_waits(const struct ana_run *run, struct buf *out)
     }
 }
 
+static void put_span(struct buf *out, struct span name, size_t max)
+{
+    struct buf copy = {0};
+    buf_span(&copy, name);
+    ana_text_name(out, buf_text(&copy), max);
+    buf_done(&copy);
+}
+
+/* How many were made, what ended them, and why others were not made. */
+static void put_connections(const struct ana_run *run, struct buf *out)
+{
+    const char *made = ana_run_note(run, NOTE_CONNECTS);
+    struct span ends = span_str(ana_run_note(run, NOTE_CONNECTION_ENDS));
+    struct span failures = span_str(ana_run_note(run, NOTE_CONNECT_FAILURES)), what;
+    const char *before = "; ended: ";
+    struct buf line = {0};
+    uint64_t count;
+
+    if (!made)
+        return;
+    buf_str(out, "\n");
+    label(out, "connections");
+    buf_fmt(&line, "%.20s made", made);
+    for (; ana_note_line(&ends, &count, &what); before = ", ") {
+        buf_fmt(&line, "%s%" PRIu64 " ", before, count);
+        put_span(&line, what, 24);
+    }
+    ana_text_wrap(out, buf_text(&line), LABEL, LABEL + 2, WIDTH);
+    while (ana_note_line(&failures, &count, &what)) {
+        buf_reset(&line);
+        buf_fmt(&line, "%" PRIu64 " not made: ", count);
+        put_span(&line, what, 200);
+        buf_fmt(out, "%*s", LABEL, "");
+        ana_text_wrap(out, buf_text(&line), LABEL, LABEL + 2, WIDTH);
+    }
+    buf_done(&line);
+}
+
 static void put_errors(const struct ana_run *run, struct buf *out)
 {
     enum { SHOWN = 12 };
@@ -299,6 +337,7 @@ void ana_report_text(const struct ana_run *run, bool colour, struct buf *out)
     put_operations(run, out);
     bool starred = put_latencies(run, out);
     put_waits(run, out);
+    put_connections(run, out);
     put_errors(run, out);
     starred |= put_cells(run, run->types, run->type_count, out);
     starred |= put_cells(run, run->cells, run->cell_count, out);

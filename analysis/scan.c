@@ -386,6 +386,21 @@ bool ana_run_note_u64(const struct ana_run *run, const char *key, uint64_t *v)
     return text && span_u64(span_str(text), v);
 }
 
+bool ana_note_line(struct span *rest, uint64_t *count, struct span *what)
+{
+    while (rest->n > 0) {
+        size_t end = span_find(*rest, '\n', 0);
+        struct span line = span_sub(*rest, 0, end);
+        size_t colon = span_find(line, ':', 0);
+        *rest = span_sub(*rest, end + 1, rest->n);
+        if (!span_u64(span_sub(line, 0, colon), count))
+            continue;
+        *what = span_trim(span_sub(line, colon + 1, line.n));
+        return true;
+    }
+    return false;
+}
+
 static void take_info(struct ana_run *run, const struct trc_reader *r,
                       struct ana_shard *shard)
 {

@@ -182,6 +182,9 @@ void ana_run_done(struct ana_run *run);
 const char *ana_shard_note(const struct ana_shard *shard, const char *key);
 const char *ana_run_note(const struct ana_run *run, const char *key); /* NULL: none */
 bool ana_run_note_u64(const struct ana_run *run, const char *key, uint64_t *v);
+/* Takes the next line of a note of "COUNT: what" lines off *rest. False: none is left;
+ * what is no such line is passed over. */
+bool ana_note_line(struct span *rest, uint64_t *count, struct span *what);
 /* Index of p in run->p; p must be one of them. */
 size_t ana_p_index(const struct ana_run *run, uint32_t p);
 int64_t ana_quantile_at(const struct ana_run *run, const struct ana_latency *l,

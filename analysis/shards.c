@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "traces/base/buf.h"
 #include "traces/base/clk.h"
 #include "traces/base/units.h"
 #include "traces/container/trc_reader.h"
@@ -18,6 +19,8 @@
  * trace. */
 #define APART_SUSPECT_NS (10 * CLK_MS)
 #define APART_INVALID_NS CLK_SEC
+/* Of a note: more than replay writes, so few that a made file costs nothing. */
+#define LINES_MAX 64
 
 /* "2/3". False: it is no shard. */
 static bool read_shard(const char *text, uint32_t *index, uint32_t *count)
@@ -43,6 +46,7 @@ enum merging {
     MOST,
     EARLIEST, /* of the shard that started first */
     ANY,      /* of the first that says other than "no" */
+    LINES,    /* "COUNT: what": counts of the same are summed */
     BY_SHARD  /* judged shard by shard */
 };
 
@@ -65,6 +69,11 @@ static enum merging merging_of(const char *key)
         {NOTE_CLIENT_ERRORS, SUM},
         {NOTE_CONNECTS, SUM},
         {NOTE_RETRIES, SUM},
+        {NOTE_TLS_FULL, SUM},
+        {NOTE_TLS_RESUMED, SUM},
+        {NOTE_REFUSALS, LINES},
+        {NOTE_CONNECTION_ENDS, LINES},
+        {NOTE_CONNECT_FAILURES, LINES},
         {NOTE_WARM_FAILED, SUM},
         {NOTE_DURATION, MOST},
         {NOTE_GENERATOR_MAX, MOST},
@@ -139,6 +148,38 @@ static const char *merge_any(const struct ana_run *run, const char *key)
     return said;
 }
 
+/* How often the first `shards` say `what`. */
+static uint64_t lines_of(const struct ana_run *run, size_t shards, const char *key,
+                         struct span what)
+{
+    uint64_t sum = 0, count;
+    struct span other;
+    for (size_t i = 0; i < shards; i++) {
+        struct span rest = span_str(ana_shard_note(&run->shards[i], key));
+        for (int n = 0; n < LINES_MAX && ana_note_line(&rest, &count, &other); n++)
+            sum += span_eq(what, other) ? count : 0;
+    }
+    return sum;
+}
+
+/* In the arena; NULL where there is no memory. */
+static const char *merge_lines(struct ana_run *run, const char *key)
+{
+    struct buf out = {0};
+    struct span what;
+    uint64_t count;
+    for (size_t i = 0; i < run->shard_count; i++) {
+        struct span rest = span_str(ana_shard_note(&run->shards[i], key));
+        for (int n = 0; n < LINES_MAX && ana_note_line(&rest, &count, &what); n++)
+            if (lines_of(run, i, key, what) == 0)
+                buf_fmt(&out, "%s%" PRIu64 ": %.*s", out.n ? "\n" : "",
+                        lines_of(run, run->shard_count, key, what), SPAN_ARG(what));
+    }
+    const char *text = out.failed ? NULL : arena_str(&run->arena, buf_text(&out));
+    buf_done(&out);
+    return text;
+}
+
 static const char *merge_key(const struct ana_run *run, const char *key, char out[32])
 {
     switch (merging_of(key)) {
@@ -149,6 +190,7 @@ static const char *merge_key(const struct ana_run *run, const char *key, char ou
         return ana_shard_note(earliest(run), key);
     case ANY:
         return merge_any(run, key);
+    case LINES: /* merge_notes does */
     case BY_SHARD:
         return NULL;
     case ALIKE:
@@ -179,7 +221,10 @@ static int merge_notes(struct ana_run *run, struct err *e)
             char number[32];
             if (has_key(run, i, key)) /* an earlier shard brought it */
                 continue;
-            const char *v = merge_key(run, key, number);
+            bool lines = merging_of(key) == LINES;
+            const char *v = lines ? merge_lines(run, key) : merge_key(run, key, number);
+            if (lines && !v)
+                return err_set(e, ERR_NOMEM, "out of memory");
             if (v == number)
                 v = arena_str(&run->arena, number);
             else if (!v)

@@ -779,10 +779,15 @@ static void json_connections(struct jsonw *w, const struct rep_run_result *r)
     jsonw_object(w);
     jsonw_key_u64(w, "made", r->connects);
     jsonw_key(w, "ended");
-    jsonw_object(w);
-    for (int i = 0; i < REP_END_COUNT; i++)
-        if (r->connection_ends[i] > 0)
-            jsonw_key_u64(w, rep_end_codes[i], r->connection_ends[i]);
+    jsonw_array(w);
+    for (int i = 0; i < REP_END_COUNT; i++) {
+        if (r->connection_ends[i] == 0)
+            continue;
+        jsonw_object(w);
+        jsonw_key_str(w, "cause", rep_end_codes[i]);
+        jsonw_key_u64(w, "count", r->connection_ends[i]);
+        jsonw_end(w);
+    }
     jsonw_end(w);
     jsonw_key(w, "failed");
     jsonw_array(w);

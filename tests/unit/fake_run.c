@@ -168,6 +168,8 @@ void fake_run_write(const char *path, const struct fake_run *f)
     put_note(w, NOTE_DUE, number);
     put_note(w, NOTE_HEALTH_VERDICT, f->health);
     put_note(w, NOTE_HEALTH_CAUSES, f->health_causes);
+    put_note(w, NOTE_CONNECTS, f->connects);
+    put_note(w, NOTE_CONNECTION_ENDS, f->connection_ends);
     check_ok(trc_writer_close(w, &e), &e);
 }
 

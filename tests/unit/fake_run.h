@@ -23,9 +23,10 @@ struct fake_run {
     uint32_t drop_every; /* every so many operations is dropped; 0: none */
     int64_t late_ns;     /* generator lateness: exponential with this mean; 0: 2 us */
     const char *arm, *pair, *trace_hash, *health, *health_causes, *version;
-    const char *policy, *mode; /* NULL: none is noted; "open" */
-    const char *digest;        /* that answers have; NULL: they have none */
-    uint32_t differ_every;     /* every so many answers is another one; 0: none */
+    const char *policy, *mode;              /* NULL: none is noted; "open" */
+    const char *connects, *connection_ends; /* NULL: none is noted */
+    const char *digest;    /* that answers have; NULL: they have none */
+    uint32_t differ_every; /* every so many answers is another one; 0: none */
     int64_t start_wall_ns;
     bool abandon;                        /* leave the file without its end */
     uint32_t cells;                      /* 0 means the three; else so many models */

@@ -108,6 +108,32 @@ static void shards_together_are_exactly_the_run(void **state)
     }
 }
 
+static void what_shards_count_by_cause_is_summed_by_cause(void **state)
+{
+    static const char *const ends[] = {"3: idle\n1: reset", NULL, "4: idle\n2: limit"};
+    struct ana_run run;
+    struct err e = {0};
+    struct buf text = {0};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct fake_run f = truth();
+        f.connects = "8";
+        f.connection_ends = ends[i];
+        write_shard(i, f, (uint32_t)i + 1, 3);
+    }
+    check_ok(scan(&run, 0, 3, 0, &e), &e);
+    check_str(ana_run_note(&run, NOTE_CONNECTS), "24");
+    check_str(ana_run_note(&run, NOTE_CONNECTION_ENDS), "7: idle\n1: reset\n2: limit");
+    ana_report_text(&run, false, &text);
+    check_str_has(buf_text(&text),
+                  "connections 24 made; ended: 7 idle, 1 reset, 2 limit\n");
+    buf_reset(&text);
+    ana_report_json(&run, &text);
+    check_str_has(buf_text(&text), "\"cause\": \"idle\"");
+    buf_done(&text);
+    ana_run_done(&run);
+}
+
 static void a_missing_shard_makes_the_run_invalid(void **state)
 {
     struct ana_run run;
@@ -252,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shards_together_are_exactly_the_run),
+        cmocka_unit_test(what_shards_count_by_cause_is_summed_by_cause),
         cmocka_unit_test(a_missing_shard_makes_the_run_invalid),
         cmocka_unit_test(the_whole_is_as_healthy_as_its_worst_shard),
         cmocka_unit_test(shards_must_have_started_together),
