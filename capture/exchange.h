@@ -63,6 +63,7 @@ struct cap_message {
     uint32_t grpc_messages; /* number of whole messages on the stream */
     const struct cap_grpc_message *messages; /* the first of them, */
     uint32_t messages_listed;                /* so many */
+    bool in_message;                         /* gRPC: it ends within one more */
     bool grpc_compressed;
     /* Of an answer in server-sent events: times of its pieces, CAP_GRPC_LISTED_MAX at
      * most; bytes behind the last have its time. */

@@ -140,6 +140,18 @@ static void orphan(struct cap_h2 *h, struct cap_pending *p)
     cap_pending_drop(h->c, p, CAP_FATE_OPAQUE);
 }
 
+/* Bytes of the half may be missing since it began. */
+static bool maybe_cut(const struct cap_h2 *h, const struct cap_pending *p, int dir)
+{
+    return p->half[dir].lost_before != h->c->lost[dir];
+}
+
+static void spoil(struct cap_half *half)
+{
+    half->broken = true;
+    half->loss = CAP_LOSS_GAP;
+}
+
 /* Ends the stream as it is, for this reason. */
 static void cut(struct cap_h2 *h, struct cap_pending *p, enum cap_loss why)
 {
@@ -147,9 +159,15 @@ static void cut(struct cap_h2 *h, struct cap_pending *p, enum cap_loss why)
         orphan(h, p);
         return;
     }
-    for (int dir = 0; dir < 2; dir++)
-        if (!p->half[dir].ended && p->half[dir].loss == CAP_LOSS_NONE)
-            p->half[dir].loss = why;
+    for (int dir = 0; dir < 2; dir++) {
+        struct cap_half *half = &p->half[dir];
+        if (half->ended || half->loss != CAP_LOSS_NONE)
+            continue;
+        if (half->begun && maybe_cut(h, p, dir))
+            spoil(half);
+        else
+            half->loss = why;
+    }
     hand_on(h, p);
 }
 
@@ -188,18 +206,6 @@ static struct cap_pending *add(struct cap_h2 *h, struct cap_pending *p, bool wai
 static void aged(void *owner, struct cap_pending *p)
 {
     hand_on(owner, p);
-}
-
-/* Bytes of the half may be missing since it began. */
-static bool maybe_cut(const struct cap_h2 *h, const struct cap_pending *p, int dir)
-{
-    return p->half[dir].lost_before != h->c->lost[dir];
-}
-
-static void spoil(struct cap_half *half)
-{
-    half->broken = true;
-    half->loss = CAP_LOSS_GAP;
 }
 
 static void hand_on_when_complete(struct cap_h2 *h, struct cap_pending *p)

@@ -344,8 +344,8 @@ static bool fill_message(struct cap_parse *w, struct cap_half *h, bool grpc,
         m->grpc_messages = h->messages;
         m->grpc_compressed = h->compressed;
         m->body = m->messages_listed ? m->messages[0].body : cut_body(h);
-        bool cut = h->in_message || h->prefix_n || h->grpc == CAP_GRPC_OFF;
-        if (cut && h->ended && m->loss == CAP_LOSS_NONE)
+        m->in_message = h->in_message || h->prefix_n || h->grpc == CAP_GRPC_OFF;
+        if (m->in_message && h->ended && m->loss == CAP_LOSS_NONE)
             m->loss = CAP_LOSS_RESET; /* its sender ended the stream inside a message */
     }
     if (h->full && m->loss == CAP_LOSS_NONE)

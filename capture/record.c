@@ -226,12 +226,27 @@ static void take_id(const struct cap_exchange *x, struct cap_record *r)
 
 /* --- the operation ---------------------------------------------------------------- */
 
+/* Whether a message is not all there. What was still under way when the capture or the
+ * connection ended is whole only where it is a message of gRPC that its length ended.
+ */
+static bool lacks_bytes(const struct cap_message *m)
+{
+    switch (m->loss) {
+    case CAP_LOSS_GAP:
+    case CAP_LOSS_RESET:
+        return true;
+    case CAP_LOSS_UNANSWERED:
+        return m->messages_listed == 0 || m->in_message;
+    default:
+        return false;
+    }
+}
+
 /* A body that lacks bytes is no body to send: its length alone is known. */
 static struct op_body whole_or_elided(const struct cap_message *m)
 {
     struct op_body body = m->body;
-    if ((m->loss == CAP_LOSS_GAP || m->loss == CAP_LOSS_RESET) &&
-        body.state != OP_BODY_NONE) {
+    if (lacks_bytes(m) && body.state != OP_BODY_NONE) {
         body.state = OP_BODY_ELIDED;
         body.data = (struct span){0};
         body.hash[0] = body.hash[1] = 0;
@@ -272,7 +287,7 @@ static void fill_op(const struct cap_exchange *x, const struct called *c,
                     struct cap_record *r)
 {
     struct op *op = &r->op;
-    r->cut = x->request.loss == CAP_LOSS_GAP || x->request.loss == CAP_LOSS_RESET ||
+    r->cut = lacks_bytes(&x->request) ||
              (x->request.grpc_messages > 1 &&
               x->request.messages_listed < x->request.grpc_messages);
     r->internal = c->internal;

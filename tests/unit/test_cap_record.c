@@ -216,6 +216,23 @@ static void what_is_not_all_there_is_said_so(void **state)
     check_int(r.op.last_ns, ==, OP_TIME_NONE);
     check_int(r.op.response.state, ==, OP_BODY_ELIDED);
 
+    /* Under way when the capture ended: no body, unless gRPC's length ended it. */
+    x = made_rest(0, "/v2/models/iris/infer", "", "{\"a\":1}");
+    x.request.loss = x.answer.loss = CAP_LOSS_UNANSWERED;
+    check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_OP);
+    check_int(r.op.flags, ==, OP_FLAG_TRUNCATED);
+    check_int(r.op.request.state, ==, OP_BODY_ELIDED);
+    check_int(r.op.response.state, ==, OP_BODY_ELIDED);
+    check_int(r.op.last_ns, ==, OP_TIME_NONE);
+    x = made_grpc(0, "seldon-model: iris\n", MESSAGE);
+    x.answer.loss = CAP_LOSS_UNANSWERED;
+    x.answer.messages_listed = 1;
+    check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_OP);
+    check_int(r.op.response.state, ==, OP_BODY_KEPT);
+    x.answer.in_message = true;
+    check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_OP);
+    check_int(r.op.response.state, ==, OP_BODY_ELIDED);
+
     x = made_grpc(0, "seldon-model: iris\n", MESSAGE);
     x.request.grpc_messages = 3;
     check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_OP);

@@ -679,6 +679,25 @@ static void behind_a_gap_reading_goes_on_at_credible_frames(void **state)
     script_done(&s);
 }
 
+/* A message that lacks its end, on a connection that is over before anything else
+ * tells: it is no message. */
+static void a_message_that_breaks_off_in_a_gap_is_not_told_as_whole(void **state)
+{
+    (void)state;
+    struct script s = {0};
+    struct buf b = {0};
+    start(&s);
+    ask(&s, 1, 1, "all of it");
+    h2_frame(&b, H2_HEADERS, H2_END_HEADERS, 1, answer_headers(H2_PLAIN));
+    h2_frame(&b, H2_DATA, 0, 1, message("hello"));
+    script_bytes(&s, 1, 2, span_sub(buf_view(&b), 0, b.n - 2));
+    script_gap(&s, 1, 3, 2 + 40); /* with the trailers */
+    expect_story(&s, "1 POST /p.S/M [all of it] -> 200/-1 elided 8#00000000 !gap gap "
+                     "@1-1,2-2\n");
+    buf_done(&b);
+    script_done(&s);
+}
+
 static void pushed_streams_are_passed_over(void **state)
 {
     (void)state;
@@ -729,6 +748,7 @@ int main(void)
         cmocka_unit_test(large_frames_are_found_behind_a_midway_join),
         cmocka_unit_test(frames_of_16_megabytes_are_read),
         cmocka_unit_test(a_gap_inside_a_data_frame_costs_that_body_alone),
+        cmocka_unit_test(a_message_that_breaks_off_in_a_gap_is_not_told_as_whole),
         cmocka_unit_test(behind_a_gap_reading_goes_on_at_credible_frames),
         cmocka_unit_test(pushed_streams_are_passed_over),
     };
