@@ -81,6 +81,9 @@ struct cap_flow_sink {
     /* The connection is over; conn is not used again. */
     void (*close)(void *arg, void *conn, struct clk_wall at, enum cap_end how);
     void *arg;
+    /* The peer has acknowledged bytes of this direction that were not seen; they may
+     * still come, and are no gap yet. May be NULL. */
+    void (*unseen)(void *arg, void *conn, int dir);
 };
 
 /* Per direction: payload_bytes = delivered + gap + duplicate + stray + held at this

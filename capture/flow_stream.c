@@ -453,4 +453,6 @@ void flow_take_ack(struct cap_flows *f, struct stream *s, uint32_t ack)
     s->acked = to;
     if (to > s->next)
         give_up_acked(f, s);
+    if (to > s->next && f->sink.unseen && s->owner->list == LIST_ACTIVE)
+        f->sink.unseen(f->sink.arg, s->owner->conn, flow_dir(s));
 }

@@ -161,6 +161,15 @@ static void answer_is_lost(struct cap_h1 *h, struct cap_pending *request)
     hand_on_when_complete(h, request);
 }
 
+/* Its answer may be among what is missing, and with it the next request: then what
+ * comes now may answer that one. */
+static bool answer_may_be_another(const struct cap_h1 *h,
+                                  const struct cap_pending *request)
+{
+    bool asked_more = h->c->unseen[0] || request->half[0].lost_before != h->c->lost[0];
+    return asked_more && request->half[1].lost_before != h->c->lost[1];
+}
+
 static void pair_by_time(struct cap_h1 *h)
 {
     struct cap_pending *request, *answer;
@@ -170,7 +179,8 @@ static void pair_by_time(struct cap_h1 *h)
             if (answer == h->side[CAP_TO_CLIENT].msg)
                 return; /* orphaned once it is complete */
             orphan(h, answer);
-        } else if (request->next && !older(answered, request->next->half[0].first)) {
+        } else if ((request->next && !older(answered, request->next->half[0].first)) ||
+                   answer_may_be_another(h, request)) {
             answer_is_lost(h, request);
         } else {
             pair(h, request, answer);
@@ -356,6 +366,10 @@ static void begin_request(struct cap_h1 *h, const struct http1_head *head, size_
     half->last = at;
     cap_pending_begun(p);
     half->lost_before = h->c->lost[0];
+    /* Until its answer comes. Joined midway, what is missing in front of the first
+     * answer's bytes is no gap, for nobody knows where they begin. */
+    bool blind = !h->c->info.from_start && h->c->seen[1] == 0;
+    p->half[1].lost_before = h->c->lost[1] - blind;
     p->gap_near = h->uncertain;
     p->method = cap_half_text(half, head->method, false);
     p->path = cap_half_text(half, head->target, false);

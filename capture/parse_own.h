@@ -42,6 +42,7 @@ struct cap_conn {
     uint64_t seen[2];
     uint32_t gaps;    /* so far, in both directions */
     uint32_t lost[2]; /* times that whole messages may have been lost */
+    bool unseen[2];   /* the peer has more than was seen, and it may yet come */
     /* Who holds an exchange of HTTP/1.1 [0] or HTTP/2 [1]. When no answer came in time,
      * aged takes p out of its lists and emits it. */
     struct cap_keeper {

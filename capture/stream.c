@@ -433,6 +433,7 @@ void cap_stream_data(struct cap_stream *s, int dir, struct clk_wall at,
     if (!bytes.n)
         return;
     s->conn.seen[dir] += bytes.n;
+    s->conn.unseen[dir] = false;
     try_tls(s, bytes);
     if (s->speech != SHED && !affordable(s))
         shed(s);
@@ -449,6 +450,7 @@ void cap_stream_gap(struct cap_stream *s, int dir, struct clk_wall at, uint64_t 
     cap_parse_time(s->conn.parse, at);
     if (!bytes)
         return;
+    s->conn.unseen[dir] = false;
     if (s->sniff) {
         /* What follows may begin anywhere; what came before may still tell. */
         enum speech speech = speaks(s, true);
@@ -472,6 +474,11 @@ void cap_stream_gap(struct cap_stream *s, int dir, struct clk_wall at, uint64_t 
         cap_kwire_gap(s->kafka, dir, bytes);
     if (s->conn.failed)
         shed(s);
+}
+
+void cap_stream_unseen(struct cap_stream *s, int dir)
+{
+    s->conn.unseen[dir] = true;
 }
 
 void cap_stream_finish(struct cap_stream *s, int dir, struct clk_wall at)
@@ -535,6 +542,13 @@ static void sink_gap(void *arg, void *conn, int dir, struct clk_wall at, uint64_
         cap_stream_gap(conn, dir, at, bytes);
 }
 
+static void sink_unseen(void *arg, void *conn, int dir)
+{
+    (void)arg;
+    if (conn)
+        cap_stream_unseen(conn, dir);
+}
+
 static void sink_finish(void *arg, void *conn, int dir, struct clk_wall at)
 {
     (void)arg;
@@ -555,5 +569,6 @@ struct cap_flow_sink cap_stream_sink(struct cap_parse *parse)
                                   .gap = sink_gap,
                                   .finish = sink_finish,
                                   .close = sink_close,
-                                  .arg = parse};
+                                  .arg = parse,
+                                  .unseen = sink_unseen};
 }

@@ -36,6 +36,8 @@ struct cap_stream *cap_stream_new_kafka(struct cap_parse *parse,
 void cap_stream_data(struct cap_stream *s, int dir, struct clk_wall at,
                      struct span bytes);
 void cap_stream_gap(struct cap_stream *s, int dir, struct clk_wall at, uint64_t bytes);
+/* The peer has acknowledged bytes of dir that were not seen (flow.h). */
+void cap_stream_unseen(struct cap_stream *s, int dir);
 void cap_stream_finish(struct cap_stream *s, int dir, struct clk_wall at);
 /* Hands on what is open and frees s. NULL is fine. */
 void cap_stream_close(struct cap_stream *s, struct clk_wall at, enum cap_end how);

@@ -149,7 +149,8 @@ static void send_one(struct world *w, struct place *places, const uint8_t *p,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world w = {0};
-    struct cap_flow_sink sink = {on_open, on_data, on_gap, on_finish, on_close, &w};
+    struct cap_flow_sink sink = {on_open,  on_data, on_gap, on_finish,
+                                 on_close, &w,      NULL};
     struct place places[CONNECTIONS] = {{{0, UINT32_MAX - 100}}};
     struct clk_wall now = {.ns = 1000 * CLK_SEC};
     w.f = cap_flows_new(&sink, &(uint16_t){9000}, 1, NULL);

@@ -32,6 +32,7 @@ struct world {
     uint8_t outgoing;
     uint64_t sent, data[2], gap[2]; /* bytes */
     uint64_t opened, closed;
+    uint64_t unseen[2]; /* calls */
     struct clk_wall at; /* of the last data */
     void (*on_data)(struct world *w, int dir, struct span bytes);
 };
@@ -97,13 +98,21 @@ static void on_close(void *arg, void *conn, struct clk_wall at, enum cap_end how
         buf_fmt(&w->told, "close:%s ", ENDS[how]);
 }
 
+static void on_unseen(void *arg, void *conn, int dir)
+{
+    struct world *w = arg;
+    check_true(conn == arg);
+    w->unseen[dir]++;
+}
+
 /* --- the world --- */
 
 static struct world *world_new(void)
 {
     struct world *w = calloc(1, sizeof *w);
     check_true(w != NULL);
-    struct cap_flow_sink sink = {on_open, on_data, on_gap, on_finish, on_close, w};
+    struct cap_flow_sink sink = {on_open,  on_data, on_gap,   on_finish,
+                                 on_close, w,       on_unseen};
     w->f = cap_flows_new(&sink, &(uint16_t){9000}, 1, NULL);
     check_true(w->f != NULL);
     w->ns = INT64_C(1790000000) * CLK_SEC;
@@ -394,8 +403,11 @@ static void what_the_peer_acknowledged_will_not_come(void **state)
     check_told(w, "gap0:2:acked ");
     put(w, 1, 0, 9, 0, "");
     check_told(w, "gap0:1:acked 0\"ghi\" ");
+    check_int(w->unseen[0] + w->unseen[1], ==, 0);
     put(w, 1, 0, 12, 0, ""); /* of bytes that no later one proves */
     check_told(w, "");
+    check_int(w->unseen[0], ==, 1); /* but that they are there is said */
+    check_int(w->unseen[1], ==, 0);
     put(w, 0, 12, 0, 0, "mno"); /* now they are proven */
     check_told(w, "gap0:3:acked 0\"mno\" ");
     put(w, 0, 9, 0, 0, "jkl"); /* too late */

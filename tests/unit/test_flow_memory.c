@@ -155,8 +155,8 @@ static void failing_memory_loses_places_never_bytes(void **state)
     rng_init(&luck, 5);
     for (unsigned one_in = 1; one_in < 40; one_in += one_in < 4 ? 1 : 7) {
         struct told told = {0};
-        struct cap_flow_sink sink = {on_open,   on_data,  on_gap,
-                                     on_finish, on_close, &told};
+        struct cap_flow_sink sink = {on_open,  on_data, on_gap, on_finish,
+                                     on_close, &told,   NULL};
         fail_one_in = 0;
         struct cap_flows *f = cap_flows_new(&sink, NULL, 0, NULL);
         check_true(f != NULL);
@@ -179,7 +179,8 @@ static void a_table_without_memory_is_not_made(void **state)
 {
     (void)state;
     struct told told = {0};
-    struct cap_flow_sink sink = {on_open, on_data, on_gap, on_finish, on_close, &told};
+    struct cap_flow_sink sink = {on_open,  on_data, on_gap, on_finish,
+                                 on_close, &told,   NULL};
     struct err e = {0};
     fail_one_in = 1;
     check_true(cap_flows_new(&sink, NULL, 0, &e) == NULL);

@@ -386,6 +386,57 @@ static void a_lost_answer_is_not_replaced_by_the_next_one(void **state)
     script_done(&s);
 }
 
+/* The answer to /a is missing and so is a whole request behind it. */
+static void an_answer_behind_gaps_on_both_sides_is_no_one_s(void **state)
+{
+    (void)state;
+    struct script s = {0};
+    script_text(&s, 0, 1, POST("/a", "1") "a");
+    script_unseen(&s, 0, 3); /* as the answer's acknowledgement tells */
+    script_gap(&s, 1, 3, 40);
+    script_text(&s, 1, 3, OK("1") "2");
+    script_gap(&s, 0, 4, 60);
+    script_text(&s, 0, 5, POST("/c", "1") "c");
+    script_text(&s, 1, 6, OK("1") "3");
+    script_text(&s, 0, 7, POST("/d", "1") "d");
+    script_text(&s, 1, 8, OK("1") "4");
+    expect_story(&s, "0 POST /a [a] -> none - !gap gap @1-1\n"
+                     "1 POST /c [c] -> 200 [3] gap @5-5,6-6\n"
+                     "2 POST /d [d] -> 200 [4] @7-7,8-8\n");
+    struct told t = play(&s, 0, 0);
+    check_int(t.totals.orphan_answers, ==, 1);
+    told_done(&t);
+    script_done(&s);
+
+    /* Joined midway, what is missing in front of the first answer is no gap. */
+    s.midway = true;
+    script_text(&s, 0, 1, POST("/a", "1") "a");
+    script_unseen(&s, 0, 3);
+    script_text(&s, 1, 3, OK("1") "2");
+    script_gap(&s, 0, 4, 60);
+    script_text(&s, 0, 5, POST("/c", "1") "c");
+    script_text(&s, 1, 6, OK("1") "3");
+    expect_story(&s, "0 POST /a [a] -> none - !gap gap @1-1\n"
+                     "1 POST /c [c] -> 200 [3] gap @5-5,6-6\n");
+    script_done(&s);
+}
+
+/* The missing request comes after the answer that is there. */
+static void an_answer_in_its_place_is_kept_whatever_is_missing_behind_it(void **state)
+{
+    (void)state;
+    struct script s = {0};
+    script_text(&s, 0, 1, POST("/a", "1") "a");
+    script_unseen(&s, 0, 2);
+    script_text(&s, 1, 3, OK("1") "2");
+    script_gap(&s, 0, 4, 60);
+    script_text(&s, 0, 5, POST("/c", "1") "c");
+    script_text(&s, 1, 6, OK("1") "3");
+    expect_story(&s, "0 POST /a [a] -> 200 [2] @1-1,3-3\n"
+                     "1 POST /c [c] -> 200 [3] gap @5-5,6-6\n");
+    script_done(&s);
+}
+
 static void a_connection_joined_midway_is_read_from_the_next_message(void **state)
 {
     (void)state;
@@ -583,6 +634,8 @@ int main(void)
         cmocka_unit_test(behind_a_gap_reading_goes_on_at_the_next_message),
         cmocka_unit_test(start_lines_that_begin_nothing_are_passed_over),
         cmocka_unit_test(a_lost_answer_is_not_replaced_by_the_next_one),
+        cmocka_unit_test(an_answer_behind_gaps_on_both_sides_is_no_one_s),
+        cmocka_unit_test(an_answer_in_its_place_is_kept_whatever_is_missing_behind_it),
         cmocka_unit_test(a_connection_joined_midway_is_read_from_the_next_message),
         cmocka_unit_test(an_unanswered_request_is_told_as_such),
         cmocka_unit_test(a_slow_answer_is_told_after_its_request),

@@ -87,7 +87,8 @@ static void on_close(void *arg, void *conn, struct clk_wall at, enum cap_end how
 
 static void read_all(struct cap_source *s, struct result *r)
 {
-    struct cap_flow_sink sink = {on_open, on_data, on_gap, on_finish, on_close, r};
+    struct cap_flow_sink sink = {on_open,  on_data, on_gap, on_finish,
+                                 on_close, r,       NULL};
     struct err e = {0};
     struct cap_flows *f = cap_flows_new(&sink, PORTS, PORT_COUNT, &e);
     struct cap_link *l = cap_link_new(&e);

@@ -204,7 +204,8 @@ static void on_close(void *arg, void *conn, struct clk_wall at, enum cap_end how
 /* Reads until the connection is closed. */
 static void listen_to(struct talk *t, struct cap_source *s)
 {
-    struct cap_flow_sink sink = {on_open, on_data, on_gap, on_finish, on_close, t};
+    struct cap_flow_sink sink = {on_open,  on_data, on_gap, on_finish,
+                                 on_close, t,       NULL};
     struct cap_flows *f = cap_flows_new(&sink, &t->port, 1, NULL);
     struct cap_link *l = cap_link_new(NULL);
     check_true(f && l);

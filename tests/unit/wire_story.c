@@ -38,6 +38,14 @@ void script_gap(struct script *s, int dir, int64_t at_ms, uint64_t bytes)
     step->gap = bytes;
 }
 
+void script_unseen(struct script *s, int dir, int64_t at_ms)
+{
+    struct step *step = add_step(s);
+    step->kind = STEP_UNSEEN;
+    step->dir = dir;
+    step->at_ms = at_ms;
+}
+
 void script_finish(struct script *s, int dir, int64_t at_ms)
 {
     struct step *step = add_step(s);
@@ -165,6 +173,8 @@ static void play_step(struct cap_stream *stream, const struct step *step, size_t
         play_bytes(stream, step, cut, piece, seen);
     else if (step->kind == STEP_GAP)
         cap_stream_gap(stream, step->dir, at, step->gap);
+    else if (step->kind == STEP_UNSEEN)
+        cap_stream_unseen(stream, step->dir);
     else
         cap_stream_finish(stream, step->dir, at);
     check_counts(stream, seen);

@@ -15,7 +15,7 @@
 #include "capture/stream.h"
 #include "traces/base/buf.h"
 
-enum step_kind { STEP_BYTES, STEP_GAP, STEP_FINISH };
+enum step_kind { STEP_BYTES, STEP_GAP, STEP_UNSEEN, STEP_FINISH };
 
 struct step {
     enum step_kind kind;
@@ -36,6 +36,7 @@ struct script {
 void script_text(struct script *s, int dir, int64_t at_ms, const char *text);
 void script_bytes(struct script *s, int dir, int64_t at_ms, struct span bytes);
 void script_gap(struct script *s, int dir, int64_t at_ms, uint64_t bytes);
+void script_unseen(struct script *s, int dir, int64_t at_ms);
 void script_finish(struct script *s, int dir, int64_t at_ms);
 void script_done(struct script *s);
 
