@@ -25,6 +25,33 @@ static void a_hand_clock_stands_still_until_told(void **state)
     clk_hand_free(NULL);
 }
 
+static int64_t seven(void *arg)
+{
+    (*(int *)arg)++;
+    return 7;
+}
+
+static void a_hand_clock_may_run_by_itself(void **state)
+{
+    (void)state;
+    int sleeps = 0;
+    struct clk_hand *h =
+        clk_hand_new((struct clk_mono){100}, (struct clk_wall){CLK_SEC});
+    const struct clk *clk = clk_hand_clk(h);
+    check_true(!clk_passes(clk, (struct clk_mono){200})); /* not yet: it stands */
+    check_int(clk_mono_now(clk).ns, ==, 100);
+    clk_hand_run(h, 3, seven, &sleeps);
+    check_int(clk_mono_now(clk).ns, ==, 100);
+    check_int(clk_mono_now(clk).ns, ==, 103);
+    check_true(clk_passes(clk, (struct clk_mono){CLK_SEC}));
+    check_int(clk_mono_now(clk).ns, ==, CLK_SEC + 7);
+    check_int(clk_wall_now(clk).ns, ==, 2 * CLK_SEC + 7 + 3 - 100);
+    check_true(clk_passes(clk, (struct clk_mono){5})); /* past: nobody sleeps */
+    check_int(sleeps, ==, 1);
+    clk_hand_free(h);
+    check_true(!clk_passes(clk_system(), (struct clk_mono){INT64_MAX}));
+}
+
 static void monotonic_time_never_goes_back(void **state)
 {
     (void)state;
@@ -67,6 +94,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hand_clock_stands_still_until_told),
+        cmocka_unit_test(a_hand_clock_may_run_by_itself),
         cmocka_unit_test(monotonic_time_never_goes_back),
         cmocka_unit_test(wall_time_is_of_this_century),
         cmocka_unit_test(wall_time_prints_as_utc_with_milliseconds),

@@ -10,13 +10,16 @@
 #include <time.h>
 
 struct clk {
-    const struct clk_hand *hand; /* NULL: the system's clocks */
+    struct clk_hand *hand; /* NULL: the system's clocks */
 };
 
 struct clk_hand {
     struct clk clk;
     struct clk_mono mono;
     struct clk_wall wall;
+    int64_t tick_ns; /* > 0: it runs by itself */
+    int64_t (*oversleep)(void *arg);
+    void *arg;
 };
 
 static int64_t system_ns(clockid_t id)
@@ -34,8 +37,11 @@ const struct clk *clk_system(void)
 
 struct clk_mono clk_mono_now(const struct clk *clk)
 {
-    if (clk->hand)
-        return clk->hand->mono;
+    if (clk->hand) {
+        struct clk_mono now = clk->hand->mono;
+        clk_hand_advance(clk->hand, clk->hand->tick_ns);
+        return now;
+    }
     return (struct clk_mono){system_ns(CLOCK_MONOTONIC)};
 }
 
@@ -73,6 +79,24 @@ void clk_hand_advance(struct clk_hand *h, int64_t ns)
 void clk_hand_step_wall(struct clk_hand *h, int64_t ns)
 {
     h->wall.ns += ns;
+}
+
+void clk_hand_run(struct clk_hand *h, int64_t tick_ns, int64_t (*oversleep)(void *arg),
+                  void *arg)
+{
+    h->tick_ns = tick_ns;
+    h->oversleep = oversleep;
+    h->arg = arg;
+}
+
+bool clk_passes(const struct clk *clk, struct clk_mono until)
+{
+    struct clk_hand *h = clk->hand;
+    if (!h || h->tick_ns == 0)
+        return false;
+    if (until.ns > h->mono.ns)
+        clk_hand_advance(h, until.ns - h->mono.ns + h->oversleep(h->arg));
+    return true;
 }
 
 void clk_wall_text(struct clk_wall t, char out[CLK_TEXT_MAX])

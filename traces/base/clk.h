@@ -11,6 +11,7 @@
 #ifndef TRACES_BASE_CLK_H
 #define TRACES_BASE_CLK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,16 @@ void clk_hand_free(struct clk_hand *h);
 const struct clk *clk_hand_clk(struct clk_hand *h);    /* borrowed from h */
 void clk_hand_advance(struct clk_hand *h, int64_t ns); /* both times */
 void clk_hand_step_wall(struct clk_hand *h, int64_t ns);
+/* From here on it runs by itself, so that hours pass in a moment and alike each time:
+ * each reading of the monotonic clock moves both times by tick_ns, and a moment that
+ * somebody waits for (clk_passes) is there at once, or oversleep(arg) ns later. For one
+ * thread alone. */
+void clk_hand_run(struct clk_hand *h, int64_t tick_ns, int64_t (*oversleep)(void *arg),
+                  void *arg);
+
+/* For whoever is about to sleep: true when the clock has moved to that moment by
+ * itself, so that there is nothing to wait for. Never of the system's clock. */
+bool clk_passes(const struct clk *clk, struct clk_mono until);
 
 /* "2031-05-04T12:00:01.123Z" in out (CLK_TEXT_MAX bytes with its NUL). */
 #define CLK_TEXT_MAX 32

@@ -376,6 +376,8 @@ int ev_turn(struct ev *ev, struct clk_mono deadline, struct err *e)
     if (deadline.ns != INT64_MAX) {
         struct clk_mono now = clk_mono_now(ev->clk);
         wait_ns = deadline.ns > now.ns ? clk_mono_diff(deadline, now) : 0;
+        if (wait_ns > 0 && clk_passes(ev->clk, deadline))
+            wait_ns = 0;
     }
     int count = wait_for_events(ev, wait_ns);
     if (count < 0 && errno != EINTR)
