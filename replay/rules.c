@@ -8,12 +8,12 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "traces/base/clk.h"
 #include "traces/base/units.h"
 
-#define LIMIT_NS    (600 * CLK_SEC)
 #define LOOK_NS     (100 * CLK_MS)
 #define SHARE_LEAST 20
 
@@ -27,8 +27,7 @@ static int no_rule(const char *text, struct err *e)
                    text);
 }
 
-/* Copies a part of a rule, NUL-terminated; false when it is too long.
- */
+/* Copies a part of a rule, NUL-terminated; false when it is too long. */
 static bool copy(struct span s, char out[REP_RULE_TEXT_MAX])
 {
     if (s.n >= REP_RULE_TEXT_MAX)
@@ -116,39 +115,39 @@ int rep_rule_parse(const char *text, struct rep_rule *r, struct err *e)
 int rep_rules_init(struct rep_rules *s, const struct rep_rule *rules, size_t count,
                    int64_t window_ns, struct err *e)
 {
-    int rc = 0;
-
     *s = (struct rep_rules){.rules = rules, .count = count, .window_ns = window_ns};
-    for (size_t i = 0; i < REP_RULE_SLOTS && count > 0 && rc == 0; i++) {
+    if (count == 0)
+        return 0;
+    s->slot_ns = window_ns / REP_RULE_SLOTS_MAX + 1;
+    s->slot_ns = s->slot_ns > LOOK_NS ? s->slot_ns : LOOK_NS;
+    s->slot_count = (size_t)((window_ns + s->slot_ns - 1) / s->slot_ns) + 1;
+    s->slots = calloc(s->slot_count, sizeof *s->slots);
+    if (!s->slots)
+        return err_set(e, ERR_NOMEM, "out of memory for the rules of --abort-if");
+    for (size_t i = 0; i < s->slot_count; i++)
         s->slots[i].number = -1;
-        rc = hist_init(&s->slots[i].response, LIMIT_NS, e);
-        if (rc == 0)
-            rc = hist_init(&s->slots[i].lateness, LIMIT_NS, e);
-    }
-    return rc;
+    return 0;
 }
 
 void rep_rules_done(struct rep_rules *s)
 {
-    for (size_t i = 0; i < REP_RULE_SLOTS; i++) {
-        hist_done(&s->slots[i].response);
-        hist_done(&s->slots[i].lateness);
-    }
+    free(s->slots);
+    *s = (struct rep_rules){0};
 }
 
 /* The slot of this moment, emptied if it held an older one. */
 static struct rep_rule_slot *slot_at(struct rep_rules *s, int64_t now_ns)
 {
-    int64_t number = now_ns > 0 ? now_ns / (s->window_ns / (REP_RULE_SLOTS - 1)) : 0;
-    struct rep_rule_slot *slot = &s->slots[number % REP_RULE_SLOTS];
+    int64_t number = now_ns > 0 ? now_ns / s->slot_ns : 0;
+    struct rep_rule_slot *slot = &s->slots[(size_t)number % s->slot_count];
 
-    if (slot->number != number) {
-        slot->number = number;
-        slot->ended = slot->failed = 0;
-        slot->due = slot->sent = slot->outstanding = UINT64_MAX;
-        hist_reset(&slot->response);
-        hist_reset(&slot->lateness);
-    }
+    if (slot->number != number)
+        *slot = (struct rep_rule_slot){
+            .number = number,
+            .due = UINT64_MAX,
+            .sent = UINT64_MAX,
+            .outstanding = UINT64_MAX,
+        };
     return slot;
 }
 
@@ -157,106 +156,100 @@ void rep_rules_add(struct rep_rules *s, int64_t now_ns, const struct outcome *o)
     if (s->count == 0 || o->cause == OUT_STOPPED)
         return;
     struct rep_rule_slot *slot = slot_at(s, now_ns);
+    bool ok = outcome_ok(o), was_sent = o->sent_ns != OP_TIME_NONE;
     slot->ended++;
-    if (outcome_ok(o))
-        hist_add(&slot->response, o->done_ns - o->due_ns);
-    else
-        slot->failed++;
-    if (o->sent_ns != OP_TIME_NONE)
-        hist_add(&slot->lateness, o->sent_ns - o->ready_ns);
+    slot->failed += !ok;
+    slot->timed += was_sent;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct rep_rule *r = &s->rules[i];
+        if (r->kind == REP_RULE_LATENCY)
+            slot->over[i] += !ok || (double)(o->done_ns - o->due_ns) > r->bound;
+        else if (r->kind == REP_RULE_LATENESS && was_sent)
+            slot->over[i] += (double)(o->sent_ns - o->ready_ns) > r->bound;
+    }
 }
 
 /* --- looking ---------------------------------------------------------------------- */
 
-/* What the window holds, summed over its slots. */
-struct sum {
-    uint64_t ended, failed, due, sent, outstanding;
-    struct hist *response, *lateness;
-};
-
-/* Rank ceil(p * n) among n values, of which those beyond the histogram's are infinite;
- * negative: there are too few. */
-static double quantile(const struct hist *h, uint64_t n, double p)
+/* The quantile lies beyond the bound if so many of n do: its rank, ceil(p * n), is then
+ * that of one of them. */
+static bool quantile_beyond(uint64_t over, uint64_t n, double p)
 {
-    double rank = ceil(p * (double)n);
     if ((double)n * (1 - p) < 1 - 1e-9)
-        return -1;
-    if (rank > (double)h->total)
-        return INFINITY;
-    return (double)hist_quantile(h, rank / (double)h->total);
+        return false; /* too few to judge it */
+    return (double)(n - over) < ceil(p * (double)n - 1e-9);
 }
 
-/* The value that a rule judges; negative: too little happened. */
-static double value_of(const struct rep_rule *r, const struct sum *sum)
+/* What the window holds, summed over its slots; over[0] is of the rule in question. */
+static bool is_broken(const struct rep_rule *r, const struct rep_rule_slot *sum)
 {
     switch (r->kind) {
     case REP_RULE_LATENCY:
-        return quantile(sum->response, sum->ended, r->p);
+        return quantile_beyond(sum->over[0], sum->ended, r->p);
     case REP_RULE_LATENESS:
-        return quantile(sum->lateness, sum->lateness->total, r->p);
+        return quantile_beyond(sum->over[0], sum->timed, r->p);
     case REP_RULE_ERRORS:
-        return sum->ended < SHARE_LEAST ? -1 : (double)sum->failed / (double)sum->ended;
+        return sum->ended >= SHARE_LEAST &&
+               (double)sum->failed > r->bound * (double)sum->ended;
     case REP_RULE_ACHIEVED:
-        return sum->due < SHARE_LEAST ? -1 : (double)sum->sent / (double)sum->due;
+        return sum->due >= SHARE_LEAST &&
+               (double)sum->sent < r->bound * (double)sum->due;
     case REP_RULE_OUTSTANDING:
     default:
-        return (double)sum->outstanding;
+        return (double)sum->outstanding > r->bound;
     }
 }
 
-static void tell(const struct rep_rule *r, double v, int64_t window_ns, char *out)
+static void tell(const struct rep_rule *r, const struct rep_rule_slot *sum,
+                 int64_t window_ns, char *out)
 {
-    char value[UNITS_TEXT_MAX + 8], window[UNITS_TEXT_MAX];
+    bool latency = r->kind == REP_RULE_LATENCY;
+    char value[64], window[UNITS_TEXT_MAX];
 
     if (r->kind == REP_RULE_OUTSTANDING)
-        snprintf(value, sizeof value, "%.0f", v);
-    else if (r->kind == REP_RULE_ERRORS || r->kind == REP_RULE_ACHIEVED)
-        snprintf(value, sizeof value, "%.3g %%", 100 * v);
-    else if (isinf(v))
-        snprintf(value, sizeof value, "failures");
+        snprintf(value, sizeof value, "%" PRIu64, sum->outstanding);
+    else if (r->kind == REP_RULE_ERRORS)
+        snprintf(value, sizeof value, "%.3g %%",
+                 100 * (double)sum->failed / (double)sum->ended);
+    else if (r->kind == REP_RULE_ACHIEVED)
+        snprintf(value, sizeof value, "%.3g %%",
+                 100 * (double)sum->sent / (double)sum->due);
     else
-        units_duration_text((int64_t)v, value);
+        snprintf(value, sizeof value, "%" PRIu64 " of %" PRIu64 " %s", sum->over[0],
+                 latency ? sum->ended : sum->timed,
+                 latency ? "took longer or failed" : "were sent later");
     snprintf(out, REP_RULES_TEXT_MAX, "rule %s: %s over the last %s", r->text, value,
              units_duration_text(window_ns, window));
 }
 
-static bool judge(struct rep_rules *s, const struct rep_rule_counts *c, int64_t newest,
-                  struct sum *sum, char *text)
+/* The slots that the window reaches into, the newest being number `newest`. */
+static struct rep_rule_slot sum_up(const struct rep_rules *s, size_t rule,
+                                   int64_t newest, const struct rep_rule_counts *c)
 {
+    struct rep_rule_slot sum = {.outstanding = UINT64_MAX};
     uint64_t due = c->due, sent = c->sent;
 
-    for (size_t i = 0; i < REP_RULE_SLOTS; i++) {
+    for (size_t i = 0; i < s->slot_count; i++) {
         const struct rep_rule_slot *slot = &s->slots[i];
-        if (slot->number < 0 || slot->number <= newest - REP_RULE_SLOTS)
+        if (slot->number < 0 || slot->number <= newest - (int64_t)s->slot_count)
             continue;
-        sum->ended += slot->ended;
-        sum->failed += slot->failed;
-        hist_merge(sum->response, &slot->response);
-        hist_merge(sum->lateness, &slot->lateness);
+        sum.ended += slot->ended;
+        sum.failed += slot->failed;
+        sum.timed += slot->timed;
+        sum.over[0] += slot->over[rule];
         due = slot->due < due ? slot->due : due;
         sent = slot->sent < sent ? slot->sent : sent;
-        if (slot->outstanding < sum->outstanding)
-            sum->outstanding = slot->outstanding;
+        if (slot->outstanding < sum.outstanding)
+            sum.outstanding = slot->outstanding;
     }
-    sum->due = c->due - due;
-    sum->sent = c->sent - sent;
-    for (size_t i = 0; i < s->count; i++) {
-        const struct rep_rule *r = &s->rules[i];
-        double v = value_of(r, sum);
-        if (v < 0 || (r->kind == REP_RULE_ACHIEVED ? v >= r->bound : v <= r->bound))
-            continue;
-        tell(r, v, s->window_ns, text);
-        return true;
-    }
-    return false;
+    sum.due = c->due - due;
+    sum.sent = c->sent - sent;
+    return sum;
 }
 
 bool rep_rules_look(struct rep_rules *s, int64_t now_ns,
                     const struct rep_rule_counts *c, char text[REP_RULES_TEXT_MAX])
 {
-    struct hist response = {0}, lateness = {0};
-    bool broken = false;
-
     if (s->count == 0 || now_ns < s->next_look_ns)
         return false;
     s->next_look_ns = now_ns + LOOK_NS;
@@ -269,13 +262,12 @@ bool rep_rules_look(struct rep_rules *s, int64_t now_ns,
         slot->outstanding = c->outstanding;
     if (now_ns < s->window_ns)
         return false;
-    struct sum sum = {
-        .outstanding = UINT64_MAX, .response = &response, .lateness = &lateness};
-    /* Out of memory is no reason to end a run: the next look tries again. */
-    if (hist_init(&response, LIMIT_NS, NULL) == 0 &&
-        hist_init(&lateness, LIMIT_NS, NULL) == 0)
-        broken = judge(s, c, slot->number, &sum, text);
-    hist_done(&response);
-    hist_done(&lateness);
-    return broken;
+    for (size_t i = 0; i < s->count; i++) {
+        struct rep_rule_slot sum = sum_up(s, i, slot->number, c);
+        if (!is_broken(&s->rules[i], &sum))
+            continue;
+        tell(&s->rules[i], &sum, s->window_ns, text);
+        return true;
+    }
+    return false;
 }

@@ -1,10 +1,12 @@
 /*
  * rules.h - when a run is to end early: bounds on what happened in the last seconds.
  *
- * The window slides in tenths: a look sees the last `window_ns` and up to a tenth more,
- * and the first is made when a whole window has passed. A rule is judged only where
- * enough has happened to judge it: 1 / (1 - p) ended operations for a quantile, 20 for
- * a share. One thread.
+ * The window slides by tenths of a second, or by its 1,200th part where that is more: a
+ * look sees the last `window_ns` and up to one such step more. The first is made when a
+ * whole window has passed, ten follow in a second, so that a window that breaks a rule
+ * ends the run within a second. A rule is judged only where enough has happened to
+ * judge it: 1 / (1 - p) ended operations for a quantile, 20 for a share. A quantile is
+ * exact: what is counted is how many lie beyond its bound. One thread.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,12 +14,12 @@
 #define REPLAY_RULES_H
 
 #include "traces/base/buf.h"
-#include "traces/base/hist.h"
 #include "traces/outcome.h"
 
 #define REP_RULES_MAX     16
 #define REP_RULE_TEXT_MAX 48
-#define REP_RULE_SLOTS    11 /* ten tenths of the window, and the one that fills */
+/* Steps of a window; 10 minutes slide by half a second. */
+#define REP_RULE_SLOTS_MAX 1200
 
 enum rep_rule_kind {
     REP_RULE_LATENCY,    /* p99>200ms: response, from due; what failed is infinite */
@@ -38,18 +40,20 @@ struct rep_rule {
 int rep_rule_parse(const char *text, struct rep_rule *r, struct err *e) MUST_USE;
 
 struct rep_rule_slot {
-    int64_t number; /* of the tenth, from the start */
+    int64_t number; /* of the step, from the start */
     uint64_t ended, failed;
-    uint64_t due, sent;   /* by all, when the slot began */
-    uint64_t outstanding; /* least that was seen */
-    struct hist response, lateness;
+    uint64_t timed;               /* sent, so that they have a lateness */
+    uint64_t over[REP_RULES_MAX]; /* beyond the bound of each rule on times */
+    uint64_t due, sent;           /* by all, when the slot began */
+    uint64_t outstanding;         /* least that was seen */
 };
 
 struct rep_rules {
     const struct rep_rule *rules; /* borrowed */
     size_t count;
-    int64_t window_ns, next_look_ns;
-    struct rep_rule_slot slots[REP_RULE_SLOTS];
+    int64_t window_ns, slot_ns, next_look_ns;
+    struct rep_rule_slot *slots; /* the window, and the one that fills; a ring */
+    size_t slot_count;
 };
 
 /* What the workers have done so far, summed. */
@@ -57,7 +61,8 @@ struct rep_rule_counts {
     uint64_t due, sent, outstanding;
 };
 
-/* ERR_NOMEM. No rules: nothing is kept, and no look finds anything. */
+/* At most REP_RULES_MAX rules; window_ns > 0. ERR_NOMEM. No rules: nothing is kept, and
+ * no look finds anything. */
 int rep_rules_init(struct rep_rules *s, const struct rep_rule *rules, size_t count,
                    int64_t window_ns, struct err *e) MUST_USE;
 void rep_rules_done(struct rep_rules *s);
@@ -65,7 +70,7 @@ void rep_rules_done(struct rep_rules *s);
 void rep_rules_add(struct rep_rules *s, int64_t now_ns, const struct outcome *o);
 /* True when a rule is broken; the text then says which, and by what. Cheap: most calls
  * do nothing, ten in a second look. */
-#define REP_RULES_TEXT_MAX 128
+#define REP_RULES_TEXT_MAX 160
 bool rep_rules_look(struct rep_rules *s, int64_t now_ns,
                     const struct rep_rule_counts *c, char text[REP_RULES_TEXT_MAX]);
 
