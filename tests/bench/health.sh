@@ -1,15 +1,28 @@
 #!/usr/bin/env bash
 # health.sh PROGRAM - does health tell a client in trouble from one that is well? RUNS (100) short
-# runs of each kind, in turn, against the stand-in:
+# runs of each kind, in turn, of one second against the stand-in:
 #
-#   clean     nothing else is done to this machine: at most one in a hundred may be flagged
-#   troubled  by turns: reprise is frozen for 100 ms; its processor is wanted by four others; it has
-#             descriptors for a third of its connections: all but one in a hundred must be flagged
+#   clean    nothing else is done to this machine: at most one in a hundred may be flagged
+#   frozen   reprise is stopped for 100 ms
+#   crowded  its processor is wanted by four others
+#   starved  it has descriptors for a third of its connections
 #
-# Flagged means: not VALID. A bench, not a test: on a machine that others use, clean runs are not
-# clean, and are rightly flagged. Prints the counts, and the causes of clean runs that were flagged;
-# its exit status is 1 when a bound is broken.
+# Flagged means: not VALID, and of the troubled by a cause that fits the trouble; all but one in a
+# hundred of those must be. A bench, not a test: on a machine that others use, clean runs are not
+# clean, and are rightly flagged. Progress, and why clean runs were flagged, goes to stderr; stdout
+# is a table in Markdown. The exit status is 1 when a bound is broken. 100 take about 8 minutes.
 set -u
+# A session of its own, at raised priority where we may: what runs by chance beside the bench is
+# then no trouble, while what the bench does to its own processes is. Ctrl-C still ends it.
+if [ -z "${REPRISE_BENCH_SESSION:-}" ]; then
+    REPRISE_BENCH_SESSION=1 setsid bash "$0" "$@" &
+    trap 'kill $! 2>/dev/null' INT TERM
+    wait $!
+    exit $?
+fi
+trap 'exit 130' INT TERM # by way of the clean-up of lib.sh
+priority=
+renice -n -19 -p $$ >/dev/null 2>&1 && echo -19 2>/dev/null >/proc/self/autogroup && priority=', at raised priority'
 export REPRISE
 REPRISE=$(realpath "$1")
 runs=${RUNS:-100}
@@ -18,11 +31,22 @@ source "$(dirname "${BASH_SOURCE[0]}")/../fault/lib.sh"
 
 synth --rate 500 --count 500
 processor=$(taskset -cp $$ | sed 's/.*[:,-] *//') # the last that we may use
-flagged() { ! healthy; }
+kinds=(frozen crowded starved)
+declare -A fits=(
+    [frozen]='lateness|lateness-share|arrivals|rate'
+    [crowded]='lateness|lateness-share|arrivals|rate|steal'
+    [starved]='client-errors')
+declare -A what=(
+    [clean]='nothing' [frozen]='reprise stopped for 100 ms'
+    [crowded]='its processor wanted by four others' [starved]='descriptors for a third of its connections')
+declare -A made=() flagged=() causes=()
 
+clean() { replay 0; }
 frozen() {
+    rm -f "$tmp/x.run"
     start_replay --connections 64
-    sleep 0.6
+    for _ in $(seq 500); do [ -e "$tmp/x.run" ] && break; sleep 0.02; done
+    sleep 0.4 # within the second that the schedule lasts
     kill -STOP "$replayer"
     sleep 0.1
     kill -CONT "$replayer"
@@ -44,21 +68,43 @@ starved() {
         -o "$tmp/x.run" --force --quiet --connections 60) >"$tmp/out" 2>"$tmp/err"
     report
 }
+judge() { # KIND: counts the run that was made, and what it was flagged for
+    local found
+    made[$1]=$((${made[$1]:-0} + 1))
+    found=$(jq -r '[.health.causes[].code] | join(" ")' "$tmp/report")
+    healthy && return
+    if [ "$1" != clean ] && ! grep -qwE "${fits[$1]}" <<<"$found"; then
+        echo "health: $1 was flagged for another reason: $found" >&2
+        return
+    fi
+    flagged[$1]=$((${flagged[$1]:-0} + 1))
+    for cause in $found; do causes[$1]+="$cause"$'\n'; done
+    [ "$1" != clean ] || echo "health: clean, flagged: $(jq -c '[.health.causes[].text]' "$tmp/report")" >&2
+}
+told() { # KIND: "lateness 25, arrivals 25"
+    sort <<<"${causes[$1]:-}" | uniq -c | sort -rn | awk 'NF > 1 { printf "%s%s %s", sep, $2, $1; sep = ", " }'
+}
 
 standin --service fixed:1ms
-clean=0 troubled=0
-kinds=(frozen crowded starved)
-declare -A missed=([frozen]=0 [crowded]=0 [starved]=0)
-for ((i = 0; i < runs; i++)); do
-    replay 0
-    flagged && { clean=$((clean + 1)); jq -c '[.health.causes[].text]' "$tmp/report"; }
-    kind=${kinds[i % 3]}
+for ((i = 1; i <= runs; i++)); do
+    clean
+    judge clean
+    kind=${kinds[i % ${#kinds[@]}]}
     "$kind"
-    if flagged; then troubled=$((troubled + 1)); else missed[$kind]=$((missed[$kind] + 1)); fi
+    judge "$kind"
+    [ $((i % 5)) -ne 0 ] || echo "health: $i of $runs, $SECONDS s; clean runs flagged: ${flagged[clean]:-0}" >&2
 done
 end_server
-echo "clean runs: $clean of $runs flagged"
-echo "troubled runs: $troubled of $runs flagged; missed: frozen ${missed[frozen]}, crowded ${missed[crowded]}, starved ${missed[starved]}"
-[ $((clean * 100)) -le "$runs" ] || fail "more than one clean run in a hundred was flagged"
-[ $(((runs - troubled) * 100)) -le "$runs" ] || fail "more than one troubled run in a hundred was not"
+
+missed=0
+echo "| trouble | runs | flagged | why |"
+echo "| --- | --- | --- | --- |"
+for kind in clean "${kinds[@]}"; do
+    echo "| ${what[$kind]} | ${made[$kind]:-0} | ${flagged[$kind]:-0} | $(told "$kind") |"
+    [ "$kind" = clean ] || missed=$((missed + ${made[$kind]:-0} - ${flagged[$kind]:-0}))
+done
+echo
+echo "clean runs flagged: ${flagged[clean]:-0} of $runs (bar: 1 in 100); troubled runs missed: $missed of $runs (bar: 1 in 100); $SECONDS s$priority"
+[ $((${flagged[clean]:-0} * 100)) -le "$runs" ] || fail "more than one clean run in a hundred was flagged"
+[ $((missed * 100)) -le "$runs" ] || fail "more than one troubled run in a hundred was not flagged"
 finish
