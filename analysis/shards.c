@@ -66,6 +66,7 @@ static enum merging merging_of(const char *key)
         {NOTE_CHECK_CROSSED, SUM},
         {NOTE_STARVED, SUM},
         {NOTE_CPU_OWN, SUM},
+        {NOTE_GAPS, SUM},
         {NOTE_CLIENT_ERRORS, SUM},
         {NOTE_CONNECTS, SUM},
         {NOTE_RETRIES, SUM},

@@ -26,7 +26,7 @@ enum measure {
     M_STEAL,
     M_THROTTLED, /* share of the run */
     M_WORKED,    /* share of the busiest worker's time */
-    M_ARRIVALS,  /* distance */
+    M_ARRIVALS,  /* share of gaps that were off */
     M_COVERAGE,  /* share that the trace lacks */
     M_WORKER,    /* workers that ended early */
     M_BACKWARDS,
@@ -177,9 +177,11 @@ static void describe(enum measure m, double v, const struct rep_health_facts *f,
                  100 * v);
         break;
     case M_ARRIVALS:
-        snprintf(out, size,
-                 "the gaps between sends are not those of the schedule: distance %.3f",
-                 v);
+        snprintf(
+            out, size,
+            "the gaps between sends are not those of the schedule: %.1f %% of them "
+            "are off",
+            100 * v);
         break;
     case M_COVERAGE:
         snprintf(out, size, "the trace lacks %.2f %% of what happened", 100 * v);

@@ -534,6 +534,7 @@ static void note_end(struct run *x, const struct rep_health_facts *f)
         note_i64(x, NOTE_CPU_THROTTLED, f->throttled_ns);
     note_fmt(x, NOTE_CPU_WORKED, "%.4f", f->worked_share);
     note_fmt(x, NOTE_GAP_DISTANCE, "%.4f", f->gap_distance);
+    note_fmt(x, NOTE_GAPS, "%" PRIu64, x->gaps.total);
     note_i64(x, NOTE_CPU_OWN, rep_cpu_own_ns() - x->own_before_ns);
     note_i64(x, NOTE_CLOCK_STEP, x->clock.stepped_ns);
     note(x, NOTE_CLOCK_BACKWARDS, x->stats.clock_backwards ? "yes" : "no");

@@ -79,7 +79,8 @@
 #define NOTE_PRESSURE_P99     "lateness.back_pressure.p99_ns"
 #define NOTE_PRESSURE_MAX     "lateness.back_pressure.max_ns"
 #define NOTE_TREND            "lateness.trend_ppm" /* of the generator's, per run time */
-#define NOTE_GAP_DISTANCE     "arrivals.distance"  /* gaps sent, and of the schedule */
+#define NOTE_GAP_DISTANCE     "arrivals.distance"  /* share of gaps that were off */
+#define NOTE_GAPS             "arrivals.gaps"      /* of how many */
 #define NOTE_STARVED          "feeder.starved_ns"  /* workers waited for the trace */
 #define NOTE_CPU_STEAL        "cpu.steal_share"    /* of the machine, during the run */
 #define NOTE_CPU_THROTTLED    "cpu.throttled_ns"   /* by the control group's limit */
