@@ -41,6 +41,7 @@ static void forget_all(struct hpack *h)
 
 void hpack_join(struct hpack *h)
 {
+    h->changes++;
     forget_all(h);
     buf_reset(&h->scratch);
     h->block = (struct span){0};
@@ -122,6 +123,7 @@ static int insert(struct hpack *h, const struct hpack_field *f, struct err *e)
 {
     uint64_t size = (uint64_t)ENTRY_OVERHEAD + f->name.n + f->value.n;
     uint32_t max = table_max(h);
+    h->changes++;
     if (size > max) { /* not an error: it empties the table */
         evict_to(h, 0);
         h->joined = h->joined || h->max_bytes > max;
@@ -319,6 +321,7 @@ static int take_size_update(struct hpack *h, struct err *e)
         return err_set(e, ERR_FORMAT, "header table of %u bytes, %u are allowed", size,
                        h->limit_bytes);
     h->max_bytes = size;
+    h->changes++;
     /* Joined, the size is known from here on: drop what its owner drops. */
     evict_to(h, size < HPACK_TABLE_MAX ? size : HPACK_TABLE_MAX);
     return 0;

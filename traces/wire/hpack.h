@@ -50,6 +50,8 @@ struct hpack {
     uint32_t max_bytes;   /* by the last size update */
     uint32_t limit_bytes; /* a size update beyond it is refused */
     bool joined;          /* older entries may exist that are not known */
+    uint64_t changes;     /* of the table: blocks that made none mean the same until the
+                             next */
 
     struct span block; /* what is left of the block that is being read */
     bool at_start;     /* of the block: size updates are legal only here */
