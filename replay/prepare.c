@@ -219,6 +219,7 @@ int rep_prepare_stream(struct rep_preparer *p, const struct op_stream *s,
     if (!st)
         return err_set(e, ERR_NOMEM, "%s", no_memory);
     *out = st;
+    st->serial = ++p->streams;
     st->as_sent = *s;
     st->as_sent.tier = c->tier;
     st->as_sent.headers = NULL;

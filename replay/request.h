@@ -33,6 +33,7 @@ struct rep_stream {
     struct span head;         /* REST: request line and fields, without id and length */
     struct op_header *fields; /* gRPC: all but the id, pseudo fields first */
     uint32_t field_count;
+    uint64_t serial;         /* among all that the run prepares, from 1; 0: not told */
     struct span target_name; /* gRPC: model_name */
     bool streams;            /* gRPC: both sides may send any number of messages */
     bool renames;            /* gRPC: field 1 of the message is a name to be set */

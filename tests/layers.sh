@@ -58,7 +58,7 @@ done <<'TABLE'
 zstd.h traces/container/* capture/kafka_inflate.c
 xxhash.h traces/container/* traces/op.c traces/outcome.c
 jansson.h traces/* analysis/* deploy/* replay/campaign.c replay/search_probe.c
-nghttp2/nghttp2.h replay/engine/grpc*.c deploy/standin/*
+nghttp2/nghttp2.h deploy/standin/*
 protobuf-c/protobuf-c.h traces/payload/v2_proto.c traces/gen/*
 pcap capture/source_live.c
 zlib.h traces/tool/hdr.c capture/kafka_inflate.c

@@ -86,7 +86,7 @@ const char *const rep_end_codes[REP_END_COUNT] = {
 };
 
 const char *const rep_end_texts[REP_END_COUNT] = {
-    [REP_END_LIMIT] = "after --requests-per-connection",
+    [REP_END_LIMIT] = "after as many requests as it may carry",
     [REP_END_IDLE] = "by the target while idle",
     [REP_END_ANSWER] = "by the target with an answer",
     [REP_END_GOAWAY] = "by GOAWAY",
@@ -128,7 +128,6 @@ void rep_engine_stats_add(struct rep_engine_stats *sum,
     sum->tls_full += s->tls_full;
     sum->tls_resumed += s->tls_resumed;
     sum->retries += s->retries;
-    sum->peer_closes += s->peer_closes;
     for (int i = 0; i < REP_END_COUNT; i++)
         sum->ends[i] += s->ends[i];
     sum->client_errors += s->client_errors;

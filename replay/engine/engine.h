@@ -100,7 +100,6 @@ struct rep_engine_stats {
     uint64_t tls_full, tls_resumed; /* handshakes of those that were made */
     uint64_t retries;               /* second sendings */
     uint64_t ends[REP_END_COUNT];   /* of connections that were made */
-    uint64_t peer_closes;           /* gRPC: an older count of ends[REP_END_IDLE] */
     uint64_t client_errors; /* our machine's doing: EMFILE, ENOBUFS, EADDRNOTAVAIL … */
 };
 

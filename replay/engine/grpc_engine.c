@@ -1,14 +1,13 @@
 /*
- * grpc_engine.c - gRPC over HTTP/2, framed by nghttp2: unary calls, and those whose
- * both sides are streams of messages. Of the latter, each message of the request goes
- * out at its recorded time after the first, each of the answer is timed by its first
- * byte.
+ * grpc_engine.c - gRPC over HTTP/2 (traces/wire/h2_client.h): unary calls, and those
+ * whose both sides are streams of messages. Of the latter, each message of the request
+ * goes out at its recorded time after the first, each of the answer is timed by its
+ * first byte.
  *
  * Bytes go out once per loop turn (flush), whatever was asked for in between: batching,
  * not framing, decides what HTTP/2 costs. The next call goes to the connection with the
  * fewest open streams. A connection that got a GOAWAY finishes what it carries beside
- * its successor. nghttp2 answers PING and SETTINGS, keeps the windows, and closes
- * streams that a GOAWAY disowned with REFUSED_STREAM.
+ * its successor. Streams that a GOAWAY disowned end like those that were refused.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,37 +18,38 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <nghttp2/nghttp2.h>
-
 #include "replay/engine/engine.h"
 #include "replay/mark.h"
 #include "replay/schedule.h"
 #include "traces/base/log.h"
 #include "traces/wire/grpc_frame.h"
+#include "traces/wire/h2_client.h"
 
 #define AREA         "engine"
 #define RECV_BYTES   (256u << 10)
-#define SEND_BYTES   (256u << 10)       /* of one write */
-#define WINDOW_BYTES (16 * 1024 * 1024) /* per stream and connection: envoy's */
-#define PREFIX_BYTES 5                  /* compressed flag, big-endian length */
+#define SEND_BYTES   (256u << 10) /* of one write, or a little more */
+#define TURN_BYTES   (16u << 10)  /* of one call, before others have their turn */
+#define NONE         UINT32_MAX
+#define PREFIX_BYTES 5 /* compressed flag, big-endian length */
 
 enum link_state { LINK_CLOSED, LINK_CONNECTING, LINK_UP };
 
-/* One stream. request is NULL once the call was given back before its stream closed. */
+/* One stream, or what is to become one. */
 struct call {
-    struct call *next, *prev; /* of the link's open calls, or of the free ones (next) */
+    struct call *next, *prev; /* of the link's calls, or of the free ones (next) */
+    struct call *work_next, *work_prev;
     struct link *link;
     struct rep_request *request;
-    int32_t stream_id;
-    size_t taken;   /* bytes of the request given to nghttp2 */
-    uint64_t flush; /* number of the write that carried its HEADERS; 0: none yet */
+    uint32_t slot; /* of the HTTP/2 connection, while has_slot */
+    bool has_slot;
+    bool working;   /* is in the link's list of those with something to frame */
+    bool streams;   /* the answer may be any number of messages */
+    bool grpc_type; /* content-type is application/grpc… */
+    bool garbage;
     uint16_t status;
     int grpc_status; /* -1: none came */
-    bool streams;    /* the answer may be any number of messages */
-    bool grpc_type;  /* content-type is application/grpc… */
-    bool ended;      /* the peer's END_STREAM came */
-    bool peer_reset;
-    bool garbage;
+    size_t taken;    /* bytes of the request that were framed */
+    uint64_t flush;  /* number of the write that carried its HEADERS; 0: none yet */
     uint32_t prefix_got;
     uint8_t prefix[PREFIX_BYTES];
     uint64_t message_bytes; /* promised by the prefix */
@@ -57,27 +57,32 @@ struct call {
     struct grpc_frame frame;
     size_t message_at;  /* where the present one begins */
     int64_t message_ns; /* when its first byte came */
-    /* Of a request of several messages: those given to nghttp2, and whether it waits
+    /* Of a request of several messages: those that may go by now, and whether it waits
      * for the time of the next. */
     uint32_t parts_taken;
-    size_t parts_end; /* bytes of the request that may go by now */
+    size_t parts_end; /* their bytes */
     bool paused;
 };
 
-/* Invariants: session and fd exist unless CLOSED; open == length of calls. */
+/* Invariants: fd exists unless CLOSED; open == length of calls; those with something to
+ * frame are in work, unless they wait for a time. */
 struct link {
     struct grpc *en;
     struct link *next_old; /* among those that drain */
+    uint32_t index;        /* its place among the links; NONE: a successor has it */
+    uint32_t room;         /* calls that its place has room for; see link_note */
     int fd;
     struct rep_tls_conn *tls; /* NULL: plaintext, or not connected */
     enum link_state state;
     uint32_t ordinal;
     bool wants_write, settled; /* settled: the peer's SETTINGS came */
-    bool draining;
-    bool reading; /* nghttp2 is at work on what came, and calls us: it may neither be
-                     made to write nor be freed */
-    nghttp2_session *session;
+    bool draining;             /* it takes no more calls, for that reason: */
+    enum rep_end why;
+    uint64_t carried; /* calls that it was given */
+    bool reading; /* its events are being handled: it may neither be made to write nor
+                     be freed */
     struct call *calls;
+    struct call *work, *work_last;
     uint32_t open;
     struct buf out; /* framed (TLS: encrypted), not yet written: from out_at on */
     size_t out_at;
@@ -85,6 +90,7 @@ struct link {
     size_t fresh_count, fresh_cap;
     uint64_t flushes;
     size_t last_write; /* bytes of write number `flushes` */
+    struct h2_client h2;
 };
 
 struct grpc {
@@ -94,10 +100,11 @@ struct grpc {
     struct call *spare_calls;
     struct rep_queue flight;    /* every request that is ours */
     uint64_t parted;            /* … of them with several messages */
-    struct rep_request **again; /* to be sent a second time */
+    struct rep_request **again; /* to be sent a second time, when there is room */
     size_t again_count, again_cap;
+    uint32_t *rank; /* of each link: the least takes the next call; NONE: none can */
+    uint64_t room;  /* for calls, on all links */
     uint8_t *recv_bytes;
-    nghttp2_session_callbacks *callbacks;
     uint32_t reach; /* of links: those behind were never used */
     uint32_t next_ordinal;
     uint32_t warming;
@@ -116,7 +123,75 @@ static void flight_leave(struct grpc *en, struct rep_request *r)
     rep_queue_remove(&en->flight, r);
 }
 
+/* --- how much a connection can carry ---------------------------------------------- */
+
+static uint32_t link_room(const struct link *l)
+{
+    uint32_t most = l->en->base.config.streams;
+    if (l->draining) /* its successor's */
+        return most;
+    if (l->settled && l->h2.peer_streams < most)
+        most = l->h2.peer_streams;
+    return most > l->open ? most - l->open : 0;
+}
+
+/* Keeps count of what its place among the links can carry, and how soon it is to be
+ * taken: fewest calls first, and of these one that is up. To be called when that may
+ * have changed. */
+static void link_note(struct link *l)
+{
+    struct grpc *en = l->en;
+    if (l->index == NONE)
+        return;
+    uint32_t room = link_room(l), open = l->draining ? 0 : l->open;
+    uint32_t down = l->draining ? LINK_UP : LINK_UP - l->state;
+    en->room += room;
+    en->room -= l->room;
+    l->room = room;
+    en->rank[l->index] = room > 0 ? open * 4 + down : NONE;
+}
+
+/* It finishes what it carries. */
+static void link_drain(struct link *l, enum rep_end why)
+{
+    if (!l->draining)
+        l->why = why;
+    l->draining = true;
+    link_note(l);
+}
+
 /* --- calls ------------------------------------------------------------------------ */
+
+static void work_add(struct call *c)
+{
+    struct link *l = c->link;
+    if (c->working)
+        return;
+    c->working = true;
+    c->work_next = NULL;
+    c->work_prev = l->work_last;
+    if (l->work_last)
+        l->work_last->work_next = c;
+    else
+        l->work = c;
+    l->work_last = c;
+}
+
+static void work_remove(struct call *c)
+{
+    struct link *l = c->link;
+    if (!c->working)
+        return;
+    c->working = false;
+    if (c->work_prev)
+        c->work_prev->work_next = c->work_next;
+    else
+        l->work = c->work_next;
+    if (c->work_next)
+        c->work_next->work_prev = c->work_prev;
+    else
+        l->work_last = c->work_prev;
+}
 
 static struct call *call_new(struct link *l, struct rep_request *r)
 {
@@ -138,13 +213,24 @@ static struct call *call_new(struct link *l, struct rep_request *r)
         l->calls->prev = c;
     l->calls = c;
     l->open++;
+    link_note(l);
+    work_add(c);
     r->place = c;
     return c;
 }
 
+static void call_spare(struct grpc *en, struct call *c)
+{
+    c->request->place = NULL;
+    c->next = en->spare_calls;
+    en->spare_calls = c;
+}
+
+/* Takes it off its link. The stream is over, or was never opened. */
 static void call_unlink(struct call *c)
 {
     struct link *l = c->link;
+    work_remove(c);
     if (c->prev)
         c->prev->next = c->next;
     else
@@ -152,36 +238,35 @@ static void call_unlink(struct call *c)
     if (c->next)
         c->next->prev = c->prev;
     l->open--;
+    link_note(l);
     for (size_t i = 0; i < l->fresh_count; i++)
         if (l->fresh[i] == c)
             l->fresh[i] = NULL;
-    c->next = l->en->spare_calls;
-    l->en->spare_calls = c;
+    call_spare(l->en, c);
 }
 
-/* Gives the request back. The stream may live on without it. */
+/* Gives a request back, which may bring the next one. */
+static void give_back(struct grpc *en, struct rep_request *r, enum out_cause cause)
+{
+    flight_leave(en, r);
+    r->out.cause = cause;
+    en->base.config.done(en->base.config.arg, r);
+}
+
+/* The same for that of a call, which is taken off its link. */
 static void call_finish(struct call *c, enum out_cause cause)
 {
     struct grpc *en = c->link->en;
     struct rep_request *r = c->request;
-
-    c->request = NULL;
-    r->place = NULL;
-    flight_leave(en, r);
-    r->out.cause = cause;
     r->out.status = c->status;
     r->out.grpc_status = (int16_t)c->grpc_status;
-    en->base.config.done(en->base.config.arg, r);
+    call_unlink(c);
+    give_back(en, r, cause);
 }
 
-/* Takes the request off its stream, to be sent once more at the next flush. */
-static bool call_again(struct call *c)
+/* The request, which is on no link, is to be sent when there is room for it. */
+static bool again_add(struct grpc *en, struct rep_request *r)
 {
-    struct grpc *en = c->link->en;
-    struct rep_request *r = c->request;
-
-    if (r->tries >= REP_TRIES_MAX)
-        return false;
     if (en->again_count == en->again_cap) {
         size_t cap = en->again_cap ? en->again_cap * 2 : 64;
         struct rep_request **p = realloc(en->again, cap * sizeof *p);
@@ -191,10 +276,25 @@ static bool call_again(struct call *c)
         en->again_cap = cap;
     }
     en->again[en->again_count++] = r;
+    return true;
+}
+
+static void again_remove(struct grpc *en, const struct rep_request *r)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < en->again_count; i++)
+        if (en->again[i] != r)
+            en->again[kept++] = en->again[i];
+    en->again_count = kept;
+}
+
+/* A second sending. */
+static bool send_again(struct grpc *en, struct rep_request *r)
+{
+    if (r->tries >= REP_TRIES_MAX || !again_add(en, r))
+        return false;
     en->base.stats.retries++;
     r->out.first_ns = OP_TIME_NONE;
-    r->place = NULL;
-    c->request = NULL;
     return true;
 }
 
@@ -218,12 +318,14 @@ static enum out_cause call_verdict(struct call *c)
     return OUT_OK;
 }
 
+/* The answer came to its end, and the stream with it. */
 static void call_complete(struct call *c)
 {
     struct grpc *en = c->link->en;
     struct rep_request *r = c->request;
     struct span body = buf_view(&c->message);
 
+    r->out.done_ns = en->now;
     if (c->streams && !grpc_frame_idle(&c->frame)) /* broke off in a message */
         body = span_sub(body, 0, c->message_at);
     r->out.bytes_in = body.n;
@@ -236,56 +338,54 @@ static void call_complete(struct call *c)
 }
 
 /* Ends a call whose stream we give up: deadline, too big, garbage. */
-static void call_abort(struct call *c, enum out_cause cause, uint32_t h2_code)
+static void call_abort(struct call *c, enum out_cause cause, enum h2_code code)
 {
-    if (nghttp2_submit_rst_stream(c->link->session, NGHTTP2_FLAG_NONE, c->stream_id,
-                                  h2_code) != 0)
-        c->link->en->base.stats.client_errors++;
-    c->request->out.done_ns = now_ns(c->link->en);
+    struct grpc *en = c->link->en;
+    if (c->has_slot)
+        h2_client_cancel(&c->link->h2, c->slot, code);
+    c->request->out.done_ns = now_ns(en);
     rep_request_cut(c->request);
     call_finish(c, cause);
 }
 
-/* --- nghttp2's callbacks ---------------------------------------------------------- */
-
-static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame,
-                            void *user)
+/* Its stream was reset, or can not be opened any more. broken: by us, for cause. */
+static void call_reset(struct call *c, uint32_t code, bool broken)
 {
-    struct link *l = user;
-    struct call *c = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (c && c->request && c->request->out.first_ns == OP_TIME_NONE)
-        c->request->out.first_ns = l->en->now;
-    return 0;
+    struct grpc *en = c->link->en;
+    struct rep_request *r = c->request;
+
+    if (code == H2_REFUSED_STREAM && !broken && send_again(en, r)) {
+        call_unlink(c);
+        return;
+    }
+    r->out.done_ns = en->now;
+    rep_request_cut(r);
+    call_finish(c, broken ? OUT_GARBAGE : OUT_RESET);
 }
 
-static int small_number(const uint8_t *p, size_t n)
+/* --- answers ---------------------------------------------------------------------- */
+
+static int small_number(struct span s)
 {
     uint64_t v;
-    return span_u64(span_of(p, n), &v) && v < 1000 ? (int)v : -1;
+    return span_u64(s, &v) && v < 1000 ? (int)v : -1;
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
-                     const uint8_t *name, size_t name_len, const uint8_t *value,
-                     size_t value_len, uint8_t flags, void *user)
+static void take_fields(struct call *c, const struct h2_event *ev)
 {
-    struct call *c = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    struct span n = span_of(name, name_len), v = span_of(value, value_len);
-    (void)flags;
-    (void)user;
-    if (!c || !c->request)
-        return 0;
-    if (span_eq_str(n, ":status")) {
-        int status = small_number(value, value_len);
-        c->status = status >= 200 ? (uint16_t)status : 0;
-    } else if (span_eq_str(n, "grpc-status")) {
-        c->grpc_status = small_number(value, value_len);
-        c->garbage = c->garbage || c->grpc_status < 0;
-    } else if (span_eq_str(n, REP_MARK_FIELD)) {
-        rep_mark_look(c->request, v);
-    } else if (span_eq_str(n, "content-type")) {
-        c->grpc_type = span_starts(v, "application/grpc");
+    for (size_t i = 0; i < ev->field_count; i++) {
+        struct span n = ev->fields[i].name, v = ev->fields[i].value;
+        if (span_eq_str(n, "grpc-status")) {
+            c->grpc_status = small_number(v);
+            c->garbage = c->garbage || c->grpc_status < 0;
+        } else if (span_eq_str(n, REP_MARK_FIELD)) {
+            rep_mark_look(c->request, v);
+        } else if (span_eq_str(n, "content-type")) {
+            c->grpc_type = span_starts(v, "application/grpc");
+        }
     }
-    return 0;
+    if (!ev->trailers)
+        c->status = ev->status;
 }
 
 /* A prefix is whole: what follows is as long as it says. */
@@ -297,11 +397,11 @@ static void read_prefix(struct call *c)
     c->garbage = c->garbage || c->prefix[0] != 0;
 }
 
-/* Data of a call that streams: any number of messages. */
-static void stream_data(struct call *c, const uint8_t *p, size_t n)
+/* Data of a call that streams: any number of messages. False: the call was given up. */
+static bool stream_data(struct call *c, struct span in)
 {
     struct grpc *en = c->link->en;
-    struct span in = span_of(p, n), piece;
+    struct span piece;
     int what = GRPC_FRAME_PIECE;
 
     while (what != GRPC_FRAME_MORE) {
@@ -313,132 +413,95 @@ static void stream_data(struct call *c, const uint8_t *p, size_t n)
                                en->base.config.answer_max - c->message_at, &piece);
         if (what == GRPC_FRAME_PIECE)
             buf_span(&c->message, piece);
-        if (what == ERR_FORMAT)
-            call_abort(c, OUT_GARBAGE, NGHTTP2_PROTOCOL_ERROR);
-        else if (what < 0 ||
-                 (what == GRPC_FRAME_END &&
-                  rep_request_message(c->request, c->message_ns, c->frame.bytes) < 0))
-            call_abort(c, OUT_TOO_BIG, NGHTTP2_CANCEL);
-        if (!c->request)
-            return;
+        if (what == ERR_FORMAT) {
+            call_abort(c, OUT_GARBAGE, H2_PROTOCOL_ERROR);
+            return false;
+        }
+        if (what < 0 ||
+            (what == GRPC_FRAME_END &&
+             rep_request_message(c->request, c->message_ns, c->frame.bytes) < 0)) {
+            call_abort(c, OUT_TOO_BIG, H2_CANCEL);
+            return false;
+        }
     }
+    return true;
 }
 
-/* Splits off the 5-byte prefix; what follows is the message. */
-static void call_data(struct call *c, const uint8_t *p, size_t n)
+/* Splits off the 5-byte prefix; what follows is the message. False: given up. */
+static bool call_data(struct call *c, struct span in)
 {
-    uint64_t limit = c->link->en->base.config.answer_max;
-
-    while (n > 0 && c->prefix_got < PREFIX_BYTES) {
-        c->prefix[c->prefix_got++] = *p++;
-        n--;
+    size_t n = PREFIX_BYTES - c->prefix_got;
+    n = n < in.n ? n : in.n;
+    if (n > 0) {
+        memcpy(c->prefix + c->prefix_got, in.p, n);
+        in = span_sub(in, n, in.n);
+        c->prefix_got += (uint32_t)n;
         if (c->prefix_got == PREFIX_BYTES)
             read_prefix(c);
     }
     if (c->prefix_got < PREFIX_BYTES)
+        return true;
+    if (c->message_bytes > c->link->en->base.config.answer_max)
+        call_abort(c, OUT_TOO_BIG, H2_CANCEL);
+    else if (c->garbage || c->message.n + in.n > c->message_bytes)
+        call_abort(c, OUT_GARBAGE, H2_PROTOCOL_ERROR);
+    else {
+        buf_span(&c->message, in);
+        return true;
+    }
+    return false;
+}
+
+/* No more streams: what has none yet goes elsewhere. */
+static void on_goaway(struct link *l, const struct h2_event *ev)
+{
+    log_debug(AREA, "grpc: GOAWAY code=%u connection=%u", ev->code, l->ordinal);
+    link_drain(l, REP_END_GOAWAY);
+    for (struct call *c = l->calls, *next; c; c = next) {
+        next = c->next;
+        if (!c->has_slot)
+            call_reset(c, H2_REFUSED_STREAM, false);
+    }
+}
+
+static void on_event_of(struct link *l, const struct h2_event *ev)
+{
+    struct call *c = ev->user;
+    if (ev->ends)
+        c->has_slot = false;
+    switch (ev->kind) {
+    case H2_EVENT_HEADERS:
+        if (c->request->out.first_ns == OP_TIME_NONE)
+            c->request->out.first_ns = ev->began;
+        take_fields(c, ev);
+        break;
+    case H2_EVENT_DATA:
+        /* What a proxy says in its own words (status other than 200) is no message. */
+        if (c->status == 200 && c->grpc_type &&
+            !(c->streams ? stream_data : call_data)(c, ev->data))
+            return;
+        break;
+    case H2_EVENT_RESET:
+        call_reset(c, ev->code, ev->ours);
         return;
-    if (c->message_bytes > limit)
-        call_abort(c, OUT_TOO_BIG, NGHTTP2_CANCEL);
-    else if (c->garbage || c->message.n + n > c->message_bytes)
-        call_abort(c, OUT_GARBAGE, NGHTTP2_PROTOCOL_ERROR);
-    else
-        buf_add(&c->message, p, n);
-}
-
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id,
-                   const uint8_t *data, size_t n, void *user)
-{
-    struct call *c = nghttp2_session_get_stream_user_data(session, stream_id);
-    (void)flags;
-    (void)user;
-    /* What a proxy says in its own words (status other than 200) is not a message. */
-    if (c && c->request && c->status == 200 && c->grpc_type)
-        (c->streams ? stream_data : call_data)(c, data, n);
-    return 0;
-}
-
-static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
-                         void *user)
-{
-    struct link *l = user;
-    struct call *c;
-
-    if (frame->hd.type == NGHTTP2_GOAWAY) {
-        l->draining = true;
-        log_debug(AREA, "grpc: GOAWAY code=%u connection=%u", frame->goaway.error_code,
-                  l->ordinal);
-    }
-    if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK) &&
-        !l->settled) {
+    case H2_EVENT_SETTINGS:
+        if (!l->settled)
+            l->en->warming -= l->en->warming > 0;
         l->settled = true;
-        l->en->warming -= l->en->warming > 0;
+        link_note(l);
+        return;
+    case H2_EVENT_GOAWAY:
+        on_goaway(l, ev);
+        return;
+    case H2_EVENT_MORE:
+        return;
     }
-    if (frame->hd.stream_id == 0)
-        return 0;
-    c = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (!c || !c->request)
-        return 0;
-    if (frame->hd.type == NGHTTP2_RST_STREAM)
-        c->peer_reset = true;
-    bool ends = (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
-                (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
-    if (ends) {
-        c->ended = true;
-        c->request->out.done_ns = l->en->now;
-        if (c->taken < c->request->wire[0].n &&
-            nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                      NGHTTP2_CANCEL) != 0)
-            l->en->base.stats.client_errors++;
-    }
-    return 0;
-}
-
-static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t code,
-                           void *user)
-{
-    struct call *c = nghttp2_session_get_stream_user_data(session, stream_id);
-    struct link *l = user;
-
-    if (!c)
-        return 0;
-    (void)nghttp2_session_set_stream_user_data(session, stream_id, NULL);
-    struct rep_request *r = c->request;
-    call_unlink(c); /* first: giving the request back may bring the next one */
-    if (!r)
-        return 0;
-    if (c->ended) {
+    if (ev->ends)
         call_complete(c);
-        return 0;
-    }
-    if (code == NGHTTP2_REFUSED_STREAM && call_again(c))
-        return 0;
-    r->out.done_ns = l->en->now;
-    rep_request_cut(r);
-    call_finish(c, c->peer_reset || code == NGHTTP2_REFUSED_STREAM ? OUT_RESET
-                                                                   : OUT_GARBAGE);
-    return 0;
 }
 
-static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame,
-                         void *user)
-{
-    struct link *l = user;
-    if (frame->hd.type != NGHTTP2_HEADERS)
-        return 0;
-    struct call *c = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (!c || !c->request)
-        return 0;
-    if (l->fresh_count == l->fresh_cap) {
-        size_t cap = l->fresh_cap ? l->fresh_cap * 2 : 128;
-        struct call **p = realloc(l->fresh, cap * sizeof *p);
-        if (!p)
-            return NGHTTP2_ERR_CALLBACK_FAILURE;
-        l->fresh = p;
-        l->fresh_cap = cap;
-    }
-    l->fresh[l->fresh_count++] = c;
-    return 0;
-}
+/* --- requests become frames ---------------------------------------------------------
+ */
 
 /* When the part behind those taken may go: the gaps of the trace, from the moment at
  * which the first went out. */
@@ -462,43 +525,80 @@ static size_t parts_due(struct call *c)
     return c->parts_end;
 }
 
-static ssize_t read_request(nghttp2_session *session, int32_t stream_id, uint8_t *out,
-                            size_t length, uint32_t *flags, nghttp2_data_source *source,
-                            void *user)
+/* Frames the head: the stream is open. */
+static bool open_stream(struct call *c)
 {
-    struct call *c = source->ptr;
-    (void)session;
-    (void)stream_id;
-    (void)user;
-    if (!c->request)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    struct span wire = c->request->wire[0];
-    if (c->request->parts.count > 0)
-        wire.n = parts_due(c);
-    if (c->taken == wire.n && wire.n < c->request->wire[0].n) {
-        c->paused = true;
-        return NGHTTP2_ERR_DEFERRED;
+    struct link *l = c->link;
+    const struct rep_request *r = c->request;
+    const struct rep_stream *s = r->stream;
+    struct h2_request q = {
+        .key = s->serial * 2 + (r->id.n > 0),
+        .fields = s->fields,
+        .field_count = s->field_count,
+    };
+    if (s->serial == 0)
+        q.key = 0;
+    if (r->id.n > 0)
+        q.last = (struct op_header){SPAN_LIT(REP_MARK_FIELD), r->id};
+    if (l->fresh_count == l->fresh_cap) {
+        size_t cap = l->fresh_cap ? l->fresh_cap * 2 : 128;
+        struct call **p = realloc(l->fresh, cap * sizeof *p);
+        if (!p)
+            return false;
+        l->fresh = p;
+        l->fresh_cap = cap;
     }
-    size_t n = wire.n - c->taken < length ? wire.n - c->taken : length;
-    memcpy(out, wire.p + c->taken, n);
-    c->taken += n;
-    if (c->taken == c->request->wire[0].n)
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    return (ssize_t)n;
+    if (h2_client_open(&l->h2, &q, c, &c->slot, NULL) < 0)
+        return false;
+    c->has_slot = true;
+    l->fresh[l->fresh_count++] = c;
+    return true;
 }
 
-static int make_callbacks(struct grpc *en, struct err *e)
+/* Frames some of the body, or all that may go by now. True: something was framed. */
+static bool frame_body(struct call *c)
 {
-    if (nghttp2_session_callbacks_new(&en->callbacks) != 0)
-        return err_set(e, ERR_NOMEM, "out of memory for HTTP/2");
-    nghttp2_session_callbacks *b = en->callbacks;
-    nghttp2_session_callbacks_set_on_begin_headers_callback(b, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(b, on_header);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(b, on_data);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(b, on_frame_recv);
-    nghttp2_session_callbacks_set_on_stream_close_callback(b, on_stream_close);
-    nghttp2_session_callbacks_set_on_frame_send_callback(b, on_frame_send);
-    return 0;
+    const struct rep_request *r = c->request;
+    size_t whole = r->wire[0].n;
+    size_t due = r->parts.count > 0 ? parts_due(c) : whole;
+    size_t n = due - c->taken < TURN_BYTES ? due - c->taken : TURN_BYTES;
+    bool end = c->taken + n == whole, all;
+    size_t taken = h2_client_data(
+        &c->link->h2, c->slot, span_sub(r->wire[0], c->taken, c->taken + n), end, &all);
+
+    c->taken += taken;
+    if (all && end) {
+        work_remove(c);
+        return true;
+    }
+    if (c->taken == due && due < whole) {
+        c->paused = true;
+        work_remove(c);
+    }
+    return taken > 0;
+}
+
+/* What there is to frame, turn by turn, as long as it fits one write. False: no memory.
+ */
+static bool frame_calls(struct link *l)
+{
+    bool moved = true;
+    while (moved && l->work) {
+        moved = false;
+        for (struct call *c = l->work, *next; c; c = next) {
+            next = c->work_next;
+            if (l->h2.out.n >= SEND_BYTES)
+                return true;
+            if (!c->has_slot) {
+                if (h2_client_room(&l->h2) == 0)
+                    continue;
+                if (!open_stream(c))
+                    return false;
+            }
+            moved = frame_body(c) || moved;
+        }
+    }
+    return true;
 }
 
 /* --- links ------------------------------------------------------------------------ */
@@ -512,8 +612,6 @@ static void link_shut(struct link *l)
         close(l->fd);
     }
     l->fd = -1;
-    nghttp2_session_del(l->session);
-    l->session = NULL;
     if (l->state != LINK_CLOSED && !l->settled)
         l->en->warming -= l->en->warming > 0;
     l->state = LINK_CLOSED;
@@ -523,6 +621,26 @@ static void link_shut(struct link *l)
     l->fresh_count = 0;
     l->flushes = 0;
     l->last_write = 0;
+    l->carried = 0;
+    link_note(l);
+}
+
+static bool all_in_last_write(const struct link *l)
+{
+    for (const struct call *c = l->calls; c; c = c->next)
+        if (c->flush > 0 && c->flush < l->flushes)
+            return false;
+    return true;
+}
+
+/* Why it ended. unread: the last write did not arrive. */
+static enum rep_end link_end(const struct link *l, enum out_cause cause, bool unread)
+{
+    if (cause == OUT_GARBAGE)
+        return REP_END_GARBAGE;
+    if (l->open > 0 && !(unread && all_in_last_write(l)))
+        return rep_end_of(cause);
+    return l->draining ? l->why : REP_END_IDLE;
 }
 
 /* The connection is gone: ends its calls with `cause`, except those that may go again:
@@ -538,20 +656,24 @@ static void link_lost(struct link *l, enum out_cause cause, int sys)
     log_debug(AREA, "grpc: connection ended: %s calls=%u connection=%u",
               out_cause_names[cause], l->open, l->ordinal);
 
-    l->calls = NULL;
+    if (l->state == LINK_UP && cause != OUT_CONNECT)
+        rep_connect_ended(&l->en->base, link_end(l, cause, unread));
+    l->calls = l->work = l->work_last = NULL;
     l->open = 0;
     link_shut(l);
     while (doomed) {
         struct call *c = doomed;
+        struct rep_request *r = c->request;
         doomed = c->next;
         bool safe = connected && (c->flush == 0 || (unread && c->flush == last));
-        if (c->request && !(safe && !c->ended && call_again(c))) {
-            c->request->out.done_ns = now;
-            rep_request_cut(c->request);
-            call_finish(c, cause);
-        }
-        c->next = l->en->spare_calls;
-        l->en->spare_calls = c;
+        r->out.status = c->status;
+        r->out.grpc_status = (int16_t)c->grpc_status;
+        call_spare(l->en, c);
+        if (safe && send_again(l->en, r))
+            continue;
+        r->out.done_ns = now;
+        rep_request_cut(r);
+        give_back(l->en, r, cause);
     }
 }
 
@@ -565,22 +687,25 @@ static void link_watch(struct link *l, bool write)
         l->en->base.stats.client_errors++;
 }
 
-/* What was asked of nghttp2 becomes bytes, as long as they fit one write. `out` is
- * empty before. */
+/* Whether there may be something to frame. */
+static bool link_busy(const struct link *l)
+{
+    return l->h2.out.n > 0 || l->work;
+}
+
+/* Nothing is left to be said on it: a connection that drains has carried its last call.
+ */
+static bool link_over(const struct link *l)
+{
+    return l->draining && l->open == 0;
+}
+
+/* What is to be sent becomes bytes. `out` is empty before. */
 static bool link_frame(struct link *l)
 {
-    while (l->out.n < SEND_BYTES) {
-        const uint8_t *p;
-        ssize_t n = nghttp2_session_mem_send(l->session, &p);
-        if (n < 0)
-            return false;
-        if (n == 0)
-            break;
-        buf_add(&l->out, p, (size_t)n);
-    }
-    if (l->tls)
-        return rep_tls_seal_buf(l->tls, &l->out);
-    return !l->out.failed;
+    if (!frame_calls(l) || !h2_client_take(&l->h2, &l->out))
+        return false;
+    return !l->tls || rep_tls_seal_buf(l->tls, &l->out);
 }
 
 static void link_stamp(struct link *l, int64_t now)
@@ -588,7 +713,7 @@ static void link_stamp(struct link *l, int64_t now)
     l->flushes++;
     for (size_t i = 0; i < l->fresh_count; i++) {
         struct call *c = l->fresh[i];
-        if (!c || !c->request)
+        if (!c)
             continue;
         c->flush = l->flushes;
         c->request->out.attempts++;
@@ -633,10 +758,8 @@ static bool link_write(struct link *l)
         l->last_write += (size_t)n;
     }
     link_watch(l, false);
-    if (!nghttp2_session_want_read(l->session) &&
-        !nghttp2_session_want_write(l->session)) {
-        /* Either side said GOAWAY and nothing is left, or we refused what came. */
-        link_lost(l, l->draining ? OUT_CLOSED : OUT_GARBAGE, 0);
+    if (link_over(l)) {
+        link_lost(l, OUT_CLOSED, 0);
         return false;
     }
     return true;
@@ -660,12 +783,40 @@ static void link_ended(struct link *l, int sys)
     if (l->tls && sys == 0 && l->open > 0 && !rep_tls_fin(l->tls)) {
         /* After close_notify alone the peer may still be reading: the FIN decides, or
          * the deadlines. */
-        l->draining = true;
+        link_drain(l, REP_END_CLOSED);
         return;
     }
-    if (l->open == 0)
-        l->en->base.stats.peer_closes++;
     link_lost(l, rep_end_cause(sys), sys);
+}
+
+/* What came is handled. False: it broke the rules of HTTP/2. */
+static bool link_events(struct link *l, struct span in)
+{
+    struct h2_event ev;
+    struct err e = {0};
+    int rc;
+
+    l->reading = true;
+    while ((rc = h2_client_next(&l->h2, &in, l->en->now, &ev, &e)) > 0)
+        on_event_of(l, &ev);
+    l->reading = false;
+    if (rc < 0)
+        log_debug(AREA, "grpc: %s connection=%u", e.text, l->ordinal);
+    return rc == 0;
+}
+
+/* Says why we leave, if that does not block. */
+static void link_broken(struct link *l)
+{
+    if (l->out_at == l->out.n) {
+        buf_reset(&l->out);
+        l->out_at = 0;
+        if (h2_client_take(&l->h2, &l->out) &&
+            (!l->tls || rep_tls_seal_buf(l->tls, &l->out)))
+            (void)!send(l->fd, l->out.p, l->out.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        l->out_at = l->out.n;
+    }
+    link_lost(l, OUT_GARBAGE, 0);
 }
 
 static void link_read(struct link *l)
@@ -683,11 +834,8 @@ static void link_read(struct link *l)
             return;
         }
         en->now = now_ns(en);
-        l->reading = true;
-        ssize_t used = nghttp2_session_mem_recv(l->session, en->recv_bytes, (size_t)n);
-        l->reading = false;
-        if (used < 0) {
-            link_lost(l, OUT_GARBAGE, 0);
+        if (!link_events(l, span_of(en->recv_bytes, (size_t)n))) {
+            link_broken(l);
             return;
         }
         if (n < (ssize_t)RECV_BYTES && !(l->tls && rep_tls_over(l->tls)))
@@ -701,8 +849,9 @@ static void link_up(struct link *l)
     int64_t now = now_ns(l->en);
     rep_connect_made(&l->en->base, l->tls);
     l->state = LINK_UP;
+    link_note(l);
     for (struct call *c = l->calls; c; c = c->next)
-        if (c->request && c->request->out.attempts == 0)
+        if (c->request->out.attempts == 0)
             rep_request_waited(c->request, now, OUT_WAIT_CONNECT);
     if (link_write(l) && l->tls) /* what came with the end of the handshake */
         link_read(l);
@@ -747,21 +896,6 @@ static void on_event(struct ev *ev, int fd, unsigned events, void *arg)
         (void)link_write(l);
 }
 
-static int new_session(struct link *l)
-{
-    nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW_BYTES},
-    };
-    if (nghttp2_session_client_new(&l->session, l->en->callbacks, l) != 0)
-        return -1;
-    if (nghttp2_submit_settings(l->session, NGHTTP2_FLAG_NONE, settings, 2) != 0 ||
-        nghttp2_session_set_local_window_size(l->session, NGHTTP2_FLAG_NONE, 0,
-                                              WINDOW_BYTES) != 0)
-        return -1;
-    return 0;
-}
-
 static void link_start(struct link *l)
 {
     struct err e = {0};
@@ -773,28 +907,18 @@ static void link_start(struct link *l)
         close(l->fd);
         l->fd = -1;
     }
-    if (l->fd >= 0 && new_session(l) < 0)
+    if (h2_client_init(&l->h2, l->en->base.config.streams, NULL) < 0)
         err_sys(&e, ENOMEM, "cannot begin HTTP/2");
     l->state = LINK_CONNECTING;
     l->settled = false;
     l->wants_write = true;
+    link_note(l);
     l->en->warming++;
-    if (l->fd < 0 || !l->session || e.sys != 0)
+    if (l->fd < 0 || e.sys != 0)
         link_refused(l, &e);
 }
 
 /* --- requests --------------------------------------------------------------------- */
-
-static uint32_t link_room(const struct link *l)
-{
-    uint32_t most = l->en->base.config.streams;
-    if (l->settled) {
-        uint32_t theirs = nghttp2_session_get_remote_settings(
-            l->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-        most = theirs < most ? theirs : most;
-    }
-    return most > l->open ? most - l->open : 0;
-}
 
 /* A link that drains makes room for a successor in the same place. */
 static struct link *fresh_link(struct grpc *en, uint32_t i)
@@ -807,81 +931,88 @@ static struct link *fresh_link(struct grpc *en, uint32_t i)
         return l;
     n->en = en;
     n->fd = -1;
+    n->index = i;
     if (l) {
+        n->room = l->room;
+        l->index = NONE;
         l->next_old = en->old;
         en->old = l;
     }
     en->links[i] = n;
+    link_note(n);
     return n;
 }
 
-static struct link *best_link(struct grpc *en)
+static bool has_room(const struct grpc *en)
 {
-    struct link *best = NULL;
-    for (uint32_t i = 0; i < en->reach; i++) {
-        struct link *l = fresh_link(en, i);
-        if (!l || l->draining || link_room(l) == 0)
-            continue;
-        if (!best || l->open < best->open ||
-            (l->open == best->open && l->state > best->state))
-            best = l;
-    }
-    return best;
+    return en->base.config.pinned || en->room > 0;
 }
 
-static nghttp2_nv make_nv(struct span name, struct span value, uint8_t flags)
+/* There is room on some. */
+static struct link *best_link(struct grpc *en)
 {
-    /* nghttp2 copies both; it only never says const. */
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)value.p,
-                        name.n, value.n, flags};
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < en->reach; i++)
+        if (en->rank[i] < en->rank[best])
+            best = i;
+    return fresh_link(en, best);
+}
+
+/* It had its share of calls: another takes its place, and is begun at once. */
+static void succeed(struct link *l)
+{
+    uint32_t i = l->index;
+    link_drain(l, REP_END_LIMIT);
+    struct link *next = i != NONE ? fresh_link(l->en, i) : l;
+    if (next != l && next->state == LINK_CLOSED)
+        link_start(next);
 }
 
 static void submit(struct link *l, struct rep_request *r)
 {
-    const struct rep_stream *s = r->stream;
-    nghttp2_nv nv[REP_FIELDS_MAX + 1];
-    size_t n = 0;
-
-    for (uint32_t i = 0; i < s->field_count && n < REP_FIELDS_MAX; i++)
-        nv[n++] = make_nv(s->fields[i].name, s->fields[i].value, NGHTTP2_NV_FLAG_NONE);
-    if (r->id.n > 0) /* never the same again: must not push others out of the table */
-        nv[n++] = make_nv(SPAN_LIT("x-request-id"), r->id, NGHTTP2_NV_FLAG_NO_INDEX);
-    struct call *c = call_new(l, r);
+    const struct rep_engine_config *config = &l->en->base.config;
     r->tries++;
-    r->out.connection = l->en->base.config.pinned ? r->pin : l->ordinal;
-    if (c) {
-        nghttp2_data_provider body = {.source.ptr = c, .read_callback = read_request};
-        c->stream_id = nghttp2_submit_request(l->session, NULL, nv, n, &body, c);
-        if (c->stream_id > 0)
-            return;
-        /* Out of stream numbers or of memory: this link takes no more. */
-        l->draining = true;
-        call_unlink(c);
-        r->out.done_ns = now_ns(l->en);
+    r->out.connection = config->pinned ? r->pin : l->ordinal;
+    if (!call_new(l, r)) {
         l->en->base.stats.client_errors++;
-        call_finish(c, OUT_CONNECT);
+        give_back(l->en, r, OUT_CONNECT);
         return;
     }
-    l->en->base.stats.client_errors++;
-    flight_leave(l->en, r);
-    r->out.cause = OUT_CONNECT;
-    l->en->base.config.done(l->en->base.config.arg, r);
+    l->carried++;
+    /* Streams have numbers up to 2^31: those that are left are for calls that wait. */
+    uint64_t bound = (H2_ID_MAX / 2) - config->streams;
+    uint64_t asked = config->pinned ? 0 : config->requests_per_connection;
+    bound = asked > 0 && asked < bound ? asked : bound;
+    if (l->carried >= bound && !l->draining)
+        succeed(l);
 }
 
-/* Puts a request that is in flight already on some link. */
+/* Puts a request that is in flight already on some link. There is room. */
 static void place(struct grpc *en, struct rep_request *r)
 {
     struct link *l = en->base.config.pinned ? fresh_link(en, r->slot) : best_link(en);
-    if (l && l->state == LINK_CLOSED)
+    if (l->state == LINK_CLOSED)
         link_start(l);
-    if (l && l->session) {
+    if (l->state != LINK_CLOSED) {
         submit(l, r);
         return;
     }
-    flight_leave(en, r);
-    r->out.cause = OUT_CONNECT;
     r->out.done_ns = now_ns(en);
-    en->base.config.done(en->base.config.arg, r);
+    give_back(en, r, OUT_CONNECT);
+}
+
+/* Those that were sent before, and have to wait no more. What comes back meanwhile
+ * waits for the next turn; each leaves the list first, since placing it may bring us
+ * here again. */
+static void place_again(struct grpc *en)
+{
+    for (size_t n = en->again_count; n > 0 && en->again_count > 0 && has_room(en);
+         n--) {
+        struct rep_request *r = en->again[0];
+        en->again_count--;
+        memmove(en->again, en->again + 1, en->again_count * sizeof(*en->again));
+        place(en, r);
+    }
 }
 
 /* --- the engine's face ------------------------------------------------------------ */
@@ -890,14 +1021,9 @@ static void link_free(struct link *l)
 {
     if (!l)
         return;
-    assert(l->open == 0 || !l->calls->request);
-    while (l->calls) {
-        struct call *c = l->calls;
-        l->calls = c->next;
-        c->next = l->en->spare_calls;
-        l->en->spare_calls = c;
-    }
+    assert(l->open == 0);
     link_shut(l);
+    h2_client_done(&l->h2);
     buf_done(&l->out);
     free(l->fresh);
     free(l);
@@ -921,9 +1047,9 @@ static void grpc_close(struct rep_engine *base)
         buf_done(&c->message);
         free(c);
     }
-    nghttp2_session_callbacks_del(en->callbacks);
     rep_tls_done(&en->tls);
     free(en->links);
+    free(en->rank);
     free(en->again);
     free(en->recv_bytes);
     free(en);
@@ -938,9 +1064,10 @@ static int grpc_open(struct rep_engine **out, const struct rep_engine_config *co
     en->base = (struct rep_engine){.ops = &rep_grpc_engine, .config = *config};
     en->reach = config->pinned ? 0 : config->connections;
     en->links = calloc(config->connections, sizeof *en->links);
+    en->rank = calloc(config->connections, sizeof *en->rank);
     en->recv_bytes = malloc(RECV_BYTES);
-    int rc = en->links && en->recv_bytes
-                 ? make_callbacks(en, e)
+    int rc = en->links && en->rank && en->recv_bytes
+                 ? 0
                  : err_set(e, ERR_NOMEM, "out of memory for the gRPC engine");
     if (rc == 0 && config->target->tls)
         rc = rep_tls_init(&en->tls, config->tls, config->target, "h2", e);
@@ -981,28 +1108,25 @@ static uint32_t grpc_live(const struct rep_engine *base)
 static uint32_t grpc_free_slots(const struct rep_engine *base)
 {
     const struct grpc *en = (const struct grpc *)base;
-    uint64_t n = 0;
-    for (uint32_t i = 0; i < en->reach; i++) {
-        const struct link *l = en->links[i];
-        n += l->draining ? base->config.streams : link_room(l);
-    }
-    return n > en->again_count ? (uint32_t)(n - en->again_count) : 0;
+    return en->room > en->again_count ? (uint32_t)(en->room - en->again_count) : 0;
 }
 
 static uint32_t grpc_room(const struct rep_engine *base, uint32_t slot)
 {
-    const struct link *l = ((const struct grpc *)base)->links[slot];
-    return l->draining ? base->config.streams : link_room(l);
+    return link_room(((const struct grpc *)base)->links[slot]);
 }
 
 /* Streams that were given up may still be open on it: then it drains. */
 static void grpc_renew(struct rep_engine *base, uint32_t slot)
 {
     struct link *l = ((struct grpc *)base)->links[slot];
-    if (l->open > 0)
-        l->draining = true;
-    else
-        link_shut(l);
+    if (l->open > 0) {
+        link_drain(l, REP_END_ROOM);
+        return;
+    }
+    if (l->state == LINK_UP)
+        rep_connect_ended(base, REP_END_ROOM);
+    link_shut(l);
 }
 
 static void grpc_send(struct rep_engine *base, struct rep_request *r)
@@ -1012,7 +1136,10 @@ static void grpc_send(struct rep_engine *base, struct rep_request *r)
         en->reach = r->slot + 1;
     rep_flight_add(&en->flight, r, now_ns(en));
     en->parted += r->parts.count > 0;
-    place(en, r);
+    if (has_room(en))
+        place(en, r);
+    else if (!again_add(en, r))
+        give_back(en, r, OUT_CONNECT);
 }
 
 static void grpc_frame(struct rep_engine *base)
@@ -1021,8 +1148,7 @@ static void grpc_frame(struct rep_engine *base)
     for (uint32_t i = 0; i < en->reach; i++) {
         struct link *l = en->links[i];
         /* What fails here fails again in flush, which knows what to do about it. */
-        if (l->state == LINK_UP && !l->reading && l->out_at == l->out.n &&
-            nghttp2_session_want_write(l->session))
+        if (l->state == LINK_UP && !l->reading && l->out_at == l->out.n && link_busy(l))
             (void)link_frame(l);
     }
 }
@@ -1031,20 +1157,12 @@ static void grpc_flush(struct rep_engine *base)
 {
     struct grpc *en = (struct grpc *)base;
 
-    size_t again = en->again_count;
-    for (size_t i = 0; i < again; i++)
-        place(en, en->again[i]);
-    if (again > 0) /* those that came in the meantime wait for the next turn */
-        memmove(en->again, en->again + again,
-                (en->again_count - again) * sizeof(*en->again));
-    en->again_count -= again;
-
+    place_again(en);
     en->now = now_ns(en);
     for (uint32_t i = 0; i < en->reach; i++) {
         struct link *l = en->links[i];
         if (l->state == LINK_UP && !l->wants_write && !l->reading &&
-            (l->out_at < l->out.n || nghttp2_session_want_write(l->session) ||
-             !nghttp2_session_want_read(l->session)))
+            (l->out_at < l->out.n || link_busy(l) || link_over(l)))
             (void)link_write(l);
     }
     /* Writing may put more links in front of the list; sweeping calls nobody. */
@@ -1055,6 +1173,8 @@ static void grpc_flush(struct rep_engine *base)
         struct link *l = *at;
         if (!l->reading && (l->state == LINK_CLOSED || l->open == 0)) {
             *at = l->next_old;
+            if (l->state == LINK_UP)
+                rep_connect_ended(base, l->why);
             link_free(l);
         } else {
             at = &l->next_old;
@@ -1076,8 +1196,7 @@ static int64_t resume_parts(struct grpc *en, int64_t now)
             continue;
         }
         c->paused = false;
-        if (nghttp2_session_resume_data(c->link->session, c->stream_id) != 0)
-            en->base.stats.client_errors++;
+        work_add(c);
     }
     return first;
 }
@@ -1089,11 +1208,17 @@ static int64_t grpc_expire(struct rep_engine *base, int64_t now)
     int64_t next = en->parted > 0 ? resume_parts(en, now) : REP_NEVER;
 
     while ((r = en->flight.head) != NULL &&
-           r->started_ns + base->config.deadline_ns <= now && r->place) {
+           r->started_ns + base->config.deadline_ns <= now) {
         struct call *c = r->place;
-        struct link *l = c->link;
-        call_abort(c, OUT_DEADLINE, NGHTTP2_CANCEL);
-        if (l->state == LINK_CONNECTING) { /* for a whole deadline: give it up */
+        struct link *l = c ? c->link : NULL;
+        if (c) {
+            call_abort(c, OUT_DEADLINE, H2_CANCEL);
+        } else {
+            again_remove(en, r);
+            r->out.done_ns = now;
+            give_back(en, r, OUT_DEADLINE);
+        }
+        if (l && l->state == LINK_CONNECTING) { /* for a whole deadline: give it up */
             struct err e = {0};
             err_sys(&e, ETIMEDOUT, "cannot connect");
             link_refused(l, &e);
@@ -1116,15 +1241,13 @@ static void grpc_cancel(struct rep_engine *base, enum out_cause cause)
     en->again_count = 0;
     while ((r = en->flight.head) != NULL) {
         struct call *c = r->place;
-        if (c) {
-            (void)nghttp2_submit_rst_stream(c->link->session, NGHTTP2_FLAG_NONE,
-                                            c->stream_id, NGHTTP2_CANCEL);
-            call_finish(c, cause);
-        } else {
-            flight_leave(en, r);
-            r->out.cause = cause;
-            base->config.done(base->config.arg, r);
+        if (!c) {
+            give_back(en, r, cause);
+            continue;
         }
+        if (c->has_slot)
+            h2_client_cancel(&c->link->h2, c->slot, H2_CANCEL);
+        call_finish(c, cause);
     }
 }
 

@@ -76,6 +76,19 @@ bounded() { # options...
 }
 bounded
 bounded --engine curl
+
+# Over gRPC the successor begins while the last calls are still under way.
+unserve
+serve
+replay 0 --protocol grpc --grpc-connections 2 --streams 3 --requests-per-connection 10
+same "$(summary .operations.ok)" "$(summary .operations.due)" "answers with bounded connections"
+same "$(summary '.connections.ended | map(.cause)')" '["limit"]' "why connections ended"
+[ "$(summary .connections.ended[0].count)" -ge $((($(summary .operations.due) - 19) / 10)) ] ||
+    fail "connections went on for longer than they may"
+unserve
+same "$(awk '!/^#/ && $4 >= 1000 {n[$2]++} END {for (c in n) if (n[c] > most) most = n[c]; print most}' \
+    "$tmp/stamps")" 10 "calls on one connection"
+serve
 replay 64 --requests-per-connection 0
 err_has "--requests-per-connection 0 is out of range: from 1"
 replay 64 --requests-per-connection 5 --connections recorded

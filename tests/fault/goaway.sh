@@ -2,7 +2,7 @@
 # Every twentieth call makes the server say GOAWAY and ignore the streams behind it: those go to a
 # new connection, and the server processes each call exactly once.
 source "$(dirname "$0")/lib.sh"
-synth --protocol grpc --rate 4000
+synth --protocol grpc --rate 1000
 peer http2 --fault goaway --every 20
 replay 0 --grpc-connections 2
 end_server

@@ -37,6 +37,7 @@ enum manner {
     DISOWN_FIRST, /* GOAWAY that names no stream, on the first connection; then echo */
     DRAIN_FIRST,  /* answers the first request of connection 0, then GOAWAY */
     DROP,         /* closes the connection in mid answer */
+    CLOSE_AFTER,  /* … behind the answer */
     SILENT,
     END_EARLY, /* answers before the request is complete */
     SPREAD,    /* message after message, 30 ms apart */
@@ -275,7 +276,8 @@ static void serve_h2(int fd, int nth, void *arg)
                                 s->max_streams};
     nghttp2_submit_settings(h.session, NGHTTP2_FLAG_NONE, &e, s->max_streams > 0);
     nghttp2_submit_ping(h.session, NGHTTP2_FLAG_NONE, NULL);
-    while (flush(&h) && (n = read(fd, bytes, sizeof bytes)) > 0)
+    while (flush(&h) && !(h.manner == CLOSE_AFTER && h.requests > 0) &&
+           (n = read(fd, bytes, sizeof bytes)) > 0)
         if (nghttp2_session_mem_recv(h.session, bytes, (size_t)n) < 0)
             break;
     if (h.dead) { /* unread bytes would turn the close into a reset */
@@ -315,8 +317,9 @@ static int64_t now_ns(void)
     return clk_mono_now(clk_system()).ns;
 }
 
-static void setup(struct rig *g, uint16_t port, uint32_t connections, uint32_t streams,
-                  int64_t deadline)
+/* bound: calls of one connection; 0: any number. */
+static void setup_bounded(struct rig *g, uint16_t port, uint32_t connections,
+                          uint32_t streams, int64_t deadline, uint64_t bound)
 {
     struct err e = {0};
     char text[64];
@@ -331,6 +334,7 @@ static void setup(struct rig *g, uint16_t port, uint32_t connections, uint32_t s
                                   .target = &g->target,
                                   .connections = connections,
                                   .streams = streams,
+                                  .requests_per_connection = bound,
                                   .deadline_ns = deadline,
                                   .answer_max = 1u << 20,
                                   .keep_answers = true,
@@ -348,6 +352,12 @@ static void setup(struct rig *g, uint16_t port, uint32_t connections, uint32_t s
     memcpy(g->fields, fields, sizeof fields);
     g->stream.fields = g->fields;
     g->stream.field_count = 6;
+}
+
+static void setup(struct rig *g, uint16_t port, uint32_t connections, uint32_t streams,
+                  int64_t deadline)
+{
+    setup_bounded(g, port, connections, streams, deadline, 0);
 }
 
 static void teardown(struct rig *g)
@@ -854,6 +864,116 @@ static void a_stream_that_fails_keeps_the_messages_before(void **state)
     }
 }
 
+static void calls_beyond_a_limit_that_was_not_told_yet_wait_for_their_turn(void **state)
+{
+    struct script s = {.manner = ECHO, .max_streams = 3};
+    struct peer *p = peer_start(serve_h2, &s);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, 40, PLENTY);
+    for (int i = 0; i < 40; i++) /* before the connection is made */
+        send_one(&g, "x");
+    await(&g, 40);
+    for (int i = 0; i < 40; i++) {
+        check_int(g.requests[i].out.cause, ==, OUT_OK);
+        check_int(g.requests[i].out.attempts, <=, 2);
+        check_clocks(&g.requests[i]);
+    }
+    check_int(g.engine->ops->free_slots(g.engine), ==, 3);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void what_waits_to_be_sent_again_meets_its_deadline(void **state)
+{
+    struct script s = {.manner = SILENT, .max_streams = 3};
+    struct peer *p = peer_start(serve_h2, &s);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, 10, 100 * CLK_MS);
+    for (int i = 0; i < 10; i++)
+        send_one(&g, "x");
+    await(&g, 10);
+    for (int i = 0; i < 10; i++) {
+        const struct outcome *o = &g.requests[i].out;
+        check_int(o->cause, ==, OUT_DEADLINE);
+        check_int(o->done_ns - o->due_ns, >=, 100 * CLK_MS);
+    }
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void a_connection_that_had_its_calls_is_replaced(void **state)
+{
+    struct script s = {.manner = ECHO};
+    struct peer *p = peer_start(serve_h2, &s);
+    struct rig g;
+    int on[REQUESTS] = {0};
+    (void)state;
+    setup_bounded(&g, peer_port(p), 2, 2, PLENTY, 5);
+    for (int i = 0; i < 60; i++) {
+        while (g.engine->ops->free_slots(g.engine) == 0)
+            turn(&g);
+        send_one(&g, "x");
+    }
+    await(&g, 60);
+    for (int i = 0; i < 60; i++) {
+        check_int(g.requests[i].out.cause, ==, OUT_OK);
+        check_int(g.requests[i].out.attempts, ==, 1);
+        on[g.requests[i].out.connection]++;
+    }
+    for (int i = 0; i < REQUESTS; i++)
+        check_int(on[i], <=, 5);
+    /* Two are there for the next calls, full ones have gone. */
+    const struct rep_engine_stats *stats = &g.engine->stats;
+    int64_t end = now_ns() + PLENTY;
+    while (stats->ends[REP_END_LIMIT] + 2 != stats->connects) {
+        check_true(now_ns() < end);
+        turn(&g);
+    }
+    check_int(stats->ends[REP_END_LIMIT], >=, 11);
+    check_int(stats->ends[REP_END_LIMIT], <=, 12);
+    check_int(g.engine->ops->free_slots(g.engine), ==, 4);
+    teardown(&g);
+    peer_stop(p);
+}
+
+static void each_end_of_a_connection_has_its_cause(void **state)
+{
+    static const struct {
+        enum manner manner;
+        enum rep_end end;
+    } cases[] = {{DRAIN_FIRST, REP_END_GOAWAY},
+                 {DISOWN_FIRST, REP_END_GOAWAY},
+                 {DROP, REP_END_CLOSED},
+                 {CLOSE_AFTER, REP_END_IDLE}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct script s = {.manner = cases[i].manner};
+        struct peer *p = peer_start(serve_h2, &s);
+        struct rig g;
+        setup(&g, peer_port(p), 1, 4, PLENTY);
+        send_one(&g, "x");
+        int64_t end = now_ns() + PLENTY;
+        while (g.done.count == 0 || g.engine->stats.ends[cases[i].end] == 0) {
+            check_true(now_ns() < end);
+            turn(&g);
+        }
+        for (int k = 0; k < REP_END_COUNT; k++)
+            check_int(g.engine->stats.ends[k], ==, k == (int)cases[i].end);
+        teardown(&g);
+        peer_stop(p);
+    }
+    struct peer *p = peer_start(speak_http1, NULL);
+    struct rig g;
+    setup(&g, peer_port(p), 1, 4, PLENTY);
+    send_one(&g, "x");
+    await(&g, 1);
+    check_int(g.engine->stats.ends[REP_END_GARBAGE], ==, 1);
+    teardown(&g);
+    peer_stop(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -863,6 +983,11 @@ int main(void)
         cmocka_unit_test(a_stream_that_fails_keeps_the_messages_before),
         cmocka_unit_test(streams_share_a_connection),
         cmocka_unit_test(the_peers_limit_of_streams_is_kept),
+        cmocka_unit_test(
+            calls_beyond_a_limit_that_was_not_told_yet_wait_for_their_turn),
+        cmocka_unit_test(what_waits_to_be_sent_again_meets_its_deadline),
+        cmocka_unit_test(a_connection_that_had_its_calls_is_replaced),
+        cmocka_unit_test(each_end_of_a_connection_has_its_cause),
         cmocka_unit_test(answers_may_come_byte_by_byte),
         cmocka_unit_test(error_codes_come_alone_or_behind_a_message),
         cmocka_unit_test(an_http_error_of_a_proxy_is_a_status_without_a_code),
