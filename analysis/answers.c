@@ -128,6 +128,8 @@ int ana_answers_find(struct ana_answers *out, const struct ana_run_pair *pairs,
     int rc = 0;
 
     *out = (struct ana_answers){0};
+    if (count == 0)
+        out->reason = "not compared: no two runs of A and B are of the same trace";
     for (size_t i = 0; i < count; i++)
         if (!says_content(pairs[i].a) || !says_content(pairs[i].b))
             out->reason = "not compared: replay --digest content notes what answers "

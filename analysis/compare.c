@@ -372,16 +372,23 @@ static int count_errors(struct ana_comparison *c, struct err *e)
 
 /* --- answers ---------------------------------------------------------------------- */
 
+/* Of every pair, INVALID runs included: what an answer says does not hang on the moment
+ * at which it was asked for, nor on what else was. */
 static int compare_answers(struct ana_comparison *c, struct err *e)
 {
+    const struct ana_layout *l = &c->layout;
     struct ana_run_pair *pairs =
-        arena_alloc(&c->arena, (c->pair_count + 1) * sizeof *pairs);
+        arena_alloc(&c->arena, (l->pair_count + 1) * sizeof *pairs);
+    size_t count = 0;
+
     if (!pairs)
         return err_set(e, ERR_NOMEM, "out of memory");
-    for (unsigned i = 0; i < c->pair_count; i++)
-        pairs[i] =
-            (struct ana_run_pair){&c->runs[c->pairs[i].a], &c->runs[c->pairs[i].b]};
-    return ana_answers_find(&c->answers, pairs, c->pair_count, e);
+    for (size_t i = 0; i < l->pair_count; i++) {
+        const struct ana_run *a = &c->runs[l->pairs[i].a], *b = &c->runs[l->pairs[i].b];
+        if (!notes_differ(a, b, NOTE_TRACE_HASH))
+            pairs[count++] = (struct ana_run_pair){a, b};
+    }
+    return ana_answers_find(&c->answers, pairs, count, e);
 }
 
 /* --- the whole -------------------------------------------------------------------- */
@@ -407,10 +414,10 @@ int ana_compare(struct ana_comparison *c, const struct ana_compare_config *confi
         name_arms(c);
         rc = check_session(c, e);
     }
+    if (rc == 0)
+        rc = compare_answers(c, e);
     if (rc == 0 && !c->invalid) {
         rc = count_errors(c, e);
-        if (rc == 0)
-            rc = compare_answers(c, e);
         if (rc == 0)
             rc = ana_gates_build(c, e);
         if (rc == 0)

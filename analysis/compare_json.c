@@ -328,8 +328,8 @@ static void put_answers(struct jsonw *w, const struct ana_comparison *c)
     const struct ana_answers *a = &c->answers;
     jsonw_key(w, "answers");
     jsonw_object(w);
-    jsonw_key_str(w, "reason", c->invalid ? "the session is invalid" : a->reason);
-    if (!c->invalid && !a->reason) {
+    jsonw_key_str(w, "reason", a->reason);
+    if (!a->reason) {
         put_answer_counts(w, "A_B", &a->ab);
         put_answer_counts(w, "A_A", &a->aa);
         jsonw_key(w, "first");

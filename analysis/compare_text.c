@@ -343,9 +343,9 @@ void ana_compare_text(const struct ana_comparison *c, bool colour, struct buf *o
         buf_str(out, "\n");
         put_drift(c, out);
         put_errors(c, out);
-        put_answers(c, out);
         put_explored(c, out);
     }
+    put_answers(c, out);
     put_health(c, out);
     if (c->next_step)
         put_wrapped(out, "next", c->next_step);

@@ -421,8 +421,8 @@ void ana_compare_html(const struct ana_comparison *c, struct buf *out)
         ana_draw_over_time(c, out);
         put_explored(c, out);
         put_errors(c, out);
-        put_answers(c, out);
     }
+    put_answers(c, out);
     put_health(c, out);
     put_method(c, out);
     ana_html_close(out);

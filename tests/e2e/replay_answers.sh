@@ -73,13 +73,11 @@ serve; run A 1; run A 2; unserve
 serve --cross-rate 0.1; run B 1; run B 2; unserve
 made=$(sed -n 's/.*exchanged \([0-9]*\);.*/\1/p' "$tmp/standin.err")
 "$REPRISE" compare "$tmp"/?-A.run --vs "$tmp"/?-B.run --json >"$tmp/out" 2>"$tmp/err"
-if [ "$(summary '[.runs[].health.verdict] | any(. == "INVALID")')" = false ]; then
-    # Else the machine was too busy, and pairs are missing.
-    same "$(summary '.answers | [.A_B.compared, .A_B.differ, .A_A.compared, .A_A.differ]')" \
-        "[800,$made,400,0]" "answers that differ"
-    "$REPRISE" compare "$tmp"/?-A.run --vs "$tmp"/?-B.run >"$tmp/out" 2>"$tmp/err"
-    out_has "answers   $made of 800 differ between A and B, 0 of 400 between runs of A"
-fi
+# Its verdict is about times, and hangs on how busy the machine was; what answers say does not.
+same "$(summary '.answers | [.A_B.compared, .A_B.differ, .A_A.compared, .A_A.differ]')" \
+    "[800,$made,400,0]" "answers that differ"
+"$REPRISE" compare "$tmp"/?-A.run --vs "$tmp"/?-B.run >"$tmp/out" 2>"$tmp/err"
+out_has "answers   $made of 800 differ between A and B, 0 of 400 between runs of A"
 
 # Recorded answers: a run's own answers cannot be put into a trace, so one is made by hand.
 "$REPRISE" trace cat --jsonl "$tmp/m.trace" | jq -c 'select(.protocol == "rest") | select(

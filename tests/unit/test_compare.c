@@ -111,6 +111,27 @@ static void answers_are_compared_operation_by_operation(void **state)
     ana_comparison_done(&s.c);
 }
 
+static void what_answers_say_is_compared_whatever_the_health(void **state)
+{
+    struct session s;
+    struct buf text = {0}, json = {0};
+    (void)state;
+    judge(&s, "answers-unfit", 2);
+    check_int(s.c.verdict, ==, ANA_INVALID);
+    check_int(s.c.answers.ab.compared, ==, 2 * 300);
+    check_int(s.c.answers.ab.differ, ==, 2 * 3);
+    ana_compare_text(&s.c, false, &text);
+    check_str_has(buf_text(&text), "answers   6 of 600 differ between A and B");
+    ana_compare_json(&s.c, &json);
+    check_str_has(buf_text(&json), "\"compared\": 600");
+    ana_comparison_done(&s.c);
+    judge(&s, "answers-other", 2);
+    check_str_has(s.c.answers.reason, "of the same trace");
+    ana_comparison_done(&s.c);
+    buf_done(&text);
+    buf_done(&json);
+}
+
 static void runs_that_were_loaded_differently_are_refused(void **state)
 {
     static const struct {
@@ -455,6 +476,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_world_gets_the_verdict_of_its_truth),
         cmocka_unit_test(runs_that_were_loaded_differently_are_refused),
         cmocka_unit_test(answers_are_compared_operation_by_operation),
+        cmocka_unit_test(what_answers_say_is_compared_whatever_the_health),
         cmocka_unit_test(only_the_quantile_that_moved_is_blamed),
         cmocka_unit_test(every_sentence_carries_its_evidence),
         cmocka_unit_test(an_invalid_run_takes_its_pair_with_it),
