@@ -1,8 +1,9 @@
 /*
  * cmd_search.c - `reprise search TRACE`: the highest rate within a limit.
  *
- * Each probe is a `reprise replay` of the whole trace at another speed, and what it
- * says comes from `reprise report`: this command only decides the next speed.
+ * Each probe is a `reprise replay` of the whole trace at another speed, or of a trace
+ * that `reprise synth` made for its rate, and what it says comes from `reprise report`:
+ * this command only decides the next speed or rate.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -24,6 +25,11 @@
 
 #define REPORT_BYTES_MAX (64u << 20)
 #define PATH_BYTES       4096
+#define RATE_MAX         1e6 /* of --synth */
+/* With --synth, where nothing else is said. */
+#define RATE_FROM   1.0
+#define RATE_START  100.0
+#define DURATION_NS (10 * CLK_SEC)
 
 struct config {
     const char *out_dir;
@@ -31,10 +37,14 @@ struct config {
     double from, to, start, error;
     uint64_t probes;
     int64_t duration_ns, pause_ns;
-    bool json, quiet;
+    int invalid;
+    bool synth, json, quiet;
 };
 
 #define FIELD(name) offsetof(struct config, name)
+
+enum { INVALID_FAIL, INVALID_PASS };
+static const char *const invalid_choices[] = {"fail", "pass", NULL};
 
 static const struct opt options[] = {
     {.name = "limit",
@@ -54,24 +64,30 @@ static const struct opt options[] = {
      .help =
          "folder for the runs of the probes; made if it is not there, refused if it "
          "holds some already"},
+    {.name = "synth",
+     .type = OPT_FLAG,
+     .at = FIELD(synth),
+     .help = "there is no TRACE: each probe replays one that is synthesized for its "
+             "rate, by the options of `reprise synth` that stand behind a second --"},
     {.name = "start",
      .type = OPT_F64,
      .at = FIELD(start),
      .arg = "X",
      .def = "1",
-     .help = "speed of the first probe"},
+     .help = "speed of the first probe; with --synth its rate per second, 100 unless "
+             "given"},
     {.name = "from",
      .type = OPT_F64,
      .at = FIELD(from),
      .arg = "X",
      .def = "0.01",
-     .help = "least speed"},
+     .help = "least speed; with --synth least rate, 1 unless given"},
     {.name = "to",
      .type = OPT_F64,
      .at = FIELD(to),
      .arg = "X",
      .def = "1000",
-     .help = "greatest speed"},
+     .help = "greatest speed; with --synth greatest rate, 1000000 unless given"},
     {.name = "error",
      .type = OPT_F64,
      .at = FIELD(error),
@@ -91,13 +107,23 @@ static const struct opt options[] = {
      .arg = "D",
      .help =
          "let each probe end after D (replay --duration); without it each sends the "
-         "whole trace, in less time the faster it is"},
+         "whole trace, in less time the faster it is. With --synth each is synthesized "
+         "to last so long, 10s unless given"},
     {.name = "pause",
      .type = OPT_DURATION,
      .at = FIELD(pause_ns),
      .arg = "D",
      .def = "0",
      .help = "wait between probes, for what is queued at the target to drain"},
+    {.name = "invalid",
+     .type = OPT_CHOICE,
+     .at = FIELD(invalid),
+     .arg = "fail|pass",
+     .def = "fail",
+     .choices = invalid_choices,
+     .env = "REPRISE_INVALID",
+     .help = "whether a probe whose run is INVALID says nothing, or is taken at its "
+             "numbers, which must not be believed: for trying things out"},
     {.name = "json",
      .type = OPT_FLAG,
      .at = FIELD(json),
@@ -113,13 +139,23 @@ static const struct opt options[] = {
 static const struct opt_cmd search_doc = {
     .name = "search",
     .summary = "find the highest rate at which a target keeps within a limit",
-    .synopsis = "TRACE --limit LIMIT [OPTION]... -- REPLAY-OPTION...",
+    .synopsis = "TRACE|--synth --limit LIMIT [OPTION]... -- REPLAY-OPTION... "
+                "[-- SYNTH-OPTION...]",
     .about =
         "Replays one trace faster and slower (replay --speed) until the highest rate "
         "within the limit and the lowest beyond it are at most --error apart, then "
         "asks once more at the lower one. What stands behind -- goes to every replay: "
         "tier, addresses, connections and the like, but neither --speed nor "
         "--duration.\n"
+        "\n"
+        "With --synth a probe is not the same trace stretched: the mix behind the "
+        "second "
+        "-- is synthesized at the probe's rate, so that each probe lasts as long as "
+        "the "
+        "others, whatever its rate (--probe-duration), and traffic need not have been "
+        "recorded. It sets neither --rate, --duration, --stages nor --output. The "
+        "traces "
+        "stay in the folder as probe-NN.trace.\n"
         "\n"
         "Each probe is judged by its health first: one that is INVALID (the generator "
         "was late or could not keep the rate), or too short for the quantile asked "
@@ -141,7 +177,10 @@ static const struct opt_cmd search_doc = {
         "--tier envoy --http http://127.0.0.1:9000\n"
         "# probes of ten seconds of a long trace, as JSON\n"
         "reprise search day.trace --limit 'p95<20ms' --probe-duration 10s --json -- "
-        "--tier server --http 127.0.0.1:9001 --workers 2\n",
+        "--tier server --http 127.0.0.1:9001 --workers 2\n"
+        "# from 50 a second on, with a mix that nobody recorded\n"
+        "reprise search --synth --limit 'p99<50ms' --start 50 -- --tier envoy --http "
+        "http://127.0.0.1:9000 -- --model-type iris,tfsimple --arrivals poisson\n",
     .min_args = 1,
     .max_args = -1,
 };
@@ -151,15 +190,15 @@ const struct opt_cmd *const rep_search_docs[] = {&search_doc, NULL};
 static volatile sig_atomic_t stopped;
 
 struct probe {
-    double speed;
+    double at; /* speed, or rate with --synth */
     struct rep_probe_facts facts;
 };
 
 struct search {
     const struct config *config;
-    const char *trace;
-    char **replay; /* options for every replay */
-    int replay_count;
+    const char *trace;      /* NULL: --synth */
+    char **replay, **synth; /* options for every one of them */
+    int replay_count, synth_count;
     char self[PATH_BYTES];
     struct rep_limit limits[REP_LIMITS_MAX];
     struct rep_search s;
@@ -175,32 +214,61 @@ static void run_path(const struct search *x, unsigned i, const char *ending, cha
     snprintf(out, PATH_BYTES, "%s/probe-%02u.%s", x->config->out_dir, i + 1, ending);
 }
 
-static int replay(struct search *x, double speed, const char *run, struct err *e)
+/* Runs a program that has to end well, or INVALID if it may; a is used up. */
+static int run_step(struct search *x, struct rep_argv *a, const char *out,
+                    bool may_be_invalid, const char *what, struct err *e)
 {
-    struct rep_argv a = {0};
-
-    rep_argv_add(&a, x->self);
-    rep_argv_add(&a, "replay");
-    rep_argv_add(&a, x->trace);
-    for (int i = 0; i < x->replay_count; i++)
-        rep_argv_add(&a, x->replay[i]);
-    rep_argv_fmt(&a, "--speed=%.6f", speed);
-    if (x->config->duration_ns > 0)
-        rep_argv_fmt(&a, "--duration=%" PRId64 "ns", x->config->duration_ns);
-    rep_argv_add(&a, "--quiet");
-    rep_argv_add(&a, "--invalid=pass");
-    rep_argv_fmt(&a, "--output=%s", run);
-    int status = rep_process_run(&a, "/dev/null", e);
-    rep_argv_done(&a);
+    int status = rep_process_run(a, out, e);
+    rep_argv_done(a);
     if (status < 0)
         return status;
     if (stopped || status == EXIT_INTERRUPTED)
         return err_set(e, ERR_STOPPED, "interrupted");
-    if (status == EXIT_DONE || status == EXIT_INVALID)
+    if (status == EXIT_DONE || (may_be_invalid && status == EXIT_INVALID))
         return 0;
     x->failed_status = status;
-    return err_set(e, ERR_PEER, "the replay at speed %.6f ended with exit status %d",
-                   speed, status);
+    return err_set(e, ERR_PEER, "%s ended with exit status %d", what, status);
+}
+
+static int synthesize(struct search *x, double rate, const char *trace, struct err *e)
+{
+    struct rep_argv a = {0};
+    char what[80];
+
+    rep_argv_add(&a, x->self);
+    rep_argv_add(&a, "synth");
+    for (int i = 0; i < x->synth_count; i++)
+        rep_argv_add(&a, x->synth[i]);
+    rep_argv_fmt(&a, "--rate=%.6f", rate);
+    rep_argv_fmt(&a, "--duration=%" PRId64 "ns", x->config->duration_ns);
+    rep_argv_add(&a, "--stages=none"); /* the environment may have some */
+    rep_argv_add(&a, "--quiet");
+    rep_argv_fmt(&a, "--output=%s", trace);
+    snprintf(what, sizeof what, "synth at %.6g/s", rate);
+    return run_step(x, &a, "/dev/null", false, what, e);
+}
+
+static int replay(struct search *x, double at, const char *trace, const char *run,
+                  struct err *e)
+{
+    struct rep_argv a = {0};
+    char what[80];
+
+    rep_argv_add(&a, x->self);
+    rep_argv_add(&a, "replay");
+    rep_argv_add(&a, trace);
+    for (int i = 0; i < x->replay_count; i++)
+        rep_argv_add(&a, x->replay[i]);
+    if (x->trace)
+        rep_argv_fmt(&a, "--speed=%.6f", at);
+    if (x->trace && x->config->duration_ns > 0)
+        rep_argv_fmt(&a, "--duration=%" PRId64 "ns", x->config->duration_ns);
+    rep_argv_add(&a, "--quiet");
+    rep_argv_add(&a, "--invalid=pass");
+    rep_argv_fmt(&a, "--output=%s", run);
+    snprintf(what, sizeof what, "the replay at %s%.6g%s", x->trace ? "speed " : "", at,
+             x->trace ? "" : "/s");
+    return run_step(x, &a, "/dev/null", true, what, e);
 }
 
 static int report(struct search *x, const char *run, const char *path, struct err *e)
@@ -211,13 +279,7 @@ static int report(struct search *x, const char *run, const char *path, struct er
     rep_argv_add(&a, "report");
     rep_argv_add(&a, run);
     rep_argv_add(&a, "--json");
-    int status = rep_process_run(&a, path, e);
-    rep_argv_done(&a);
-    if (status < 0 || status == EXIT_DONE || status == EXIT_INVALID)
-        return status < 0 ? status : 0;
-    x->failed_status = status;
-    return err_set(e, ERR_PEER, "the report of '%s' ended with exit status %d", run,
-                   status);
+    return run_step(x, &a, path, true, "the report of a probe", e);
 }
 
 static void say(const struct search *x, const struct probe *p)
@@ -225,8 +287,11 @@ static void say(const struct search *x, const struct probe *p)
     const struct rep_probe_facts *f = &p->facts;
     char rate[UNITS_TEXT_MAX];
 
-    fprintf(stderr, "search: probe %u, speed %.4g, %s: %s", x->count, p->speed,
-            units_rate_text(f->offered, rate), rep_probe_names[f->said]);
+    fprintf(stderr, "search: probe %u, ", x->count);
+    if (x->trace)
+        fprintf(stderr, "speed %.4g, ", p->at);
+    fprintf(stderr, "%s: %s", units_rate_text(f->offered, rate),
+            rep_probe_names[f->said]);
     for (size_t i = 0; i < x->config->limits.n; i++) {
         char value[UNITS_TEXT_MAX];
         if (!f->values[i].known)
@@ -242,25 +307,30 @@ static void say(const struct search *x, const struct probe *p)
     fprintf(stderr, "%s%s\n", *f->reason ? ": " : "", f->reason);
 }
 
-static int probe(struct search *x, double speed, struct err *e)
+static int probe(struct search *x, double at, struct err *e)
 {
-    char run[PATH_BYTES], path[PATH_BYTES];
+    char run[PATH_BYTES], path[PATH_BYTES], trace[PATH_BYTES];
     struct probe *p = &x->probes[x->count];
     struct buf json = {0};
+    int rc = 0;
 
     if (x->count > 0 && x->config->pause_ns > 0)
         rep_process_nap(x->config->pause_ns, &stopped);
     run_path(x, x->count, "run", run);
     run_path(x, x->count, "json", path);
-    p->speed = speed;
-    int rc = replay(x, speed, run, e);
+    run_path(x, x->count, "trace", trace);
+    p->at = at;
+    if (!x->trace)
+        rc = synthesize(x, at, trace, e);
+    if (rc == 0)
+        rc = replay(x, at, x->trace ? x->trace : trace, run, e);
     if (rc == 0)
         rc = report(x, run, path, e);
     if (rc == 0)
         rc = buf_read_file(&json, path, REPORT_BYTES_MAX, e);
     if (rc >= 0)
         rc = rep_probe_judge(&p->facts, buf_view(&json), x->limits, x->config->limits.n,
-                             e);
+                             x->config->invalid == INVALID_FAIL, e);
     buf_done(&json);
     if (rc < 0)
         return rc;
@@ -273,12 +343,12 @@ static int probe(struct search *x, double speed, struct err *e)
 
 /* --- results ---------------------------------------------------------------------- */
 
-/* The last probe at that speed that said something. */
-static const struct probe *probe_at(const struct search *x, double speed)
+/* The last probe at that speed or rate that said something. */
+static const struct probe *probe_at(const struct search *x, double at)
 {
     const struct probe *found = NULL;
     for (unsigned i = 0; i < x->count; i++)
-        if (x->probes[i].speed == speed && x->probes[i].facts.said != REP_PROBE_NOTHING)
+        if (x->probes[i].at == at && x->probes[i].facts.said != REP_PROBE_NOTHING)
             found = &x->probes[i];
     return found;
 }
@@ -288,7 +358,23 @@ static const char *reason(const struct search *x)
     return x->count > 0 ? x->probes[x->count - 1].facts.reason : "";
 }
 
-static void put_side(struct jsonw *w, const char *key, const struct probe *p)
+/* Speed, of a trace; rate that was asked of synth; null what it is not. */
+static void put_at(struct jsonw *w, const struct search *x, const struct probe *p)
+{
+    jsonw_key(w, "speed");
+    if (x->trace)
+        jsonw_f64(w, p->at);
+    else
+        jsonw_null(w);
+    jsonw_key(w, "synth_rate");
+    if (x->trace)
+        jsonw_null(w);
+    else
+        jsonw_f64(w, p->at);
+}
+
+static void put_side(struct jsonw *w, const char *key, const struct search *x,
+                     const struct probe *p)
 {
     jsonw_key(w, key);
     if (!p) {
@@ -296,7 +382,7 @@ static void put_side(struct jsonw *w, const char *key, const struct probe *p)
         return;
     }
     jsonw_object(w);
-    jsonw_key_f64(w, "speed", p->speed);
+    put_at(w, x, p);
     jsonw_key_f64(w, "rate", p->facts.offered);
     jsonw_end(w);
 }
@@ -308,7 +394,7 @@ static void put_probe(struct jsonw *w, const struct search *x, unsigned i)
 
     run_path(x, i, "run", run);
     jsonw_object(w);
-    jsonw_key_f64(w, "speed", p->speed);
+    put_at(w, x, p);
     jsonw_key_f64(w, "rate", p->facts.offered);
     jsonw_key_f64(w, "achieved", p->facts.achieved);
     jsonw_key_str(w, "said", rep_probe_names[p->facts.said]);
@@ -347,8 +433,8 @@ static void print_json(const struct search *x)
     jsonw_end(&w);
     jsonw_key_str(&w, "outcome", rep_search_end_names[x->s.end]);
     jsonw_key_str(&w, "reason", bad ? reason(x) : NULL);
-    put_side(&w, "within", x->s.low > 0 ? probe_at(x, x->s.low) : NULL);
-    put_side(&w, "beyond", x->s.high > 0 ? probe_at(x, x->s.high) : NULL);
+    put_side(&w, "within", x, x->s.low > 0 ? probe_at(x, x->s.low) : NULL);
+    put_side(&w, "beyond", x, x->s.high > 0 ? probe_at(x, x->s.high) : NULL);
     jsonw_key(&w, "error");
     if (x->s.low > 0 && x->s.high > 0)
         jsonw_f64(&w, rep_search_error(&x->s));
@@ -366,27 +452,39 @@ static void print_json(const struct search *x)
     buf_done(&out);
 }
 
+static void print_side(const struct search *x, const char *side, const struct probe *p,
+                       const char *more)
+{
+    char rate[UNITS_TEXT_MAX];
+
+    if (!p)
+        return;
+    printf("%s  %s", side, units_rate_text(p->facts.offered, rate));
+    if (x->trace)
+        printf(" (speed %.4g)", p->at);
+    printf("%s\n", more);
+}
+
 static void print_text(const struct search *x)
 {
     const struct probe *low = probe_at(x, x->s.low), *high = probe_at(x, x->s.high);
+    const char *what = x->trace ? "speed" : "rate";
     char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX];
 
-    if (low)
-        printf("within  %s (speed %.4g)%s\n", units_rate_text(low->facts.offered, a),
-               low->speed, x->s.confirmed ? ", twice" : "");
-    if (high)
-        printf("beyond  %s (speed %.4g)\n", units_rate_text(high->facts.offered, b),
-               high->speed);
+    print_side(x, "within", low, x->s.confirmed ? ", twice" : "");
+    print_side(x, "beyond", high, "");
     switch (x->s.end) {
     case REP_SEARCH_FOUND:
-        printf("knee    between the two, %.1f %% apart; %u probes\n",
+        printf("knee    between %s and %s, %.1f %% apart; %u probes\n",
+               low ? units_rate_text(low->facts.offered, a) : "-",
+               high ? units_rate_text(high->facts.offered, b) : "-",
                100 * rep_search_error(&x->s), x->count);
         break;
     case REP_SEARCH_ALL_WITHIN:
-        printf("knee    not reached: the limit holds up to the greatest speed\n");
+        printf("knee    not reached: the limit holds up to the greatest %s\n", what);
         break;
     case REP_SEARCH_ALL_BEYOND:
-        printf("knee    below: the limit does not hold even at the least speed\n");
+        printf("knee    below: the limit does not hold even at the least %s\n", what);
         break;
     case REP_SEARCH_SPENT:
         printf("knee    not found: %u probes are spent\n", x->count);
@@ -397,6 +495,74 @@ static void print_text(const struct search *x)
 }
 
 /* --- the command ------------------------------------------------------------------ */
+
+/* Where nothing was given, rates are not speeds. */
+static void set_rates(struct config *c)
+{
+    c->from = opt_given(&search_doc, "from") ? c->from : RATE_FROM;
+    c->to = opt_given(&search_doc, "to") ? c->to : RATE_MAX;
+    c->start = opt_given(&search_doc, "start") ? c->start : RATE_START;
+    c->duration_ns = c->duration_ns > 0 ? c->duration_ns : DURATION_NS;
+}
+
+static int check_bounds(const struct config *c, struct err *e)
+{
+    double least = c->synth ? 0.001 : 0.01, most = c->synth ? RATE_MAX : 1000;
+
+    if (!(c->from >= least && c->from <= c->start && c->start <= c->to &&
+          c->to <= most))
+        return err_set(e, ERR_USAGE,
+                       "--from, --start and --to must ascend, from %g to %.0f", least,
+                       most);
+    return 0;
+}
+
+/* What the search itself decides. */
+static int check_synth_options(const struct search *x, struct err *e)
+{
+    static const char *const ours[] = {"--rate", "--duration", "--stages", "--output",
+                                       "-r",     "-d",         "-o"};
+    for (int i = 0; i < x->synth_count; i++)
+        for (size_t k = 0; k < sizeof ours / sizeof *ours; k++) {
+            struct span word = span_str(x->synth[i]);
+            size_t n = strlen(ours[k]);
+            if (span_starts(word, ours[k]) &&
+                (ours[k][1] != '-' || word.n == n || word.p[n] == '='))
+                return err_set(e, ERR_USAGE,
+                               "'%s' behind the second --: the search sets it",
+                               x->synth[i]);
+        }
+    return 0;
+}
+
+/* Operands: TRACE, then what stands behind --; with --synth, what stands behind the
+ * first -- and behind the second. */
+static int take_operands(struct search *x, char **words, int count, struct err *e)
+{
+    bool synth = x->config->synth;
+    int split = 0;
+
+    if (!synth) {
+        x->trace = words[0];
+        x->replay = words + 1;
+        x->replay_count = count - 1;
+        return 0;
+    }
+    while (split < count && strcmp(words[split], "--") != 0)
+        split++;
+    if (split == count)
+        return err_set(
+            e, ERR_USAGE,
+            "--synth: a second -- is missing, and options of synth behind it");
+    if (split > 0 && words[0][0] != '-')
+        return err_set(e, ERR_USAGE, "--synth: '%.80s' is one trace too many",
+                       words[0]);
+    x->replay = words;
+    x->replay_count = split;
+    x->synth = words + split + 1;
+    x->synth_count = count - split - 1;
+    return check_synth_options(x, e);
+}
 
 static int check(const struct config *c, struct search *x, struct err *e)
 {
@@ -409,9 +575,8 @@ static int check(const struct config *c, struct search *x, struct err *e)
         if (rc < 0)
             return rc;
     }
-    if (!(c->from >= 0.01 && c->from <= c->start && c->start <= c->to && c->to <= 1000))
-        return err_set(e, ERR_USAGE,
-                       "--from, --start and --to must ascend, from 0.01 to 1000");
+    if (check_bounds(c, e) < 0)
+        return ERR_USAGE;
     if (!(c->error >= 0.1 && c->error <= 100))
         return err_set(e, ERR_USAGE, "--error must lie between 0.1 and 100 percent");
     if (c->probes < 1 || c->probes > REP_PROBES_MAX)
@@ -419,7 +584,7 @@ static int check(const struct config *c, struct search *x, struct err *e)
                        REP_PROBES_MAX);
     if (c->duration_ns < 0 || c->pause_ns < 0)
         return err_set(e, ERR_USAGE, "a duration must not be negative");
-    if (strcmp(x->trace, "-") == 0)
+    if (x->trace && strcmp(x->trace, "-") == 0)
         return err_set(e, ERR_USAGE, "a trace from a pipe cannot be replayed twice");
     return 0;
 }
@@ -439,14 +604,14 @@ static int prepare_folder(const struct search *x, struct err *e)
 
 static int search_run(struct search *x, struct err *e)
 {
-    double speed;
+    double at;
     int rc = rep_self(x->self, sizeof x->self, e);
 
     if (rc == 0)
         rc = prepare_folder(x, e);
     rep_process_watch(&stopped);
-    while (rc == 0 && rep_search_next(&x->s, &speed))
-        rc = probe(x, speed, e);
+    while (rc == 0 && rep_search_next(&x->s, &at))
+        rc = probe(x, at, e);
     return rc;
 }
 
@@ -462,9 +627,11 @@ int rep_cmd_search(int argc, char **argv)
         rc = err_set(&e, ERR_NOMEM, "out of memory");
     if (rc == 0) {
         x->config = &config;
-        x->trace = argv[1];
-        x->replay = argv + 2;
-        x->replay_count = operands - 1;
+        if (config.synth)
+            set_rates(&config);
+        rc = take_operands(x, argv + 1, operands, &e);
+    }
+    if (rc == 0) {
         rc = check(&config, x, &e);
     }
     if (rc == 0) {

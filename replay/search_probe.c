@@ -23,14 +23,14 @@ static void says_nothing(struct rep_probe_facts *f, const char *why, const char 
         snprintf(f->reason, sizeof f->reason, "%.90s%.100s", why, what);
 }
 
-static void read_health(struct rep_probe_facts *f, const json_t *root)
+static void read_health(struct rep_probe_facts *f, const json_t *root, bool by_health)
 {
     const json_t *health = json_object_get(root, "health");
     const json_t *cause = json_array_get(json_object_get(health, "causes"), 0);
     char why[96];
 
     snprintf(f->health, sizeof f->health, "%s", text_at(health, "verdict"));
-    if (strcmp(f->health, "INVALID") != 0)
+    if (!by_health || strcmp(f->health, "INVALID") != 0)
         return;
     snprintf(why, sizeof why, "the run is INVALID: %.40s: ", text_at(cause, "code"));
     says_nothing(f, why, text_at(cause, "text"));
@@ -73,7 +73,7 @@ static void read_latency(struct rep_probe_facts *f, size_t i, const json_t *root
 }
 
 static void judge(struct rep_probe_facts *f, const json_t *root,
-                  const struct rep_limit *limits, size_t count)
+                  const struct rep_limit *limits, size_t count, bool by_health)
 {
     const json_t *rate = json_object_get(root, "rate");
 
@@ -88,11 +88,12 @@ static void judge(struct rep_probe_facts *f, const json_t *root,
         if (f->values[i].beyond && f->said == REP_PROBE_WITHIN)
             f->said = REP_PROBE_BEYOND;
     }
-    read_health(f, root);
+    read_health(f, root, by_health);
 }
 
 int rep_probe_judge(struct rep_probe_facts *f, struct span json,
-                    const struct rep_limit *limits, size_t count, struct err *e)
+                    const struct rep_limit *limits, size_t count, bool by_health,
+                    struct err *e)
 {
     json_error_t fault;
     json_t *root = json_loadb((const char *)json.p, json.n, 0, &fault);
@@ -100,7 +101,7 @@ int rep_probe_judge(struct rep_probe_facts *f, struct span json,
 
     *f = (struct rep_probe_facts){0};
     if (strcmp(text_at(root, "schema"), "reprise/report/1") == 0)
-        judge(f, root, limits, count);
+        judge(f, root, limits, count, by_health);
     else
         rc = err_set(e, ERR_FORMAT, "no report of a run: %s",
                      root ? "the schema is another" : fault.text);

@@ -27,10 +27,10 @@ struct rep_probe_facts {
     } values[REP_LIMITS_MAX];
 };
 
-/* An INVALID run, and one too short for a limit's quantile, say nothing. ERR_FORMAT: it
- * is no such report. */
+/* An INVALID run (if by_health), and one too short for a limit's quantile, say nothing.
+ * ERR_FORMAT: it is no such report. */
 int rep_probe_judge(struct rep_probe_facts *f, struct span json,
-                    const struct rep_limit *limits, size_t count,
+                    const struct rep_limit *limits, size_t count, bool by_health,
                     struct err *e) MUST_USE;
 
 #endif

@@ -178,18 +178,24 @@ static void a_report_is_judged_by_health_first(void **state)
     check_ok(rep_limit_parse(&limits[0], "p99<50ms", &e), &e);
     check_ok(rep_limit_parse(&limits[1], "errors<1%", &e), &e);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        check_ok(rep_probe_judge(&f, span_str(rows[i].json), limits, 2, &e), &e);
+        check_ok(rep_probe_judge(&f, span_str(rows[i].json), limits, 2, true, &e), &e);
         check_int(f.said, ==, rows[i].said);
         check_str_has(f.reason, rows[i].reason);
         check_true(f.offered == 100.5);
         check_true(f.values[1].known && !f.values[1].beyond);
     }
-    check_ok(rep_limit_parse(&limits[1], "errors<0.5%", &e), &e);
-    check_ok(rep_probe_judge(&f, span_str(rows[0].json), limits, 2, &e), &e);
+    /* Taken at its numbers, if that is wanted. */
+    check_ok(rep_probe_judge(&f, span_str(rows[4].json), limits, 2, false, &e), &e);
     check_int(f.said, ==, REP_PROBE_BEYOND);
-    check_int(rep_probe_judge(&f, SPAN_LIT("{}"), limits, 1, &e), ==, ERR_FORMAT);
+    check_str(f.health, "INVALID");
+    check_str(f.reason, "");
+    check_ok(rep_limit_parse(&limits[1], "errors<0.5%", &e), &e);
+    check_ok(rep_probe_judge(&f, span_str(rows[0].json), limits, 2, true, &e), &e);
+    check_int(f.said, ==, REP_PROBE_BEYOND);
+    check_int(rep_probe_judge(&f, SPAN_LIT("{}"), limits, 1, true, &e), ==, ERR_FORMAT);
     err_clear(&e);
-    check_int(rep_probe_judge(&f, SPAN_LIT("no JSON"), limits, 1, &e), ==, ERR_FORMAT);
+    check_int(rep_probe_judge(&f, SPAN_LIT("no JSON"), limits, 1, true, &e), ==,
+              ERR_FORMAT);
 }
 
 int main(void)
