@@ -73,6 +73,7 @@ assert {s.labels["cause"] for s in lateness} == {"generator", "back_pressure"}
 PYTHON
 "$python" "$tmp/check.py" "$tmp/page" || fail "the page"
 wait "$replayer"
+same "$?" 0 "the status of the run beside it"
 exec 7>&-
 same "$(jq -c '[.operations.due, .operations.ok + .operations.failed]' "$tmp/m.out")" '[500,500]' \
     "the run beside it"

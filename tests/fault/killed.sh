@@ -43,6 +43,6 @@ killed_at() { # RATE SECONDS LEAST: after so many seconds, when so many have bee
     says '[.file.complete, .operations.due, .operations.ok]' "[false,$kept,$kept]"
     unhealthy INVALID truncated
 }
-killed_at 1000 4 2000
-killed_at 20 4 40
+killed_at 1000 4 500
+killed_at 20 4 20
 finish
