@@ -203,6 +203,39 @@ static void put_percentiles(const struct ana_run *run, struct buf *out)
     ana_html_section_end(out);
 }
 
+/* What back-pressure was made of. */
+static void put_waits(const struct ana_run *run, struct buf *out)
+{
+    char text[UNITS_TEXT_MAX];
+    uint64_t waited = 0;
+
+    for (int i = OUT_WAIT_SLOT; i < OUT_WAIT_COUNT; i++)
+        waited += run->waits[i].count;
+    ana_html_section(out, "Waits",
+                     waited ? "What operations waited for between due and ready: "
+                              "lateness that is the target's."
+                            : "None: whatever was due found a connection or stream "
+                              "free.");
+    if (waited > 0) {
+        buf_str(out, "<div class=\"scroll\"><table><thead><tr><th>waited for</th>"
+                     "<th class=\"n\">operations</th><th class=\"n\">in all</th>"
+                     "<th class=\"n\">at most</th></tr></thead><tbody>\n");
+        for (int i = OUT_WAIT_SLOT; i < OUT_WAIT_COUNT; i++) {
+            const struct ana_wait *w = &run->waits[i];
+            if (w->count == 0)
+                continue;
+            buf_str(out, "<tr>");
+            ana_html_td(out, NULL, ana_wait_words[i]);
+            buf_fmt(out, "<td class=\"n\">%" PRIu64 "</td>", w->count);
+            ana_html_td(out, "n", units_duration_text(w->total_ns, text));
+            ana_html_td(out, "n", units_duration_text(w->most_ns, text));
+            buf_str(out, "</tr>\n");
+        }
+        buf_str(out, "</tbody></table></div>\n");
+    }
+    ana_html_section_end(out);
+}
+
 static double block_seconds(int64_t ns)
 {
     return ns == ANA_NONE ? NAN : ns == ANA_INF ? INFINITY : (double)ns / 1e9;
@@ -363,6 +396,7 @@ void ana_report_html(const struct ana_run *run, struct buf *out)
     put_banner(run, out);
     put_operations(run, out);
     put_percentiles(run, out);
+    put_waits(run, out);
     if (run->block_count > 1)
         put_timeline(run, out);
     put_errors(run, out);

@@ -215,9 +215,6 @@ static bool put_latencies(const struct ana_run *run, struct buf *out)
 /* What it was that made operations late by the target's doing. */
 static void put_waits(const struct ana_run *run, struct buf *out)
 {
-    static const char *const names[] = {"", "a free connection or stream",
-                                        "its own connection", "connecting",
-                                        "its turn (--catch-up)"};
     char total[UNITS_TEXT_MAX], most[UNITS_TEXT_MAX];
     bool first = true;
 
@@ -227,8 +224,8 @@ static void put_waits(const struct ana_run *run, struct buf *out)
             continue;
         buf_str(out, first ? "\n" : "");
         label(out, first ? "waited for" : "");
-        buf_fmt(out, "%s: %" PRIu64 " operations, %s in all, %s at most\n", names[i],
-                w->count, units_duration_text(w->total_ns, total),
+        buf_fmt(out, "%s: %" PRIu64 " operations, %s in all, %s at most\n",
+                ana_wait_words[i], w->count, units_duration_text(w->total_ns, total),
                 units_duration_text(w->most_ns, most));
         first = false;
     }

@@ -19,6 +19,10 @@
 #define BOLD   "\033[1m"
 #define PLAIN  "\033[0m"
 
+const char *const ana_wait_words[OUT_WAIT_COUNT] = {"", "a free connection or stream",
+                                                    "its own connection", "connecting",
+                                                    "its turn (--catch-up)"};
+
 size_t ana_utf8(const char *text)
 {
     const unsigned char *s = (const unsigned char *)text;

@@ -15,6 +15,9 @@
 #include "analysis/verdict.h"
 #include "traces/base/buf.h"
 
+/* What back-pressure was a wait for, in words, by enum out_wait. */
+extern const char *const ana_wait_words[OUT_WAIT_COUNT];
+
 /* Length of the well-formed UTF-8 sequence at s, or 0. */
 size_t ana_utf8(const char *s);
 /* Columns that a string takes on a terminal, one for each code point. */

@@ -517,6 +517,46 @@ static void back_pressure_is_never_held_against_a_run(void **state)
     ana_run_done(&run);
 }
 
+/* Starvation is told as such, in every form of the report. */
+static void waits_are_told_by_what_was_waited_for(void **state)
+{
+    struct outcome o[4];
+    struct buf text = {0}, json = {0}, html = {0};
+    struct ana_run run;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) { /* the last one waits for nothing */
+        int64_t due = i * CLK_SEC, ready = due + (i < 3 ? (i + 1) * 10 * CLK_MS : 0);
+        o[i] = outcome_at((uint64_t)i, OUT_OK, due, ready, ready, ready + 1, ready + 2);
+        o[i].wait = i == 2 ? OUT_WAIT_CONNECT : i < 2 ? OUT_WAIT_SLOT : OUT_WAIT_NONE;
+    }
+    write_outcomes(o, 4, NULL, NULL);
+    scan(&run, 0);
+    check_int(run.waits[OUT_WAIT_SLOT].count, ==, 2);
+    check_int(run.waits[OUT_WAIT_SLOT].total_ns, ==, 30 * CLK_MS);
+    check_int(run.waits[OUT_WAIT_SLOT].most_ns, ==, 20 * CLK_MS);
+    check_int(run.waits[OUT_WAIT_CONNECT].count, ==, 1);
+    check_int(run.waits[OUT_WAIT_NONE].count, ==, 0);
+    ana_report_text(&run, false, &text);
+    check_str_has(buf_text(&text), "waited for  a free connection or stream: 2 "
+                                   "operations, 30 ms in all, 20 ms at most\n"
+                                   "            connecting: 1 operations, 30 ms");
+    ana_report_json(&run, &json);
+    check_str_has(buf_text(&json), "\"slot\": {\n      \"count\": 2,\n      "
+                                   "\"total_ns\": 30000000,\n      "
+                                   "\"max_ns\": 20000000");
+    ana_report_html(&run, &html);
+    check_str_has(buf_text(&html), "<td>a free connection or stream</td>"
+                                   "<td class=\"n\">2</td><td class=\"n\">30 ms</td>"
+                                   "<td class=\"n\">20 ms</td>");
+    check_str_has(buf_text(&html), "<td>connecting</td><td class=\"n\">1</td>");
+    check_true(strstr(buf_text(&html), "its turn") == NULL);
+    ana_run_done(&run);
+    buf_done(&text);
+    buf_done(&json);
+    buf_done(&html);
+}
+
 static void missing_operations_are_missed(void **state)
 {
     const struct outcome o = outcome_at(0, OUT_OK, 0, 0, 10, 500, 600);
@@ -648,6 +688,7 @@ int main(void)
         cmocka_unit_test(a_verdict_holds_though_its_causes_are_milder),
         cmocka_unit_test(a_late_generator_is_found_without_a_note),
         cmocka_unit_test(back_pressure_is_never_held_against_a_run),
+        cmocka_unit_test(waits_are_told_by_what_was_waited_for),
         cmocka_unit_test(missing_operations_are_missed),
         cmocka_unit_test(a_slipping_schedule_has_a_slope),
         cmocka_unit_test(names_of_quantiles_are_short),
