@@ -279,9 +279,10 @@ def replay(trace: pathlib.Path, port: int, *options) -> list:
     ]
 
 
-def first_request(protocol: str) -> bytes:
+def first_request(protocol: str, *options) -> bytes:
     """What reprise sends, so that the others send the same."""
-    trace, first = synth("one.trace", "--protocol", protocol, "--count", 1), work / "first"
+    trace = synth("one.trace", "--protocol", protocol, "--count", 1, *options)
+    first = work / "first"
     with own_server(protocol, first=first) as (port, summary):
         run_client("reprise", replay(trace, port), [summary["pid"]])
     return first.read_bytes()
@@ -343,12 +344,13 @@ def instrument() -> str:
     return f"{inside} of {count}"
 
 
-def closed_trace(protocol: str, *options) -> pathlib.Path:
+def closed_trace(protocol: str, users: tuple, *options) -> pathlib.Path:
     """A trace that lasts about SECONDS in a closed loop, by a trial on this machine."""
-    trial = synth("trial.trace", "--protocol", protocol, "--count", 50_000)
-    sample = measure(protocol, "reprise", lambda port: replay(trial, port, *options))
+    options = ("--protocol", protocol, *options)
+    trial = synth("trial.trace", "--count", 50_000, *options)
+    sample = measure(protocol, "reprise", lambda port: replay(trial, port, *users))
     count = int(sample.rate * SECONDS)
-    return synth(f"closed-{protocol}.trace", "--protocol", protocol, "--count", count)
+    return synth(f"closed-{protocol}.trace", "--count", count, *options)
 
 
 def closed_rows(what: str, samples: dict[str, list[Sample]]) -> None:
@@ -373,7 +375,7 @@ def closed_rest() -> None:
         'wrk.headers["Content-Type"] = "application/json"\n'
     )
     users = ("--closed-loop", 64, "--connections", 64)
-    trace = closed_trace("rest", *users)
+    trace = closed_trace("rest", users)
 
     def url(port: int) -> str:
         return f"http://127.0.0.1:{port}{path}"
@@ -395,28 +397,36 @@ def closed_rest() -> None:
     closed_rows("REST, 64 connections, closed loop", samples)
 
 
-def closed_grpc() -> None:
-    """8 connections of 10 streams, ModelInfer of one small message."""
-    progress("gRPC, closed loop")
-    (work / "message").write_bytes(first_request("grpc"))
+def grpc_commands(*options) -> dict:
+    """8 connections of 10 streams: a trace of ModelInfer, and h2load with its first message."""
+    message = work / "message"
+    message.write_bytes(first_request("grpc", *options))
     users = ("--closed-loop", IN_FLIGHT, "--grpc-connections", 8, "--streams", 10)
-    trace = closed_trace("grpc", *users)
+    trace = closed_trace("grpc", users, *options)
 
     def ours(port: int) -> list:
         return replay(trace, port, *users)
 
     def h2load(port: int) -> list:
         return [
-            *("h2load", "-t1", "-c8", "-m10", "-D", SECONDS, "-d", work / "message"),
+            *("h2load", "-t1", "-c8", "-m10", "-D", SECONDS, "-d", message),
             *("-H", "content-type: application/grpc", "-H", "te: trailers"),
             f"http://127.0.0.1:{port}{GRPC_PATH}",
         ]
 
-    commands = {"reprise": ours, "h2load": h2load}
-    samples = alternate(functools.partial(measure, "grpc"), commands)
-    closed_rows("gRPC, 8 × 10 streams, closed loop, batching server", samples)
-    samples = alternate(measure_nginx, commands)
-    closed_rows("gRPC, 8 × 10 streams, closed loop, nginx", samples)
+    return {"reprise": ours, "h2load": h2load}
+
+
+def closed_grpc() -> None:
+    """One small message, again and again; then 4 KiB that differ from call to call."""
+    progress("gRPC, closed loop")
+    what, batching = "gRPC, 8 × 10 streams, closed loop", functools.partial(measure, "grpc")
+    commands = grpc_commands()
+    closed_rows(f"{what}, batching server", alternate(batching, commands))
+    closed_rows(f"{what}, nginx", alternate(measure_nginx, commands))
+    # 256 rows of four FP32; h2load sends one of these messages all the time.
+    commands = grpc_commands("--batch", 256, "--values", "random")
+    closed_rows(f"{what}, distinct tensors of 4 KiB", alternate(batching, commands))
 
 
 def trace_tool(*arguments) -> str:
