@@ -485,8 +485,10 @@ static int scan_file(struct ana_scan *s, struct ana_shard *shard, struct err *e)
 
     if (rc == 0 && trc_reader_info(r)->kind != TRC_RUN)
         rc = err_set(e, ERR_FORMAT, "'%s' is a trace, not a run", shard->path);
-    if (rc == 0)
+    if (rc == 0) { /* hashes of answers are half of a file, and no part of a report */
+        trc_reader_want(r, TRC_READ_SCHEDULE | TRC_READ_ANSWERS | TRC_READ_IDS);
         rc = read_blocks(s, r, e);
+    }
     if (rc == 0)
         rc = take_notes(s->run, r, shard, e);
     if (rc == 0)
