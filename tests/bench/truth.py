@@ -10,6 +10,9 @@ the trace's arrivals the true numbers are computed here, without a word of the c
   stall        the server freezes for one second in six at 1,000/s: p90 and p99 from due must
                be within 2 % of the truth, and all that is due must be sent; h2load and hey,
                given the same rate, beside it
+  arrivals     the share of gaps between arrivals at the server that are not those of the plan,
+               beside what the run's own arrival test says: alone, and with its processor
+               wanted by another
   drift        a recorded trace at a tenth of its speed to a hundred times: the last request
                must reach the server within 1 ms of its plan
 
@@ -334,6 +337,45 @@ def stall() -> str:
     return table(head, rows)
 
 
+# --- arrivals --------------------------------------------------------------------------------
+
+
+def off_plan(arrived: list[int], plan: list[int]) -> float:
+    """As the arrival test counts (replay/gaps.h): gaps too short, or too long, the more."""
+    shorter = longer = 0
+    for i in range(1, len(plan)):
+        planned = plan[i] - plan[i - 1]
+        off, slack = arrived[i] - arrived[i - 1] - planned, max(planned // 100, 250_000)
+        shorter += off < -slack
+        longer += off > slack
+    return max(shorter, longer) / (len(plan) - 1)
+
+
+def arrivals_at_server() -> str:
+    progress("arrivals")
+    trace = synth(
+        "arrivals.trace",
+        *("--protocol", "rest", "--arrivals", "poisson"),
+        *("--rate", 500, "--duration", "2s" if QUICK else "6s"),
+    )
+    plan, rows = arrivals(trace), []
+    for what, hogs in (("alone", 0), ("its processor wanted by another", 1)):
+        spin = ["sh", "-c", "while :; do :; done"]
+        others = [start(CLIENT_CORE, spin) for _ in range(hogs)]
+        try:
+            with Standin("--service", "fixed:1ms") as server:
+                client(replay(trace, server, "--connections", 64))
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()
+        info = json.loads(client([program, "trace", "info", RUN, "--json"]))["notes"]
+        seen = off_plan(sorted(first for first, _, _ in server.stamps), plan)
+        own, verdict = float(info["arrivals.distance"]), info["health.verdict"]
+        rows.append((what, f"{100 * seen:.1f} %", f"{100 * own:.1f} %", verdict))
+    return table(("reprise", "off at the server", "off by its own word", "health"), rows)
+
+
 # --- drift ------------------------------------------------------------------------------------
 
 
@@ -396,6 +438,13 @@ own times say. *Bar*: within 2 % (a factor of 1.02), and 100 % of what was due i
 
 {stall}
 
+## Arrivals
+
+Poisson, 500/s. *Off*: the share of gaps that are longer than planned, or shorter, by more than
+250 µs and 1 % (the more of the two); above 1 % the run is DEGRADED, above 5 % INVALID.
+
+{arrived}
+
 ## Drift
 
 A recorded trace (Azure's conversations of 2023, bodies of iris) at several speeds. *Late* is
@@ -427,6 +476,7 @@ def main() -> None:
             repeats=REPEATS,
             delay=known_delay(),
             stall=stall(),
+            arrived=arrivals_at_server(),
             drift=drift(),
             reading=reading(),
         )
