@@ -51,7 +51,10 @@ static struct op_body make_body(struct cursor *c, struct arena *a)
                                 .hash = {cursor_u64(c), cursor_u64(c)}};
     if (kind == 2) { /* large enough for blobs */
         uint8_t *p = arena_alloc(a, 9000);
-        memset(p, cursor_u8(c) % 3, 9000);
+        unsigned fill = cursor_u8(c);
+        memset(p, (int)(fill % 3), 9000);
+        for (unsigned i = 0; fill & 128 && i < 9000; i++) /* nothing repeats */
+            p[i] = (uint8_t)(i * 2654435761u >> (fill & 7));
         return op_body_of(span_of(p, 9000));
     }
     struct op_body b = op_body_of(some_bytes(c));
@@ -170,8 +173,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fd < 0 && (fd = memfd_create("fuzz_trc_roundtrip", MFD_CLOEXEC)) < 0)
         abort();
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    unsigned how = cursor_u8(&c);
     struct trc_options options = {.kind = TRC_TRACE,
-                                  .block_records = 1 + cursor_u8(&c) % 9u};
+                                  .block_records = 1 + how % 9u,
+                                  .plain_from = how & 128 ? TRC_PLAIN_MIN : 0,
+                                  .level = how & 64 ? TRC_LEVEL_STORE : 0};
     struct trc_writer *w;
     if (trc_writer_open(&w, path, &options, NULL) < 0)
         abort();

@@ -795,6 +795,178 @@ static void bodies_larger_than_a_blob_come_back_whole(void **state)
     free(body);
 }
 
+/* n bytes in which nothing repeats. */
+static uint8_t *noise(uint64_t seed, size_t n)
+{
+    struct rng rng;
+    uint8_t *p = malloc(n + 8);
+    rng_init(&rng, seed);
+    for (size_t i = 0; i < n; i += 8) {
+        uint64_t v = rng_u64(&rng);
+        memcpy(p + i, &v, sizeof v);
+    }
+    return p;
+}
+
+/* Counts BLOBS blocks, and records in them. */
+static size_t blob_blocks(const char *from, uint64_t *blobs)
+{
+    struct buf file = {0};
+    struct err e = {0};
+    size_t count = 0;
+    check_ok(buf_read_file(&file, from, BUF_MAX, &e), &e);
+    struct trc_head h;
+    bool checked;
+    *blobs = 0;
+    for (size_t at = 0; at < file.n; at += (size_t)trc_head_block_bytes(&h)) {
+        struct span rest = span_sub(buf_view(&file), at, at + TRC_HEAD_BYTES);
+        check_ok(trc_head_decode(rest, at, &h, &checked, &e), &e);
+        if (h.kind == TRC_BLOBS) {
+            count++;
+            *blobs += h.records;
+        }
+        if (h.kind == TRC_FOOTER)
+            break;
+    }
+    buf_done(&file);
+    return count;
+}
+
+enum { PLAIN_KINDS = 6 };
+
+/* Small, repeating, and large bodies; those of i and i + PLAIN_KINDS are equal. */
+static struct op_body plain_body(uint8_t *const large[], size_t i)
+{
+    static const size_t bytes[PLAIN_KINDS] = {
+        100, 60000, 16384, 300000, TRC_BLOB_MAX + 77, 20000};
+    size_t k = i % PLAIN_KINDS;
+    return op_body_of(span_of(large[k], bytes[k]));
+}
+
+static void large_bodies_are_written_plain_at_first_sight_and_once(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct trc_writer *w;
+    struct trc_reader *r;
+    struct trc_block *b;
+    struct op_stream s = {.name = SPAN_LIT("resnet")};
+    uint8_t *large[PLAIN_KINDS];
+    for (size_t i = 0; i < PLAIN_KINDS; i++)
+        large[i] = noise(i, TRC_BLOB_MAX + 100);
+    memset(large[1], 'r', TRC_BLOB_MAX);
+    static const struct {
+        int level;
+        uint32_t plain_from;
+        bool trust;
+        uint64_t blobs; /* of 2 × PLAIN_KINDS bodies */
+    } cases[] = {
+        {0, 16384, true, 5 + 1}, /* the repeating one comes again in another block */
+        {0, 16384, false, 5 + 1},
+        {TRC_LEVEL_STORE, 16384, true, 5 + 1},
+        {0, 0, false, 2 + 4}, /* at second sight, but for the one above a blob */
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct trc_options options = {.kind = TRC_TRACE,
+                                      .level = cases[k].level,
+                                      .plain_from = cases[k].plain_from,
+                                      .trust_hashes = cases[k].trust,
+                                      .block_records = PLAIN_KINDS};
+        check_ok(trc_writer_open(&w, path, &options, &e), &e);
+        for (size_t i = 0; i < 2 * PLAIN_KINDS; i++) {
+            struct op o = op_empty();
+            o.stream = &s;
+            o.arrival_ns = (int64_t)i;
+            o.request = plain_body(large, i);
+            check_ok(trc_writer_op(w, &o, &e), &e);
+            struct op answer = op_empty(); /* large ones, too: late */
+            answer.index = i;
+            answer.status = 200;
+            answer.response = plain_body(large, i + 3);
+            check_ok(trc_writer_late(w, &answer, &e), &e);
+        }
+        check_ok(trc_writer_close(w, &e), &e);
+        uint64_t blobs;
+        blob_blocks(path, &blobs);
+        check_int(blobs, ==, cases[k].blobs);
+        check_ok(trc_reader_open(&r, path, &e), &e);
+        size_t seen = 0;
+        while (trc_reader_next(r, &b, &e) == 1) {
+            for (uint32_t i = 0; i < b->count; i++, seen++) {
+                struct op_body want = plain_body(large, seen);
+                check_true(span_eq(b->ops[i].request.data, want.data));
+                want = plain_body(large, seen + 3);
+                if (b->ops[i].status == 200)
+                    check_true(span_eq(b->ops[i].response.data, want.data));
+            }
+            trc_block_free(b);
+        }
+        check_ok(e.code, &e);
+        check_int(seen, ==, 2 * PLAIN_KINDS);
+        check_ok(trc_reader_verify(r, &e), &e);
+        trc_reader_close(r);
+    }
+    for (size_t i = 0; i < PLAIN_KINDS; i++)
+        free(large[i]);
+}
+
+/* Plain blobs count as payload of the block that uses them: it does not wait. */
+static void blocks_of_plain_bodies_stay_near_their_blobs(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct trc_writer *w;
+    struct op_stream s = {.name = SPAN_LIT("resnet")};
+    struct trc_options options = {.kind = TRC_TRACE, .plain_from = 65536};
+    const size_t n = (size_t)1 << 20;
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    for (int i = 0; i < 40; i++) {
+        uint8_t *body = noise((uint64_t)i, n);
+        struct op o = op_empty();
+        o.stream = &s;
+        o.request = op_body_of(span_of(body, n));
+        check_ok(trc_writer_op(w, &o, &e), &e);
+        free(body);
+    }
+    check_ok(trc_writer_close(w, &e), &e);
+    check_int(info_of(path).blocks, ==, 1 + 40 + 40 / 4 + 1 + 1);
+}
+
+static void a_killed_writer_of_plain_bodies_leaves_whole_blocks(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct trc_writer *w;
+    struct trc_reader *r;
+    struct trc_block *b;
+    struct op_stream s = {.name = SPAN_LIT("resnet")};
+    struct trc_options options = {
+        .kind = TRC_TRACE, .plain_from = 16384, .block_records = 2};
+    const size_t n = 20000;
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    for (int i = 0; i < 5; i++) {
+        uint8_t *body = noise((uint64_t)i, n);
+        struct op o = op_empty();
+        o.stream = &s;
+        o.request = op_body_of(span_of(body, n));
+        check_ok(trc_writer_op(w, &o, &e), &e);
+        free(body);
+    }
+    trc_writer_abandon(w);
+    check_ok(trc_reader_open(&r, path, &e), &e);
+    size_t seen = 0;
+    while (trc_reader_next(r, &b, &e) == 1) {
+        for (uint32_t i = 0; i < b->count; i++, seen++) {
+            uint8_t *body = noise(seen, n);
+            check_true(span_eq(b->ops[i].request.data, span_of(body, n)));
+            free(body);
+        }
+        trc_block_free(b);
+    }
+    check_int(seen, ==, 4);
+    trc_reader_close(r);
+}
+
 /* A steady run: 64 connections, lognormal service times, arrivals of a Poisson process
  * at 1,000/s, one answer per model. Lateness as a pacer that spins before due has it.
  */
@@ -852,6 +1024,9 @@ static void an_outcome_of_a_steady_run_takes_16_bytes_at_most(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(large_bodies_are_written_plain_at_first_sight_and_once),
+        cmocka_unit_test(blocks_of_plain_bodies_stay_near_their_blobs),
+        cmocka_unit_test(a_killed_writer_of_plain_bodies_leaves_whole_blocks),
         cmocka_unit_test(equal_input_gives_equal_bytes_and_other_input_another_file_id),
         cmocka_unit_test(the_content_hash_does_not_depend_on_blocks_or_compression),
         cmocka_unit_test(late_answers_count_as_answers),

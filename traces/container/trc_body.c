@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "traces/container/trc_hash.h"
+#include "traces/container/trc_plain.h"
 
 #define SEEN_MAX (512u * 1024) /* bodies that one half of the memory remembers */
 
@@ -99,8 +100,27 @@ static int add_blobs(struct trc_blob_memory *m, struct span data,
     return 0;
 }
 
+/* Writes data as blobs, each in a block of its own. */
+static int write_plain(struct trc_blob_memory *m, struct span data,
+                       struct trc_blob_seen *s, struct err *e)
+{
+    s->stored = true;
+    s->first = m->count;
+    s->fragments = 0;
+    for (size_t at = 0; at < data.n; at += TRC_BLOB_MAX) {
+        int rc = m->write_plain(m->arg, span_sub(data, at, at + TRC_BLOB_MAX), e);
+        if (rc < 0)
+            return rc;
+        m->count++;
+        s->fragments++;
+    }
+    m->bytes += data.n;
+    s->end = m->bytes;
+    return 0;
+}
+
 /* Decides where a large body that is new to its block goes: inline at first sight,
- * blobs from the second on. */
+ * blobs from the second on; or blobs at once, where it is to be written plain. */
 static int place_large(struct trc_blob_memory *m, uint32_t block, struct span data,
                        struct trc_body *n, struct err *e)
 {
@@ -115,6 +135,13 @@ static int place_large(struct trc_blob_memory *m, uint32_t block, struct span da
     }
     bool in_reach = s->stored && m->bytes - s->end <= TRC_BLOB_REACH;
     bool again = known && (s->stored || s->block != block);
+    if (!in_reach && m->plain_from && n->bytes >= m->plain_from &&
+        (m->plain_all || !trc_plain_repeats(data))) {
+        int rc = write_plain(m, data, s, e);
+        if (rc < 0)
+            return rc;
+        in_reach = true;
+    }
     if (!in_reach && (again || n->bytes > TRC_BLOB_MAX)) {
         int rc = add_blobs(m, data, s, e);
         if (rc < 0)
@@ -238,7 +265,7 @@ int trc_bodies_add(struct trc_bodies *t, struct trc_blob_memory *m, uint32_t blo
     size_t slot = find_slot(t, hash, b->bytes, elided);
     /* The hash that came along is believed when equal bytes confirm it, else made anew.
      */
-    if (!elided && !same_inline(t, slot, b->data)) {
+    if (!elided && !m->trusted && !same_inline(t, slot, b->data)) {
         trc_xxh128(b->data.p, b->data.n, hash);
         slot = find_slot(t, hash, b->bytes, elided);
     }

@@ -37,6 +37,14 @@ struct trc_blob_half {
     size_t n, slots;
 };
 struct trc_blob_memory {
+    bool trusted; /* bodies' hashes are theirs: not made anew */
+    /* Bodies from so many bytes on are written at first sight, as they are: unless they
+     * repeat, or all of them. 0: none. */
+    uint32_t plain_from;
+    bool plain_all;
+    /* Writes blob number m->count: a BLOBS block of its own, plain. */
+    int (*write_plain)(void *arg, struct span blob, struct err *e);
+    void *arg;
     struct trc_blob_half young, old; /* when young is full it becomes old */
     uint64_t count, bytes; /* blobs and blob bytes so far, pending ones included */
     uint64_t anchor;       /* blob bytes at the last OPS or LATE block */
@@ -59,8 +67,8 @@ struct trc_bodies {
 void trc_bodies_reset(struct trc_bodies *t);
 void trc_bodies_done(struct trc_bodies *t);
 /* Index + 1 of a body in the table (0: no body), and the body's own hash, computed here
- * whenever it is not proven by bytes that are there already. block: which block in the
- * making this is, so that a body's second block is told from its first. ERR_LIMIT,
+ * unless it is trusted or proven by bytes that are there already. block: which block in
+ * the making this is, so that a body's second block is told from its first. ERR_LIMIT,
  * ERR_NOMEM. */
 int trc_bodies_add(struct trc_bodies *t, struct trc_blob_memory *m, uint32_t block,
                    const struct op_body *b, int64_t *ref, uint64_t hash[2],

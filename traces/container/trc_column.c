@@ -37,13 +37,18 @@ static void cut(struct trc_group_out *g)
         g->cuts[g->cut_count++] = g->raw.n;
 }
 
+void trc_put_head(struct trc_group_out *g, unsigned id, bool required, size_t bytes)
+{
+    buf_varint(&g->raw, 2 * (uint64_t)id + (required ? 1 : 0));
+    buf_varint(&g->raw, bytes);
+}
+
 void trc_put_bytes(struct trc_group_out *g, unsigned id, bool required,
                    struct span content)
 {
     if (content.n >= CUT_FROM)
         cut(g);
-    buf_varint(&g->raw, 2 * (uint64_t)id + (required ? 1 : 0));
-    buf_varint(&g->raw, content.n);
+    trc_put_head(g, id, required, content.n);
     buf_span(&g->raw, content);
     if (content.n >= CUT_FROM)
         cut(g);

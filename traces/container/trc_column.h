@@ -32,6 +32,9 @@ void trc_group_out_done(struct trc_group_out *g);
  * or {0}; a column with a prefix is never left out. */
 void trc_put_bytes(struct trc_group_out *g, unsigned id, bool required,
                    struct span content);
+/* The same, but that the content is to follow by other means: it must be the group's
+ * last. */
+void trc_put_head(struct trc_group_out *g, unsigned id, bool required, size_t bytes);
 void trc_put_ints(struct trc_group_out *g, unsigned id, bool required,
                   const int64_t *values, size_t n, int64_t def);
 void trc_put_prefixed(struct trc_group_out *g, unsigned id, bool required,

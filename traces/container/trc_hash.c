@@ -66,6 +66,16 @@ void trc_xxh128(const void *p, size_t n, uint64_t hash[2])
     hash[1] = h.high64;
 }
 
+uint64_t trc_xxh64_pieces(const struct iovec *v, size_t n)
+{
+    XXH3_state_t state;
+    XXH3_INITSTATE(&state);
+    XXH3_64bits_reset(&state);
+    for (size_t i = 0; i < n; i++)
+        XXH3_64bits_update(&state, v[i].iov_base, v[i].iov_len);
+    return XXH3_64bits_digest(&state);
+}
+
 void trc_hash_add(uint64_t sum[2], const uint64_t more[2])
 {
     sum[0] += more[0];

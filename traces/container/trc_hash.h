@@ -8,6 +8,8 @@
 #ifndef TRACES_CONTAINER_TRC_HASH_H
 #define TRACES_CONTAINER_TRC_HASH_H
 
+#include <sys/uio.h>
+
 #include "traces/container/trc_format.h"
 
 bool trc_has_answer(const struct op *o);
@@ -20,5 +22,6 @@ void trc_hash_outcome(const struct outcome *o, const uint64_t stream_hash[2],
                       uint64_t sum[2]);
 void trc_hash_add(uint64_t sum[2], const uint64_t more[2]);
 void trc_xxh128(const void *p, size_t n, uint64_t hash[2]);
+uint64_t trc_xxh64_pieces(const struct iovec *v, size_t n); /* XXH3-64 of all, joined */
 
 #endif

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 
 #include "traces/container/trc_encode.h"
 #include "traces/container/trc_hash.h"
+#include "traces/container/trc_plain.h"
 #include "traces/container/trc_writer_own.h"
 #include "traces/container/trc_zstd.h"
 
@@ -43,12 +45,16 @@ struct trc_writer {
     struct trc_index index;
     struct trc_tally tally;
     struct trc_totals totals;
+    uint64_t plain_bytes;   /* written as plain blobs since the last flush */
     int64_t last_arrival;   /* in units; -1: none yet */
     struct clk_mono opened; /* when the block got its first record */
     struct clk_mono synced; /* when the file was last made sure to be on disk */
     struct trc_pack *pack;
     struct trc_group_out groups[TRC_GROUPS];
     struct buf packed[TRC_GROUPS];
+    struct trc_plain plain[TRC_GROUPS];
+    struct iovec *out; /* of one block */
+    size_t out_cap;
 };
 
 static void free_writer(struct trc_writer *w)
@@ -66,7 +72,9 @@ static void free_writer(struct trc_writer *w)
     for (int g = 0; g < TRC_GROUPS; g++) {
         trc_group_out_done(&w->groups[g]);
         buf_done(&w->packed[g]);
+        trc_plain_done(&w->plain[g]);
     }
+    free(w->out);
     free(w->path);
     free(w);
 }
@@ -87,6 +95,10 @@ static int check_options(struct trc_options *o, struct err *e)
     if ((o->level < 1 && o->level != TRC_LEVEL_STORE) || o->level > LEVEL_MAX)
         return err_set(e, ERR_USAGE, "compression level %d: use 1 to %d", o->level,
                        LEVEL_MAX);
+    if (o->plain_from != 0 && o->plain_from < TRC_PLAIN_MIN)
+        return err_set(e, ERR_USAGE,
+                       "bodies are plain from %u bytes on: use %u or more",
+                       o->plain_from, TRC_PLAIN_MIN);
     if (o->block_records == 0)
         o->block_records = BLOCK_RECORDS;
     if (o->block_records > BLOCK_RECORDS_MAX)
@@ -109,6 +121,8 @@ static int open_output(struct trc_writer *w, bool fresh, struct err *e)
     return 0;
 }
 
+static int write_plain(void *arg, struct span blob, struct err *e);
+
 static int open_writer(struct trc_writer **out, const char *path,
                        const struct trc_options *options, bool fresh, struct err *e)
 {
@@ -121,6 +135,11 @@ static int open_writer(struct trc_writer **out, const char *path,
     w->last_arrival = -1;
     w->path = strdup(path);
     int rc = check_options(&w->options, e);
+    w->blobs.trusted = w->options.trust_hashes;
+    w->blobs.plain_from = w->options.plain_from;
+    w->blobs.plain_all = w->options.level == TRC_LEVEL_STORE;
+    w->blobs.write_plain = write_plain;
+    w->blobs.arg = w;
     w->facts = (struct trc_facts){.run = w->options.kind == TRC_RUN,
                                   .epoch_wall_ns = w->options.epoch_wall_ns};
     if (rc == 0)
@@ -190,11 +209,11 @@ int trc_writer_note(struct trc_writer *w, const char *key, const char *value,
 /* --- blocks out --- */
 
 /* Writes all parts, or cuts the file back to where it was. */
-static int write_all(struct trc_writer *w, struct iovec *v, int n, struct err *e)
+static int write_all(struct trc_writer *w, struct iovec *v, size_t n, struct err *e)
 {
     uint64_t done = 0;
     while (n > 0) {
-        ssize_t k = writev(w->fd, v, n);
+        ssize_t k = writev(w->fd, v, n < IOV_MAX ? (int)n : IOV_MAX);
         if (k < 0 && errno == EINTR)
             continue;
         if (k <= 0) {
@@ -230,8 +249,64 @@ static int sync_file(struct trc_writer *w, struct err *e)
     return err_sys(e, errno, "cannot sync '%s'", w->path);
 }
 
-/* Compresses w->groups and writes the block that h describes but for its lengths. */
-static int write_block(struct trc_writer *w, struct trc_head *h, struct err *e)
+/* Room for the pieces of a block. */
+static int room_out(struct trc_writer *w, size_t n, struct err *e)
+{
+    if (n <= w->out_cap)
+        return 0;
+    struct iovec *v = realloc(w->out, 2 * n * sizeof *v);
+    if (!v)
+        return err_set(e, ERR_NOMEM, "out of memory for a block");
+    w->out = v;
+    w->out_cap = 2 * n;
+    return 0;
+}
+
+/* What is not records has one level, so that a repaired file ends like a closed one. */
+static int level_of(const struct trc_writer *w, const struct trc_head *h)
+{
+    return h->kind == TRC_OPS || h->kind == TRC_OUTCOMES || h->kind == TRC_LATE ||
+                   h->kind == TRC_BLOBS
+               ? w->options.level
+               : LEVEL;
+}
+
+/* Makes a frame of group g (and of back, joined to it), and adds its pieces to w->out,
+ * which has *n. */
+static int frame_group(struct trc_writer *w, struct trc_head *h, int g,
+                       struct span back, size_t *n, struct err *e)
+{
+    const struct buf *raw = &w->groups[g].raw;
+    struct trc_plain *plain = &w->plain[g];
+    struct iovec one;
+    const struct iovec *v = &one;
+    size_t count = 1;
+    int level = level_of(w, h), rc;
+    h->raw[g] = (uint32_t)(raw->n + back.n);
+    if (level == TRC_LEVEL_STORE || back.n) {
+        rc = trc_plain_frame(plain, buf_view(raw), back, e);
+        v = plain->v;
+        count = plain->n;
+        h->packed[g] = (uint32_t)plain->bytes;
+    } else {
+        rc = trc_pack_group(w->pack, level, &w->groups[g], &w->packed[g], e);
+        one = (struct iovec){w->packed[g].p, w->packed[g].n};
+        h->packed[g] = (uint32_t)one.iov_len;
+    }
+    if (rc == 0)
+        rc = room_out(w, *n + count, e);
+    if (rc < 0)
+        return rc;
+    h->hash[g] = trc_xxh64_pieces(v, count);
+    memcpy(w->out + *n, v, count * sizeof *v);
+    *n += count;
+    return 0;
+}
+
+/* Frames w->groups and writes the block that h describes but for its lengths. back: the
+ * end of its payload, or empty. */
+static int write_block(struct trc_writer *w, struct trc_head *h, struct span back,
+                       struct err *e)
 {
     h->frame_bytes = TRC_HEAD_BYTES;
     h->run = w->facts.run;
@@ -240,32 +315,21 @@ static int write_block(struct trc_writer *w, struct trc_head *h, struct err *e)
     h->prev_bytes = w->prev_bytes;
     h->file_id = w->file_id;
     uint8_t head[TRC_HEAD_BYTES];
-    struct iovec v[1 + TRC_GROUPS] = {{head, sizeof head}};
-    int n = 1;
-    /* What is not records has one level, so that a repaired file ends like a closed
-     * one. */
-    int level = h->kind == TRC_OPS || h->kind == TRC_OUTCOMES || h->kind == TRC_LATE ||
-                        h->kind == TRC_BLOBS
-                    ? w->options.level
-                    : LEVEL;
-    for (int g = 0; g < TRC_GROUPS; g++) {
-        const struct buf *raw = &w->groups[g].raw;
-        if (raw->n == 0)
-            continue;
-        int rc = trc_pack_group(w->pack, level, &w->groups[g], &w->packed[g], e);
-        if (rc < 0) {
-            w->broken = true;
-            return err_note(e, "writing '%s'", w->path);
-        }
-        h->raw[g] = (uint32_t)raw->n;
-        h->packed[g] = (uint32_t)w->packed[g].n;
-        h->hash[g] = trc_xxh64(w->packed[g].p, w->packed[g].n);
-        v[n++] = (struct iovec){w->packed[g].p, w->packed[g].n};
+    size_t n = 1;
+    int rc = room_out(w, n, e);
+    for (int g = 0; rc == 0 && g < TRC_GROUPS; g++)
+        if (w->groups[g].raw.n > 0)
+            rc =
+                frame_group(w, h, g, g == TRC_PAYLOAD ? back : (struct span){0}, &n, e);
+    if (rc < 0) {
+        w->broken = true;
+        return err_note(e, "writing '%s'", w->path);
     }
     trc_head_encode(h, head);
+    w->out[0] = (struct iovec){head, sizeof head};
     struct trc_entry entry = {w->offset, h->first_index, h->t_min,
                               h->t_max,  h->records,     h->kind};
-    int rc = write_all(w, v, n, e);
+    rc = write_all(w, w->out, n, e);
     if (rc == 0 && h->kind != TRC_INDEX && h->kind != TRC_FOOTER)
         rc = trc_index_add(&w->index, &entry, e);
     w->prev_bytes = (uint32_t)trc_head_block_bytes(h);
@@ -294,7 +358,7 @@ static int write_meta(struct trc_writer *w, const struct trc_notes *notes,
         w->file_id += w->file_id == 0;
     }
     struct trc_head h = {.kind = TRC_META, .records = (uint32_t)notes->n};
-    return write_block(w, &h, e);
+    return write_block(w, &h, (struct span){0}, e);
 }
 
 static int ensure_meta(struct trc_writer *w, struct err *e)
@@ -323,7 +387,7 @@ static int write_blobs(struct trc_writer *w, struct err *e)
         struct trc_head h = {
             .kind = TRC_BLOBS, .records = (uint32_t)n, .first_index = first + i};
         if (rc == 0)
-            rc = write_block(w, &h, e);
+            rc = write_block(w, &h, (struct span){0}, e);
         if (rc < 0)
             return rc;
         i += n;
@@ -334,13 +398,33 @@ static int write_blobs(struct trc_writer *w, struct err *e)
     return 0;
 }
 
+/* See trc_blob_memory.write_plain. */
+static int write_plain(void *arg, struct span blob, struct err *e)
+{
+    struct trc_writer *w = arg;
+    int rc = ensure_meta(w, e);
+    if (rc == 0)
+        rc = write_blobs(w, e); /* they have the numbers before it */
+    if (rc < 0)
+        return rc;
+    struct trc_group_out *g = &w->groups[TRC_PAYLOAD];
+    const int64_t length = (int64_t)blob.n;
+    trc_put_ints(g, TRC_COL_BLOB_BYTES, true, &length, 1, 0);
+    trc_put_head(g, TRC_COL_BLOBS, true, blob.n);
+    rc = buf_check(&g->raw, e);
+    struct trc_head h = {
+        .kind = TRC_BLOBS, .records = 1, .first_index = w->blobs.count};
+    w->plain_bytes += blob.n;
+    return rc < 0 ? rc : write_block(w, &h, blob, e);
+}
+
 static int write_late(struct trc_writer *w, struct err *e)
 {
     int rc = trc_encode_late(&w->late, w->groups, e);
     struct trc_head h = {
         .kind = TRC_LATE, .records = w->late.n, .first_index = w->totals.records};
     if (rc == 0)
-        rc = write_block(w, &h, e);
+        rc = write_block(w, &h, (struct span){0}, e);
     trc_build_reset(&w->late);
     return rc;
 }
@@ -357,7 +441,7 @@ static int write_records(struct trc_writer *w, struct err *e)
                          .t_min = b->t_min,
                          .t_max = b->t_max};
     if (rc == 0)
-        rc = write_block(w, &h, e);
+        rc = write_block(w, &h, (struct span){0}, e);
     for (uint32_t i = 0; rc == 0 && i < b->streams.n; i++)
         if (b->streams.v[i].count)
             rc = trc_tally_stream(&w->tally, &b->streams.v[i].s, b->streams.v[i].count,
@@ -378,6 +462,7 @@ static int flush(struct trc_writer *w, struct err *e)
     if (rc == 0 && w->late.n)
         rc = write_late(w, e);
     w->flushes++;
+    w->plain_bytes = 0;
     w->full = false;
     if (rc < 0)
         w->broken = true;
@@ -424,8 +509,8 @@ static int ready_for(struct trc_writer *w, enum trc_kind kind, struct err *e)
 /* What follows a record that was added: the block may be full or old. */
 static int after_record(struct trc_writer *w, struct err *e)
 {
-    size_t payload =
-        trc_build_payload(&w->build) + trc_build_payload(&w->late) + w->blobs.pending.n;
+    size_t payload = trc_build_payload(&w->build) + trc_build_payload(&w->late) +
+                     w->blobs.pending.n + (size_t)w->plain_bytes;
     if (w->options.flush_ns > 0 && w->build.n + w->late.n == 1)
         w->opened = clk_mono_now(w->options.clk);
     w->full = w->build.n == w->build.cap || payload >= TRC_BLOCK_PAYLOAD;
@@ -541,7 +626,7 @@ static int write_index(struct trc_writer *w, struct err *e)
         int rc = trc_index_put(&w->index, at, n, &w->groups[0], e);
         struct trc_head h = {.kind = TRC_INDEX, .records = (uint32_t)n};
         if (rc == 0)
-            rc = write_block(w, &h, e);
+            rc = write_block(w, &h, (struct span){0}, e);
         if (rc < 0)
             return rc;
         w->totals.index_blocks++;
@@ -560,7 +645,7 @@ static int write_footer(struct trc_writer *w, struct err *e)
     int rc = buf_check(&w->groups[0].raw, e);
     struct trc_head h = {.kind = TRC_FOOTER};
     if (rc == 0)
-        rc = write_block(w, &h, e);
+        rc = write_block(w, &h, (struct span){0}, e);
     uint8_t tail[TRC_TAIL_BYTES];
     trc_tail_encode(w->file_id, at, tail);
     struct iovec v = {tail, sizeof tail};

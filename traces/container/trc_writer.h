@@ -19,9 +19,9 @@
 
 enum trc_kind { TRC_TRACE, TRC_RUN };
 
-/* Bytes go out as they are, in frames of zstd all the same: for writers that must keep
- * up with much that can hardly be compressed. */
+/* All bytes go out as they are, in frames of zstd all the same. */
 #define TRC_LEVEL_STORE (-1)
+#define TRC_PLAIN_MIN   8192u
 
 struct trc_options {
     enum trc_kind kind;
@@ -30,6 +30,12 @@ struct trc_options {
     uint64_t file_id; /* random identity against stale tails; 0: derived from the seed
                          of the contents so that equal input gives equal bytes */
     int level;        /* zstd level, 1 to 19; 0 means 2; TRC_LEVEL_STORE */
+    /* For writers that must keep up: bodies from so many bytes on (at least
+     * TRC_PLAIN_MIN; 0: none) are written at once and as they are, without being
+     * gathered or compressed, unless they repeat so much that this costs nothing. */
+    uint32_t plain_from;
+    /* Hashes of kept bodies are their XXH3-128 for certain: they are not made anew. */
+    bool trust_hashes;
     uint32_t block_records; /* 0 means 16384 */
     int64_t flush_ns;       /* 0: only full blocks; else also by age (clk) */
     const struct clk *clk;  /* for flush_ns; NULL: the system's */

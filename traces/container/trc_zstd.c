@@ -10,8 +10,6 @@
 
 #include <zstd.h>
 
-#include "traces/container/trc_writer.h"
-
 struct trc_pack {
     ZSTD_CCtx *ctx;
 };
@@ -65,9 +63,7 @@ int trc_pack_group(struct trc_pack *p, int level, const struct trc_group_out *g,
                    struct buf *out, struct err *e)
 {
     ZSTD_CCtx_reset(p->ctx, ZSTD_reset_session_only);
-    /* zstd has no level that only stores; at its least it gives up looking at once. */
-    ZSTD_CCtx_setParameter(p->ctx, ZSTD_c_compressionLevel,
-                           level == TRC_LEVEL_STORE ? ZSTD_minCLevel() : level);
+    ZSTD_CCtx_setParameter(p->ctx, ZSTD_c_compressionLevel, level);
     /* Cuts add a few bytes each over the bound of a single block; a frame that grows
      * beyond the bound readers insist on is made anew without them. */
     for (int attempt = 0; attempt < 2; attempt++) {
