@@ -322,6 +322,11 @@ static void records_that_cannot_be_stored_are_refused(void **state)
     check_int(trc_writer_op(w, &o, &e), ==, ERR_USAGE);
     err_clear(&e);
     o.stream = &s;
+    o.first_ns = -TRC_TIME_MAX; /* each could be, but not the span between them */
+    o.last_ns = TRC_TIME_MAX;
+    check_int(trc_writer_op(w, &o, &e), ==, ERR_LIMIT);
+    err_clear(&e);
+    o.first_ns = o.last_ns = OP_TIME_NONE;
     check_ok(trc_writer_op(w, &o, &e), &e);
     check_ok(trc_writer_close(w, &e), &e);
     check_int(info_of(path).records, ==, 1);

@@ -71,6 +71,14 @@ static bool time_fits(int64_t ns)
     return ns == OP_TIME_NONE || (ns >= -TRC_TIME_MAX && ns <= TRC_TIME_MAX);
 }
 
+/* The last byte is stored since the first, on a grid of up to 1 ms. */
+static bool span_fits(int64_t first, int64_t last)
+{
+    const int64_t most = TRC_TIME_MAX - 1000000;
+    return first == OP_TIME_NONE || last == OP_TIME_NONE ||
+           (last - first >= -most && last - first <= most);
+}
+
 static int check_body(const struct op_body *b, const char *what, struct err *e)
 {
     if ((unsigned)b->state > OP_BODY_ELIDED)
@@ -89,7 +97,8 @@ static int check_body(const struct op_body *b, const char *what, struct err *e)
 
 int trc_check_answer(const struct op *o, struct err *e)
 {
-    if (!time_fits(o->first_ns) || !time_fits(o->last_ns))
+    if (!time_fits(o->first_ns) || !time_fits(o->last_ns) ||
+        !span_fits(o->first_ns, o->last_ns))
         return err_set(e, ERR_LIMIT,
                        "operation %" PRIu64 ": answer time beyond 2^61 ns", o->index);
     if (o->grpc_status < -1)
