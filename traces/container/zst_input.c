@@ -282,7 +282,8 @@ uint64_t zst_input_line_number(const struct zst_input *in)
 int zst_input_peek(struct zst_input *in, size_t want, struct span *bytes, struct err *e)
 {
     while (in->to - in->from < want && !in->text_ended) {
-        if (in->text_cap - in->from < want || in->to == in->text_cap)
+        if (in->text_cap - in->from < want || in->to == in->text_cap ||
+            in->from >= RAW_BYTES) /* early, so that all stays in the cache */
             move_to_front(in);
         int rc = more_text(in, e);
         if (rc < 0)
