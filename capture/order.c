@@ -594,6 +594,17 @@ int cap_order_advance(struct cap_order *o, struct clk_wall now, struct clk_wall 
     return rc;
 }
 
+int cap_order_ease(struct cap_order *o, struct clk_wall certain, size_t bytes,
+                   struct err *e)
+{
+    const struct slot *s;
+    int rc = 0;
+    while (rc == 0 && o->counts.held_bytes > bytes && (s = first(o)) != NULL &&
+           s->at_ns < certain.ns)
+        rc = write_first(o, e);
+    return rc;
+}
+
 int cap_order_flush(struct cap_order *o, struct err *e)
 {
     int rc = 0;

@@ -73,6 +73,10 @@ int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
  * older than the longest hold at `now`. */
 int cap_order_advance(struct cap_order *o, struct clk_wall now, struct clk_wall certain,
                       struct err *e) MUST_USE;
+/* Writes what arrived before `certain`, the earliest first, until no more than so many
+ * bytes are held. */
+int cap_order_ease(struct cap_order *o, struct clk_wall certain, size_t bytes,
+                   struct err *e) MUST_USE;
 /* Writes all that is held. */
 int cap_order_flush(struct cap_order *o, struct err *e) MUST_USE;
 

@@ -12,14 +12,20 @@
 #include "traces/base/rng.h"
 #include "traces/capture_notes.h"
 
-#define TYPES        1024u /* models whose type is remembered, by hash */
-#define TYPE_TRIES   8u    /* bodies that are looked at before a model has no type */
-#define VERSIONS_MAX 256u
+#define TYPES 1024u /* models whose type is remembered, by hash */
+/* What is looked at before a model has no type: so many bodies that differ from the one
+ * before, of so many bytes together, each of so many at most. To parse a large one
+ * takes the time in which many come. */
+#define TYPE_TRIES     8u
+#define TYPE_BYTES     ((uint64_t)1 << 20)
+#define TYPE_BYTES_ONE ((uint64_t)4 << 20)
+#define VERSIONS_MAX   256u
 
 struct known_type {
     uint64_t model; /* hash of its name and protocol; 0: empty */
     const struct model_type *type;
     uint32_t tries;
+    uint64_t bytes, last[2]; /* looked at; hash of the last body */
 };
 
 /* One internal version of a model that was seen. */
@@ -74,6 +80,13 @@ static enum op_protocol body_protocol(const struct op_stream *s, struct span bod
     return s->protocol != OP_KAFKA ? s->protocol : json ? OP_REST : OP_GRPC;
 }
 
+static bool may_tell_type(const struct known_type *k, const struct op_body *body)
+{
+    return body->state == OP_BODY_KEPT && k->tries < TYPE_TRIES &&
+           k->bytes < TYPE_BYTES && body->bytes <= TYPE_BYTES_ONE &&
+           (body->hash[0] != k->last[0] || body->hash[1] != k->last[1]);
+}
+
 /* The model's type by its first requests that say one; most bodies are not looked at.
  */
 static struct span type_of(struct cap_recorder *r, const struct cap_record *rec)
@@ -86,11 +99,13 @@ static struct span type_of(struct cap_recorder *r, const struct cap_record *rec)
     struct known_type *k = &r->types[model / 2 % TYPES];
     if (k->model != model)
         *k = (struct known_type){.model = model};
-    if (!k->type && k->tries < TYPE_TRIES && s->resource == OP_MODEL &&
-        s->content_encoding.n == 0 && body->state == OP_BODY_KEPT) {
+    if (!k->type && s->resource == OP_MODEL && s->content_encoding.n == 0 &&
+        may_tell_type(k, body)) {
         k->type = cap_record_type(s->name, body_protocol(s, body->data), body->data,
                                   &r->arena);
         k->tries++;
+        k->bytes += body->bytes;
+        memcpy(k->last, body->hash, sizeof k->last);
     }
     return span_str(k->type ? k->type->name : NULL);
 }

@@ -32,6 +32,7 @@ struct cap_session_config {
     int64_t flush_ns;       /* live: a block of the trace is at most so old */
     size_t memory_bytes;    /* for all parts together */
     bool store;             /* nothing is compressed */
+    bool compress;          /* large bodies are, too; not with store */
     const volatile sig_atomic_t *interrupts; /* a count, or NULL */
     void (*progress)(void *arg, const struct cap_parts *p, int64_t span_ns);
     void *progress_arg; /* called about once a second of real time; NULL: not */

@@ -10,7 +10,7 @@
 
 /* A sender says how long its body will be, and may lie: for each byte that is there, so
  * many are believed. Above that, a body is copied as it grows. */
-#define BELIEVED 16u
+#define BELIEVED 4u
 /* A spare buffer may be so many times as large as what goes into it. */
 #define SLACK 2u
 

@@ -221,6 +221,34 @@ static void memory_is_shed_in_the_stated_order(void **state)
     trc_reader_close(r);
 }
 
+static void where_much_is_held_the_earliest_that_may_go_do(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct trc_reader *r;
+    char body[1024];
+    memset(body, 'b', sizeof body);
+    body[sizeof body - 1] = 0;
+    start(&b, 0);
+    const struct cap_order_counts *c = cap_order_counts(b.o);
+    for (uint32_t i = 0; i < 100; i++)
+        add(&b, 99 - i, i, NULL, body, false);
+    size_t all = c->held_bytes;
+    check_ok(cap_order_ease(b.o, at(100), all, &b.e), &b.e);
+    check_int(c->written, ==, 0);
+    check_ok(cap_order_ease(b.o, at(100), all / 4 * 3, &b.e), &b.e);
+    check_int(c->written, ==, 25);
+    check_ok(cap_order_ease(b.o, at(50), 0, &b.e), &b.e); /* more may not go */
+    check_int(c->written, ==, 50);
+    check_int(c->moved, ==, 0);
+    struct trc_block *block = finish(&b, &r);
+    check_int(block->count, ==, 100);
+    for (int i = 0; i < 100; i++)
+        check_int(block->ops[i].arrival_ns, ==, i * CLK_MS);
+    trc_block_free(block);
+    trc_reader_close(r);
+}
+
 static void a_leg_with_unreadable_headers_gets_the_id_of_another(void **state)
 {
     (void)state;
@@ -350,6 +378,7 @@ int main(void)
         cmocka_unit_test(an_answer_finds_its_request_held_or_written),
         cmocka_unit_test(only_so_many_wait_for_an_answer),
         cmocka_unit_test(memory_is_shed_in_the_stated_order),
+        cmocka_unit_test(where_much_is_held_the_earliest_that_may_go_do),
         cmocka_unit_test(a_leg_with_unreadable_headers_gets_the_id_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
