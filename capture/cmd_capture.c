@@ -24,7 +24,7 @@ struct config {
     const char *prefix, *name_space, *from, *until;
     struct opt_strv maps, headers, kafka_options;
     const char *bodies, *key_file, *debug;
-    bool keep_query, no_answers, store, json, quiet, force;
+    bool keep_query, no_answers, store, compress, json, quiet, force;
     int64_t answer_wait_ns, hold_ns, duration_ns, flush_ns, kafka_wait_ns;
     uint64_t memory, ring;
     double min_coverage;
@@ -121,8 +121,13 @@ static const struct opt options[] = {
     {.name = "store",
      .type = OPT_FLAG,
      .at = offsetof(struct config, store),
-     .help = "packets: write the trace without compressing it, where large bodies come "
-             "faster than they can be compressed; trace pack does it later"},
+     .help = "packets: compress nothing; trace pack does it later"},
+    {.name = "compress",
+     .type = OPT_FLAG,
+     .at = offsetof(struct config, compress),
+     .help =
+         "packets: compress bodies of 16 KiB and more too, which are stored as they "
+         "are, for what comes faster than it can be compressed would be lost"},
     {.name = "keep-header",
      .type = OPT_STRV,
      .at = offsetof(struct config, headers),
@@ -323,6 +328,8 @@ static int check(const struct config *c, struct err *e)
         return err_set(e, ERR_USAGE, "--json and -o - both want standard output");
     if (to_stdout && isatty(STDOUT_FILENO))
         return err_set(e, ERR_USAGE, "-o - would write a trace to the terminal");
+    if (c->store && c->compress)
+        return err_set(e, ERR_USAGE, "--store and --compress exclude each other");
     if (c->memory < CAP_MEMORY_MIN)
         return err_set(e, ERR_USAGE, "--memory must be at least 32MiB");
     if (c->answer_wait_ns <= 0 || c->hold_ns <= 0 || c->flush_ns <= 0 ||
@@ -523,6 +530,7 @@ static int run_packets(const struct config *c, struct cap_session_result *r,
         .out = c->out,
         .redact = redaction(c),
         .store = c->store,
+        .compress = c->compress,
         .ring_bytes = (size_t)c->ring,
         .user = c->user,
         .answer_wait_ns = c->answer_wait_ns,
