@@ -334,12 +334,6 @@ static void message_breaks(struct cap_h1 *h, int dir, struct clk_wall at)
     lose(h, dir);
 }
 
-static void take_fields(struct cap_half *half, const struct http1_head *head)
-{
-    for (uint32_t i = 0; i < head->field_count; i++)
-        cap_half_field(half, head->fields[i].name, head->fields[i].value);
-}
-
 static void choose_request_body(struct cap_h1 *h, const struct http1_head *head,
                                 struct clk_wall at)
 {
@@ -353,8 +347,8 @@ static void choose_request_body(struct cap_h1 *h, const struct http1_head *head,
         message_ends(h, CAP_TO_SERVER, at);
 }
 
-static void begin_request(struct cap_h1 *h, const struct http1_head *head, size_t bytes,
-                          struct clk_wall first, struct clk_wall at)
+static void begin_request(struct cap_h1 *h, const struct http1_head *head,
+                          struct span bytes, struct clk_wall first, struct clk_wall at)
 {
     struct side *s = &h->side[CAP_TO_SERVER];
     struct cap_pending *p = cap_pending_new(h->c, h->requests++);
@@ -371,15 +365,15 @@ static void begin_request(struct cap_h1 *h, const struct http1_head *head, size_
     bool blind = !h->c->info.from_start && h->c->seen[1] == 0;
     p->half[1].lost_before = h->c->lost[1] - blind;
     p->gap_near = h->uncertain;
-    p->method = cap_half_text(half, head->method, false);
-    p->path = cap_half_text(half, head->target, false);
-    p->authority = cap_half_text(half, http1_field(head, "host"), false);
+    uint32_t base = cap_half_head(half, bytes, head);
+    p->method = cap_half_part(half, bytes, base, head->method);
+    p->path = cap_half_part(half, bytes, base, head->target);
+    p->authority = cap_half_part(half, bytes, base, http1_field(head, "host"));
     p->method_known = p->path_known = true;
     p->is_head = span_eq_str(head->method, "HEAD");
     p->is_connect = span_eq_str(head->method, "CONNECT");
     p->wants_h2c = span_eq_nocase(http1_field(head, "upgrade"), "h2c");
-    take_fields(half, head);
-    cap_half_hold(h->c, CAP_TO_SERVER, half, bytes);
+    cap_half_hold(h->c, CAP_TO_SERVER, half, bytes.n);
     cap_half_charge(h->c, half);
     if (!h->uncertain && older(first, h->last_answer))
         h->pipelined = true; /* it did not wait */
@@ -457,25 +451,31 @@ static void choose_answer_body(struct cap_h1 *h, const struct http1_head *head,
     }
 }
 
-static void begin_answer(struct cap_h1 *h, const struct http1_head *head, size_t bytes,
-                         struct clk_wall first, struct clk_wall at)
+static void begin_answer(struct cap_h1 *h, const struct http1_head *head,
+                         struct span bytes, struct clk_wall first, struct clk_wall at)
 {
     struct side *s = &h->side[CAP_TO_CLIENT];
-    struct cap_pending *p = cap_pending_new(h->c, 0);
+    /* Nearly always it is plain whose answer this is. */
+    bool paired = h->next && !h->waiting.head && !h->uncertain;
+    struct cap_pending *p = paired ? h->next : cap_pending_new(h->c, 0);
     if (!p)
         return;
     struct cap_half *half = &p->half[1];
     half->begun = true;
     half->first = first;
     half->last = at;
-    p->gap_near = h->uncertain;
     p->status = head->status;
-    take_fields(half, head);
-    cap_half_hold(h->c, CAP_TO_CLIENT, half, bytes);
+    cap_half_head(half, bytes, head);
+    cap_half_hold(h->c, CAP_TO_CLIENT, half, bytes.n);
     cap_half_charge(h->c, half);
     s->msg = p;
-    list_add(&h->waiting, p);
-    pair_all(h);
+    if (paired) {
+        h->next = p->next;
+    } else {
+        p->gap_near = h->uncertain;
+        list_add(&h->waiting, p);
+        pair_all(h);
+    }
     choose_answer_body(h, head, s->msg, at);
     too_many(h);
 }
@@ -554,13 +554,13 @@ static void take_head(struct cap_h1 *h, int dir, struct span bytes,
 {
     const struct http1_head *head = &h->c->parse->head;
     if (dir == CAP_TO_SERVER) {
-        begin_request(h, head, bytes.n, first, at);
+        begin_request(h, head, bytes, first, at);
     } else if (head->status < 200 && head->status != 101) {
         cap_count(h->c, dir, CAP_FATE_FRAMING, bytes.n); /* the answer is to come */
         h->side[dir].state = ST_START;
         h->side[dir].from_search = false;
     } else {
-        begin_answer(h, head, bytes.n, first, at);
+        begin_answer(h, head, bytes, first, at);
     }
 }
 
@@ -624,17 +624,16 @@ static void held_head(struct cap_h1 *h, int dir, size_t n)
 static bool whole_head(struct cap_h1 *h, int dir, struct clk_wall at, struct span *in)
 {
     struct side *s = &h->side[dir];
-    size_t n;
-    if (s->trial || s->hold.bytes.n || can_start(dir, *in) != YES ||
-        !(n = head_end(*in, 0)) || n > HTTP1_HEAD_MAX)
+    if (s->trial || s->hold.bytes.n || can_start(dir, *in) != YES)
         return false;
     enum http1_kind kind = dir == CAP_TO_SERVER ? HTTP1_REQUEST : HTTP1_RESPONSE;
-    struct span bytes = span_sub(*in, 0, n);
+    struct http1_head *head = &h->c->parse->head;
+    struct span bytes = span_sub(*in, 0, HTTP1_HEAD_MAX);
     if ((dir == CAP_TO_SERVER && span_starts(bytes, "PRI ")) ||
-        http1_parse_head(kind, bytes, &h->c->parse->head, NULL) < 0)
+        http1_parse_head(kind, bytes, head, NULL) < 0)
         return false; /* the slow way finds out why */
-    take_head(h, dir, bytes, at, at);
-    *in = span_sub(*in, n, in->n);
+    take_head(h, dir, span_sub(bytes, 0, head->bytes), at, at);
+    *in = span_sub(*in, head->bytes, in->n);
     return true;
 }
 

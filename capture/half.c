@@ -28,7 +28,7 @@ static void to_lower(uint8_t *p, size_t n)
         memcpy(p + i, &v, 8);
     }
     for (; i < n; i++)
-        p[i] = (uint8_t)(p[i] | (p[i] >= 'A' && p[i] <= 'Z' ? 32 : 0));
+        p[i] |= p[i] >= 'A' && p[i] <= 'Z' ? 32 : 0;
 }
 
 struct cap_text cap_half_text(struct cap_half *h, struct span s, bool lower)
@@ -60,6 +60,35 @@ void cap_half_field(struct cap_half *h, struct span name, struct span value)
     pair[0] = cap_half_text(h, name, true);
     pair[1] = cap_half_text(h, value, false);
     buf_add(&h->fields, pair, sizeof pair);
+}
+
+struct cap_text cap_half_part(const struct cap_half *h, struct span bytes,
+                              uint32_t base, struct span part)
+{
+    if (part.n == 0 || h->text.failed)
+        return CAP_NO_TEXT;
+    return (struct cap_text){base + (uint32_t)(part.p - bytes.p), (uint32_t)part.n};
+}
+
+uint32_t cap_half_head(struct cap_half *h, struct span bytes,
+                       const struct http1_head *head)
+{
+    _Static_assert(HTTP1_FIELDS_MAX <= CAP_FIELDS_MAX, "no field is over the limit");
+    _Static_assert(HTTP1_HEAD_MAX <= CAP_FIELDS_BYTES, "nor is their text");
+    uint32_t base = (uint32_t)h->text.n;
+    struct cap_text *pair =
+        (void *)buf_grow(&h->fields, head->field_count * 2 * sizeof(struct cap_text));
+    buf_span(&h->text, bytes);
+    if (!pair || h->text.failed) {
+        h->fields.n = 0;
+        return 0;
+    }
+    for (uint32_t i = 0; i < head->field_count; i++, pair += 2) {
+        pair[0] = cap_half_part(h, bytes, base, head->fields[i].name);
+        pair[1] = cap_half_part(h, bytes, base, head->fields[i].value);
+        to_lower(h->text.p + pair[0].at, pair[0].n);
+    }
+    return base;
 }
 
 struct span cap_half_find(const struct cap_half *h, const char *name)

@@ -118,6 +118,13 @@ struct cap_piece { /* one message of a gRPC stream */
 #define CAP_NO_TEXT      ((struct cap_text){0, 0})
 
 struct cap_text cap_half_text(struct cap_half *h, struct span s, bool lower);
+/* A head of HTTP/1.1, which head was parsed from: its text, and its fields. Gives where
+ * the text begins. The half has no fields yet. */
+uint32_t cap_half_head(struct cap_half *h, struct span bytes,
+                       const struct http1_head *head);
+/* A part of those bytes. */
+struct cap_text cap_half_part(const struct cap_half *h, struct span bytes,
+                              uint32_t base, struct span part);
 /* Beyond the limits the field is left out and headers_opaque set. */
 void cap_half_field(struct cap_half *h, struct span name, struct span value);
 struct span cap_half_span(const struct cap_half *h, struct cap_text t);

@@ -6,6 +6,7 @@
  */
 #include "traces/wire/http1.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* Extensions of one chunk-size line: nobody sends them, so a generous line is enough.
@@ -67,21 +68,36 @@ static bool all_of(struct span s, uint8_t class)
     return k == class;
 }
 
-/* As all_of(s, CH_VALUE), eight bytes at a time: values are most of a head. A byte
- * below 0x20 or equal to 0x7f sets its top bit in `odd`; what looks odd is looked at
- * closely. */
-static bool is_value(struct span s)
+/* Bit 7 of each of eight bytes that is below 0x20 or equal to 0x7f; only the first one
+ * that is set is certain, for subtracting borrows. */
+static uint64_t odd_bytes(uint64_t v)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
-    size_t i = 0;
+    uint64_t del = v ^ ones * 0x7f;
+    return (((v - ones * 0x20) & ~v) | ((del - ones) & ~del)) & ones << 7;
+}
+
+/* Index of the first odd byte, a tab too; s.n if there is none. Eight at a time: values
+ * are most of a head. */
+static size_t find_odd(struct span s, size_t from)
+{
+    size_t i = from;
     for (; i + 8 <= s.n; i += 8) {
         uint64_t v;
         memcpy(&v, s.p + i, 8);
-        uint64_t del = v ^ ones * 0x7f;
-        uint64_t odd = ((v - ones * 0x20) & ~v) | ((del - ones) & ~del);
-        if (odd & ones << 7)
-            break;
+        uint64_t odd = odd_bytes(le64toh(v));
+        if (odd)
+            return i + (size_t)__builtin_ctzll(odd) / 8;
     }
+    while (i < s.n && s.p[i] >= 0x20 && s.p[i] != 0x7f)
+        i++;
+    return i;
+}
+
+/* As all_of(s, CH_VALUE): what is odd is looked at closely. */
+static bool is_value(struct span s)
+{
+    size_t i = find_odd(s, 0);
     return i == s.n || all_of((struct span){s.p + i, s.n - i}, CH_VALUE);
 }
 
@@ -250,40 +266,83 @@ static int parse_field(struct http1_head *h, struct span line, size_t at, struct
     return take_framing(h, name, value, at, e);
 }
 
+/* The usual field: a name, a colon, a space or none, a value without blanks around it,
+ * CR LF. It is seen whole with one look at each byte. How many bytes it takes; 0: it is
+ * of another kind, or wrong. */
+static size_t usual_field(struct span s, struct op_header *f)
+{
+    size_t colon = 0;
+    while (colon < s.n && classes[s.p[colon]] & CH_TOKEN)
+        colon++;
+    if (colon == 0 || s.n - colon < 3 || s.p[colon] != ':')
+        return 0;
+    size_t from = colon + (s.p[colon + 1] == ' ' ? 2 : 1), to = find_odd(s, from);
+    if (s.n - to < 2 || s.p[to] != '\r' || s.p[to + 1] != '\n')
+        return 0;
+    if (to > from && (s.p[from] == ' ' || s.p[to - 1] == ' '))
+        return 0;
+    f->name = span_of(s.p, colon);
+    f->value = span_of(s.p + from, to - from);
+    return to + 2;
+}
+
+/* The line that begins at `at`, without its end. */
+static int take_line(struct span bytes, size_t at, struct span *line, struct err *e)
+{
+    const uint8_t *p = bytes.p + at, *lf = memchr(p, '\n', bytes.n - at);
+    if (!lf)
+        return err_at(e, ERR_TRUNCATED, bytes.n, "head without an empty line");
+    if (lf == p || lf[-1] != '\r')
+        return err_at(e, ERR_FORMAT, (size_t)(lf - bytes.p),
+                      "line feed without carriage return");
+    *line = span_of(p, (size_t)(lf - p) - 1);
+    return 0;
+}
+
+/* The fields from `at` on, and the empty line. */
+static int parse_fields(struct http1_head *h, struct span bytes, size_t at,
+                        struct err *e)
+{
+    for (;;) {
+        struct op_header *f = &h->fields[h->field_count];
+        struct span line;
+        size_t n =
+            h->field_count < HTTP1_FIELDS_MAX ? usual_field(skip(bytes, at), f) : 0;
+        int rc;
+        if (n > 0) {
+            h->field_count++;
+            rc = take_framing(h, f->name, f->value, at, e);
+        } else if ((rc = take_line(bytes, at, &line, e)) == 0) {
+            n = line.n + 2;
+            if (line.n == 0)
+                break;
+            rc = parse_field(h, line, at, e);
+        }
+        if (rc < 0)
+            return rc;
+        at += n;
+    }
+    h->bytes = at + 2;
+    return h->chunked && h->has_length
+               ? err_at(e, ERR_FORMAT, at, "both content-length and chunked")
+               : 0;
+}
+
 int http1_parse_head(enum http1_kind kind, struct span bytes, struct http1_head *h,
                      struct err *e)
 {
-    struct span rest = bytes;
+    struct span line;
     h->method = h->target = h->reason = (struct span){0};
     h->status = 0;
     h->field_count = 0;
     h->chunked = h->expect_continue = h->has_length = false;
     h->length = 0;
-    for (bool first = true;; first = false) {
-        size_t at = (size_t)(rest.p - bytes.p);
-        const uint8_t *lf = memchr(rest.p, '\n', rest.n);
-        if (!lf)
-            return err_at(e, ERR_TRUNCATED, bytes.n, "head without an empty line");
-        size_t n = (size_t)(lf - rest.p);
-        if (n == 0 || rest.p[n - 1] != '\r')
-            return err_at(e, ERR_FORMAT, at + n, "line feed without carriage return");
-        struct span line = {rest.p, n - 1};
-        rest = skip(rest, n + 1);
-        int rc;
-        if (first) {
-            rc = kind == HTTP1_REQUEST ? parse_request_line(h, line, e)
-                                       : parse_status_line(h, line, e);
-            h->keep_alive = h->minor_version >= 1;
-        } else if (line.n == 0) {
-            return h->chunked && h->has_length
-                       ? err_at(e, ERR_FORMAT, at, "both content-length and chunked")
-                       : 0;
-        } else {
-            rc = parse_field(h, line, at, e);
-        }
-        if (rc < 0)
-            return rc;
-    }
+    int rc = take_line(bytes, 0, &line, e);
+    if (rc == 0)
+        rc = kind == HTTP1_REQUEST ? parse_request_line(h, line, e)
+                                   : parse_status_line(h, line, e);
+    h->keep_alive = h->minor_version >= 1;
+    return rc < 0 ? rc : parse_fields(h, bytes, line.n + 2, e);
 }
 
 /* What follows this head (RFC 9112 6.3). */

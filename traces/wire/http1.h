@@ -31,6 +31,7 @@ struct http1_head {
     bool keep_alive, chunked, expect_continue;
     bool has_length;
     uint64_t length;
+    size_t bytes; /* of the head, with its empty line */
 };
 
 enum http1_event {
@@ -69,9 +70,9 @@ int http1_feed(struct http1_parser *p, struct span *in, struct span *data,
 int http1_eof(struct http1_parser *p, struct err *e) MUST_USE;
 bool http1_idle(const struct http1_parser *p); /* between messages, nothing begun */
 
-/* A whole head, up to and with its empty line, without a parser around it. *h borrows
- * from bytes. 0, ERR_FORMAT, ERR_LIMIT, or ERR_TRUNCATED when there is no empty line.
- */
+/* A whole head at the front of bytes, without a parser around it; what is behind its
+ * empty line is not looked at. *h borrows from bytes. 0, ERR_FORMAT, ERR_LIMIT, or
+ * ERR_TRUNCATED when there is no empty line. */
 int http1_parse_head(enum http1_kind kind, struct span bytes, struct http1_head *h,
                      struct err *e) MUST_USE;
 
