@@ -5,6 +5,7 @@
  */
 #include "capture/flow.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -14,7 +15,7 @@
 
 /* Both directions of a connection, without which is which. */
 struct pair {
-    struct cap_endpoint end[2];
+    const struct cap_endpoint *end[2]; /* within the segment */
     uint64_t hash;
     int side; /* of the segment's sender */
 };
@@ -49,12 +50,6 @@ static void move_flow(struct cap_flows *f, struct flow *fl, enum flow_list list)
 /* --- looking up ---------------------------------------------------------------------
  */
 
-static int compare_ends(const struct cap_endpoint *a, const struct cap_endpoint *b)
-{
-    int c = memcmp(a->addr, b->addr, sizeof a->addr);
-    return c ? c : (a->port > b->port) - (a->port < b->port);
-}
-
 static uint64_t word(const uint8_t *p)
 {
     uint64_t v;
@@ -62,23 +57,40 @@ static uint64_t word(const uint8_t *p)
     return v;
 }
 
+/* In byte order. */
+static bool is_above(const struct cap_endpoint *a, const struct cap_endpoint *b)
+{
+    for (size_t at = 0; at < sizeof a->addr; at += sizeof(uint64_t)) {
+        uint64_t x = be64toh(word(a->addr + at)), y = be64toh(word(b->addr + at));
+        if (x != y)
+            return x > y;
+    }
+    return a->port > b->port;
+}
+
+static bool same_end(const struct cap_endpoint *a, const struct cap_endpoint *b)
+{
+    return a->port == b->port && memcmp(a->addr, b->addr, sizeof a->addr) == 0;
+}
+
 /* A universal hash (NH of Black et al., UMAC, 1999, with keys of 64 bits), so that no
  * one who does not know the keys can choose connections that fall together. */
-static uint64_t hash_of(const struct cap_flows *f, const struct cap_endpoint end[2])
+static uint64_t hash_of(const struct cap_flows *f,
+                        const struct cap_endpoint *const end[2])
 {
     __extension__ typedef unsigned __int128 wide;
     const uint64_t *k = f->key;
-    wide sum = (wide)(word(end[0].addr) + k[0]) * (word(end[0].addr + 8) + k[1]);
-    sum += (wide)(word(end[1].addr) + k[2]) * (word(end[1].addr + 8) + k[3]);
-    sum += (wide)(((uint64_t)end[0].port << 16 | end[1].port) + k[4]) * k[5];
+    wide sum = (wide)(word(end[0]->addr) + k[0]) * (word(end[0]->addr + 8) + k[1]);
+    sum += (wide)(word(end[1]->addr) + k[2]) * (word(end[1]->addr + 8) + k[3]);
+    sum += (wide)(((uint64_t)end[0]->port << 16 | end[1]->port) + k[4]) * k[5];
     return rng_hash((uint64_t)(sum >> 64), (uint64_t)sum);
 }
 
 static struct pair pair_of(const struct cap_flows *f, const struct cap_segment *seg)
 {
-    struct pair p = {.side = compare_ends(&seg->src, &seg->dst) > 0};
-    p.end[p.side] = seg->src;
-    p.end[!p.side] = seg->dst;
+    struct pair p = {.side = is_above(&seg->src, &seg->dst)};
+    p.end[p.side] = &seg->src;
+    p.end[!p.side] = &seg->dst;
     p.hash = hash_of(f, p.end);
     return p;
 }
@@ -88,8 +100,8 @@ static struct flow *find(struct cap_flows *f, const struct pair *p)
     struct flow *fl = f->buckets[p->hash & (FLOW_BUCKETS - 1)];
     for (; fl; fl = fl->chain) {
         f->totals.steps++;
-        if (fl->hash == p->hash && compare_ends(&fl->end[0], &p->end[0]) == 0 &&
-            compare_ends(&fl->end[1], &p->end[1]) == 0)
+        if (fl->hash == p->hash && same_end(&fl->end[0], p->end[0]) &&
+            same_end(&fl->end[1], p->end[1]))
             return fl;
     }
     return NULL;
@@ -211,7 +223,7 @@ static struct flow *new_flow(struct cap_flows *f, const struct pair *p)
         return NULL;
     *fl = (struct flow){.hash = p->hash, .syn_side = -1};
     for (int side = 0; side < 2; side++) {
-        fl->end[side] = p->end[side];
+        fl->end[side] = *p->end[side];
         fl->from[side].owner = fl;
         fl->from[side].side = (uint8_t)side;
     }
@@ -281,9 +293,10 @@ void cap_flows_time(struct cap_flows *f, struct clk_wall now)
 static bool is_copy(struct cap_flows *f, const struct pair *p,
                     const struct cap_segment *seg)
 {
-    uint64_t key = rng_hash(p->hash ^ (uint64_t)p->side,
-                            (uint64_t)seg->seq << 32 | seg->payload_bytes);
-    key = rng_hash(key, (uint64_t)seg->ack << 8 | seg->flags);
+    /* The flow's hash is random in all of its bits: what is put over it needs none. */
+    uint64_t rest = (uint64_t)seg->payload_bytes << 9 | (uint64_t)seg->flags << 1;
+    uint64_t key = rng_hash(p->hash ^ (rest | (uint64_t)p->side),
+                            (uint64_t)seg->seq << 32 | seg->ack);
     struct copy *c = &f->copies[key & (FLOW_COPY_PLACES - 1)];
     int64_t apart;
     if (c->key == key && !__builtin_sub_overflow(seg->at.ns, c->at.ns, &apart) &&

@@ -49,7 +49,7 @@ void buf_reserve(struct buf *b, size_t more)
     b->cap = cap;
 }
 
-uint8_t *buf_grow(struct buf *b, size_t n)
+uint8_t *buf_grow_more(struct buf *b, size_t n)
 {
     buf_reserve(b, n ? n : 1);
     if (b->failed)
@@ -57,20 +57,6 @@ uint8_t *buf_grow(struct buf *b, size_t n)
     uint8_t *at = b->p + b->n;
     b->n += n;
     return at;
-}
-
-void buf_add(struct buf *b, const void *p, size_t n)
-{
-    if (n == 0)
-        return;
-    uint8_t *at = buf_grow(b, n);
-    if (at)
-        memcpy(at, p, n);
-}
-
-void buf_span(struct buf *b, struct span s)
-{
-    buf_add(b, s.p, s.n);
 }
 
 void buf_str(struct buf *b, const char *text)
@@ -138,10 +124,15 @@ void buf_varint(struct buf *b, uint64_t v)
 {
     uint8_t bytes[10];
     size_t n = 0;
+    bool room = !b->failed && sizeof bytes < b->cap - b->n;
+    uint8_t *at = room ? b->p + b->n : bytes;
     for (; v >= 0x80; v >>= 7)
-        bytes[n++] = (uint8_t)(v | 0x80);
-    bytes[n++] = (uint8_t)v;
-    buf_add(b, bytes, n);
+        at[n++] = (uint8_t)(v | 0x80);
+    at[n++] = (uint8_t)v;
+    if (room)
+        b->n += n;
+    else
+        buf_add(b, bytes, n);
 }
 
 void buf_zigzag(struct buf *b, int64_t v)
@@ -167,11 +158,6 @@ void buf_shift(struct buf *b, size_t n)
         return;
     memmove(b->p, b->p + n, b->n - n);
     b->n -= n;
-}
-
-struct span buf_view(const struct buf *b)
-{
-    return span_of(b->p, b->n);
 }
 
 const char *buf_text(struct buf *b)

@@ -25,9 +25,31 @@ struct buf {
 void buf_done(struct buf *b);  /* frees; b is zeroed */
 void buf_reset(struct buf *b); /* empties, keeps memory, clears failed */
 void buf_reserve(struct buf *b, size_t more);
-uint8_t *buf_grow(struct buf *b, size_t n); /* n raw bytes at the end, or NULL */
-void buf_add(struct buf *b, const void *p, size_t n);
-void buf_span(struct buf *b, struct span s);
+uint8_t *buf_grow_more(struct buf *b, size_t n); /* buf_grow where there is no room */
+
+/* n raw bytes at the end, or NULL. Here and below, what needs no more memory is inline:
+ * that is nearly all of it. */
+static inline uint8_t *buf_grow(struct buf *b, size_t n)
+{
+    if (b->failed || n >= b->cap - b->n)
+        return buf_grow_more(b, n);
+    uint8_t *at = b->p + b->n;
+    b->n += n;
+    return at;
+}
+
+static inline void buf_add(struct buf *b, const void *p, size_t n)
+{
+    uint8_t *at = n ? buf_grow(b, n) : NULL;
+    if (at)
+        memcpy(at, p, n);
+}
+
+static inline void buf_span(struct buf *b, struct span s)
+{
+    buf_add(b, s.p, s.n);
+}
+
 void buf_str(struct buf *b, const char *text);
 void buf_fmt(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_u8(struct buf *b, uint8_t v);
@@ -41,7 +63,11 @@ void buf_zeros(struct buf *b, size_t n);
 /* Drops the first n bytes. O(what stays). */
 void buf_shift(struct buf *b, size_t n);
 
-struct span buf_view(const struct buf *b); /* borrowed until the next append */
+static inline struct span buf_view(const struct buf *b) /* until the next append */
+{
+    return span_of(b->p, b->n);
+}
+
 /* NUL-terminated text, borrowed until the next append; "" when failed. */
 const char *buf_text(struct buf *b);
 /* 0, or ERR_NOMEM described in *e. */

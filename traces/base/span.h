@@ -25,7 +25,8 @@ struct span {
 #define SPAN_ARG(s)      (int)(s).n, (const char *)(s).p /* for printf's "%.*s" */
 #define SPAN_LIT(string) ((struct span){(const uint8_t *)(string), sizeof(string) - 1})
 
-/* The first four are inline so that the length of a literal is known when compiling. */
+/* The small ones are inline: they are most of what parsers do, and the length of a
+ * literal is known when compiling. */
 static inline struct span span_of(const void *p, size_t n)
 {
     return (struct span){(const uint8_t *)p, n};
@@ -53,12 +54,29 @@ static inline bool span_eq_nocase(struct span a, const char *text)
     struct span b = span_str(text);
     return a.n == b.n && span_same_nocase(a, b);
 }
-bool span_starts(struct span s, const char *prefix);
-bool span_ends(struct span s, const char *suffix);
+
+/* The part from (inclusive) to (exclusive); both are cut to the span. */
+static inline struct span span_sub(struct span s, size_t from, size_t to)
+{
+    if (to > s.n)
+        to = s.n;
+    return from < to ? span_of(s.p + from, to - from) : (struct span){0};
+}
+
+static inline bool span_starts(struct span s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return s.n >= n && (n == 0 || memcmp(s.p, prefix, n) == 0);
+}
+
+static inline bool span_ends(struct span s, const char *suffix)
+{
+    size_t n = strlen(suffix);
+    return s.n >= n && (n == 0 || memcmp(s.p + (s.n - n), suffix, n) == 0);
+}
+
 /* Index of the first c at or after from; s.n if there is none. */
 size_t span_find(struct span s, uint8_t c, size_t from);
-/* The part from (inclusive) to (exclusive); both are cut to the span. */
-struct span span_sub(struct span s, size_t from, size_t to);
 struct span span_trim(struct span s); /* without ASCII blanks at both ends */
 /* A decimal number that fills the whole span; false when it is not one or overflows. */
 bool span_u64(struct span s, uint64_t *value);
