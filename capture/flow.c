@@ -293,10 +293,9 @@ void cap_flows_time(struct cap_flows *f, struct clk_wall now)
 static bool is_copy(struct cap_flows *f, const struct pair *p,
                     const struct cap_segment *seg)
 {
-    /* The flow's hash is random in all of its bits: what is put over it needs none. */
     uint64_t rest = (uint64_t)seg->payload_bytes << 9 | (uint64_t)seg->flags << 1;
-    uint64_t key = rng_hash(p->hash ^ (rest | (uint64_t)p->side),
-                            (uint64_t)seg->seq << 32 | seg->ack);
+    uint64_t key = p->hash ^ rng_hash(rest | (uint64_t)p->side,
+                                      (uint64_t)seg->seq << 32 | seg->ack);
     struct copy *c = &f->copies[key & (FLOW_COPY_PLACES - 1)];
     int64_t apart;
     if (c->key == key && !__builtin_sub_overflow(seg->at.ns, c->at.ns, &apart) &&
