@@ -247,13 +247,13 @@ static void take_pseudo(struct cap_pending *p, int dir, const struct hpack_field
     } else if (f->value.n > CAP_FIELDS_BYTES - half->text.n) {
         half->headers_opaque = true;
     } else if (span_eq_str(f->name, ":method")) {
-        p->method = cap_half_text(half, f->value, false);
+        p->method = cap_half_text(half, f->value);
         p->method_known = true;
     } else if (span_eq_str(f->name, ":path")) {
-        p->path = cap_half_text(half, f->value, false);
+        p->path = cap_half_text(half, f->value);
         p->path_known = true;
     } else if (span_eq_str(f->name, ":authority")) {
-        p->authority = cap_half_text(half, f->value, false);
+        p->authority = cap_half_text(half, f->value);
     }
 }
 

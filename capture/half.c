@@ -12,36 +12,11 @@
 
 /* --- fields ----------------------------------------------------------------------- */
 
-/* ASCII, eight bytes at a time: adding carries into bit 7 of each byte that is at least
- * 'A', and of each that is above 'Z'. */
-static void to_lower(uint8_t *p, size_t n)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        uint64_t v;
-        memcpy(&v, p + i, 8);
-        uint64_t low = v & ones * 0x7f;
-        uint64_t upper = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) &
-                         ~v & ones * 0x80;
-        v |= upper >> 2;
-        memcpy(p + i, &v, 8);
-    }
-    for (; i < n; i++)
-        p[i] |= p[i] >= 'A' && p[i] <= 'Z' ? 32 : 0;
-}
-
-struct cap_text cap_half_text(struct cap_half *h, struct span s, bool lower)
+struct cap_text cap_half_text(struct cap_half *h, struct span s)
 {
     struct cap_text t = {(uint32_t)h->text.n, (uint32_t)s.n};
-    uint8_t *p = buf_grow(&h->text, s.n);
-    if (!p)
-        return CAP_NO_TEXT;
-    if (s.n)
-        memcpy(p, s.p, s.n);
-    if (lower)
-        to_lower(p, s.n);
-    return t;
+    buf_span(&h->text, s);
+    return h->text.failed ? CAP_NO_TEXT : t;
 }
 
 struct span cap_half_span(const struct cap_half *h, struct cap_text t)
@@ -56,9 +31,17 @@ void cap_half_field(struct cap_half *h, struct span name, struct span value)
         h->headers_opaque = true;
         return;
     }
-    struct cap_text pair[2];
-    pair[0] = cap_half_text(h, name, true);
-    pair[1] = cap_half_text(h, value, false);
+    uint32_t at = (uint32_t)h->text.n;
+    uint8_t *text = buf_grow(&h->text, name.n + value.n);
+    if (!text)
+        return;
+    if (name.n)
+        memcpy(text, name.p, name.n);
+    if (value.n)
+        memcpy(text + name.n, value.p, value.n);
+    span_to_lower(text, name.n);
+    const struct cap_text pair[2] = {{at, (uint32_t)name.n},
+                                     {at + (uint32_t)name.n, (uint32_t)value.n}};
     buf_add(&h->fields, pair, sizeof pair);
 }
 
@@ -86,7 +69,7 @@ uint32_t cap_half_head(struct cap_half *h, struct span bytes,
     for (uint32_t i = 0; i < head->field_count; i++, pair += 2) {
         pair[0] = cap_half_part(h, bytes, base, head->fields[i].name);
         pair[1] = cap_half_part(h, bytes, base, head->fields[i].value);
-        to_lower(h->text.p + pair[0].at, pair[0].n);
+        span_to_lower(h->text.p + pair[0].at, pair[0].n);
     }
     return base;
 }

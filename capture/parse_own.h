@@ -117,7 +117,7 @@ struct cap_piece { /* one message of a gRPC stream */
 #define CAP_FIELDS_BYTES (256u << 10) /* text of one message's headers */
 #define CAP_NO_TEXT      ((struct cap_text){0, 0})
 
-struct cap_text cap_half_text(struct cap_half *h, struct span s, bool lower);
+struct cap_text cap_half_text(struct cap_half *h, struct span s);
 /* A head of HTTP/1.1, which head was parsed from: its text, and its fields. Gives where
  * the text begins. The half has no fields yet. */
 uint32_t cap_half_head(struct cap_half *h, struct span bytes,

@@ -14,16 +14,45 @@ static uint8_t ascii_lower(uint8_t c)
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
 }
 
+/* Eight bytes of ASCII in lower case: adding carries into bit 7 of each byte that is at
+ * least 'A', and of each that is above 'Z'. */
+static uint64_t lower_eight(const uint8_t *p)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t v;
+    memcpy(&v, p, 8);
+    uint64_t low = v & ones * 0x7f;
+    uint64_t upper =
+        (low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) & ~v & ones * 0x80;
+    return v | upper >> 2;
+}
+
+static void put_eight(uint8_t *p, uint64_t v)
+{
+    memcpy(p, &v, 8);
+}
+
+void span_to_lower(uint8_t *p, size_t n)
+{
+    if (n < 8) {
+        for (size_t i = 0; i < n; i++)
+            p[i] = ascii_lower(p[i]);
+        return;
+    }
+    size_t last = n - 8; /* the last eight may overlap */
+    for (size_t i = 0; i < last; i += 8)
+        put_eight(p + i, lower_eight(p + i));
+    put_eight(p + last, lower_eight(p + last));
+}
+
 bool span_same_nocase(struct span a, struct span b)
 {
     size_t i = 0;
-    for (; i + 8 <= a.n; i += 8) { /* eight that are the same need no closer look */
-        uint64_t x, y;
-        memcpy(&x, a.p + i, 8);
-        memcpy(&y, b.p + i, 8);
-        if (x != y)
-            break;
-    }
+    if (a.n > 0 && (a.p[0] ^ b.p[0]) & ~('a' - 'A')) /* most are told apart by this */
+        return false;
+    for (; i + 8 <= a.n; i += 8)
+        if (lower_eight(a.p + i) != lower_eight(b.p + i))
+            return false;
     for (; i < a.n; i++)
         if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
             return false;

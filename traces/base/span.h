@@ -48,6 +48,7 @@ static inline bool span_eq_str(struct span a, const char *text)
     return span_eq(a, span_str(text));
 }
 
+void span_to_lower(uint8_t *p, size_t n);            /* ASCII, in place */
 bool span_same_nocase(struct span a, struct span b); /* ASCII; of equal length */
 static inline bool span_eq_nocase(struct span a, const char *text)
 {
