@@ -7,10 +7,12 @@
 
 #include <string.h>
 
-static int hex_digit(uint8_t c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* 16 and the value of a hexadecimal digit; 0 of anything else. */
+static const uint8_t hex_digit[256] = {
+    ['0'] = 16, ['1'] = 17, ['2'] = 18, ['3'] = 19, ['4'] = 20, ['5'] = 21,
+    ['6'] = 22, ['7'] = 23, ['8'] = 24, ['9'] = 25, ['a'] = 26, ['b'] = 27,
+    ['c'] = 28, ['d'] = 29, ['e'] = 30, ['f'] = 31,
+};
 
 static bool is_dash(size_t i)
 {
@@ -19,22 +21,19 @@ static bool is_dash(size_t i)
 
 static bool uuid_pack(struct span id, uint8_t out[16])
 {
-    if (id.n != TRC_UUID_TEXT)
+    static const uint8_t places[16] = {0,  2,  4,  6,  9,  11, 14, 16,
+                                       19, 21, 24, 26, 28, 30, 32, 34};
+    const uint8_t *p = id.p;
+    if (id.n != TRC_UUID_TEXT || p[8] != '-' || p[13] != '-' || p[18] != '-' ||
+        p[23] != '-')
         return false;
-    size_t n = 0;
-    for (size_t i = 0; i < TRC_UUID_TEXT; i++) {
-        if (is_dash(i)) {
-            if (id.p[i] != '-')
-                return false;
-            continue;
-        }
-        int v = hex_digit(id.p[i]);
-        if (v < 0)
-            return false;
-        out[n / 2] = (uint8_t)(n % 2 ? out[n / 2] | v : v << 4);
-        n++;
+    unsigned digits = 16;
+    for (size_t i = 0; i < 16; i++) {
+        unsigned high = hex_digit[p[places[i]]], low = hex_digit[p[places[i] + 1]];
+        digits &= high & low;
+        out[i] = (uint8_t)(high << 4 | (low & 15));
     }
-    return true;
+    return digits != 0;
 }
 
 void trc_uuid_text(const uint8_t packed[16], uint8_t out[TRC_UUID_TEXT])

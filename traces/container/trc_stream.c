@@ -186,19 +186,41 @@ static int find_slow(struct trc_streams *t, const struct op_stream *s, uint32_t 
     return rc;
 }
 
+/* The first and the last bytes, at most four. */
+static uint64_t ends_of(struct span s)
+{
+    uint32_t first = 0, last = 0;
+    size_t n = s.n < sizeof first ? s.n : sizeof first;
+    if (n > 0) {
+        memcpy(&first, s.p, n);
+        memcpy(&last, s.p + (s.n - n), n);
+    }
+    return (uint64_t)first << 32 | last;
+}
+
+/* A place in the cache by what tells most streams apart. */
+static unsigned glance(const struct op_stream *s)
+{
+    const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t v = (unsigned)s->protocol | (unsigned)s->tier << 4;
+    v = (v ^ ends_of(s->name) ^ s->name.n << 8) * odd;
+    v = (v ^ v >> 32 ^ ends_of(s->path) ^ s->path.n << 8) * odd;
+    if (s->header_count > 0)
+        v = (v ^ v >> 32 ^ ends_of(s->headers[s->header_count - 1].value)) * odd;
+    return (unsigned)(v >> 32) % TRC_STREAM_CACHE;
+}
+
 int trc_streams_find(struct trc_streams *t, const struct op_stream *s, uint32_t *index,
                      struct err *e)
 {
-    unsigned at = (unsigned)(((uintptr_t)s >> 4) * 0x9E3779B1u >> 8) % TRC_STREAM_CACHE;
-    if (t->cache[at].p == s && op_stream_equal(&t->v[t->cache[at].index].s, s)) {
-        *index = t->cache[at].index;
+    uint32_t *cached = &t->cache[glance(s)];
+    if (*cached && op_stream_equal(&t->v[*cached - 1].s, s)) {
+        *index = *cached - 1;
         return 0;
     }
     int rc = find_slow(t, s, index, e);
-    if (rc == 0) {
-        t->cache[at].p = s;
-        t->cache[at].index = *index;
-    }
+    if (rc == 0)
+        *cached = *index + 1;
     return rc;
 }
 

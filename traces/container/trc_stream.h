@@ -27,10 +27,7 @@ struct trc_streams {
     uint32_t n, cap;
     uint32_t *slots; /* index + 1 by hash; 0 empty */
     uint32_t slot_count;
-    struct {
-        const struct op_stream *p;
-        uint32_t index;
-    } cache[TRC_STREAM_CACHE]; /* by address, confirmed by value */
+    uint32_t cache[TRC_STREAM_CACHE]; /* index + 1 by a glance at the stream */
 };
 
 void trc_streams_reset(struct trc_streams *t);
