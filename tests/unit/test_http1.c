@@ -321,6 +321,74 @@ static void which_bytes_a_value_may_hold(void **state)
             }
 }
 
+static void which_bytes_a_name_may_hold(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++)
+        for (size_t n = 1; n <= 20; n++)
+            for (size_t at = 0; at < n; at++) {
+                char text[64] = "GET / HTTP/1.1\r\n";
+                size_t head = strlen(text);
+                memset(text + head, 'n', n);
+                text[head + at] = (char)c;
+                memcpy(text + head + n, ":v\r\n\r\n", 7);
+                struct http1_head h;
+                struct err e = {0};
+                struct span in = at_guard(text, head + n + 6);
+                int rc = http1_parse_head(HTTP1_REQUEST, in, &h, &e);
+                bool colon = c == ':' && at > 0; /* ends the name early */
+                bool good = colon || (c > ' ' && c < 127 &&
+                                      !strchr("\"(),/:;<=>?@[\\]{}", (int)c));
+                check_int(rc, ==, good ? 0 : ERR_FORMAT);
+                if (good)
+                    check_int(h.fields[0].name.n, ==, colon ? at : n);
+            }
+}
+
+static void a_field_is_read_without_the_blanks_around_its_value(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *field, *value;
+    } all[] = {{"a:v", "v"},
+               {"a: v", "v"},
+               {"a:  v", "v"},
+               {"a: v ", "v"},
+               {"a:\tv\t ", "v"},
+               {"a: v w", "v w"},
+               {"a: v\tw", "v\tw"},
+               {"a:", ""},
+               {"a: ", ""},
+               {"a:  \t ", ""},
+               {"a: 12345678", "12345678"},
+               {"a:  12345678 ", "12345678"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char text[80];
+        int n =
+            snprintf(text, sizeof text, "GET / HTTP/1.1\r\n%s\r\n\r\n", all[i].field);
+        struct http1_head h;
+        struct err e = {0};
+        struct span head = at_guard(text, (size_t)n);
+        check_int(http1_parse_head(HTTP1_REQUEST, head, &h, &e), ==, 0);
+        check_int(h.field_count, ==, 1);
+        check_span(h.fields[0].value, all[i].value);
+        check_int(h.bytes, ==, (size_t)n);
+        head.n -= 1;
+        check_int(http1_parse_head(HTTP1_REQUEST, head, &h, &e), ==, ERR_TRUNCATED);
+    }
+}
+
+static void what_is_behind_a_head_is_not_looked_at(void **state)
+{
+    (void)state;
+    struct span in =
+        SPAN_LIT("POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n\n\0 no head");
+    struct http1_head h;
+    check_int(http1_parse_head(HTTP1_REQUEST, in, &h, NULL), ==, 0);
+    check_int(h.bytes, ==, in.n - 10);
+    check_int(h.length, ==, 2);
+}
+
 static void what_is_not_http(void **state)
 {
     (void)state;
@@ -448,6 +516,9 @@ int main(void)
         cmocka_unit_test(an_early_end_is_told),
         cmocka_unit_test(heads_that_two_readers_would_read_differently),
         cmocka_unit_test(which_bytes_a_value_may_hold),
+        cmocka_unit_test(which_bytes_a_name_may_hold),
+        cmocka_unit_test(a_field_is_read_without_the_blanks_around_its_value),
+        cmocka_unit_test(what_is_behind_a_head_is_not_looked_at),
         cmocka_unit_test(what_is_not_http),
         cmocka_unit_test(broken_chunks),
         cmocka_unit_test(limits),

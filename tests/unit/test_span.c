@@ -34,6 +34,30 @@ static void equality_looks_at_every_byte_and_the_length(void **state)
     check_true(!span_eq_nocase(SPAN_LIT("@["), "`{")); /* 0x20 apart, but no letters */
 }
 
+static void case_is_that_of_ascii_letters_at_every_place(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++)
+        for (size_t n = 1; n <= 20; n++)
+            for (size_t at = 0; at < n; at++) {
+                uint8_t a[20], lower[20];
+                memset(a, 'X', n);
+                memset(lower, 'x', n);
+                a[at] = (uint8_t)c;
+                lower[at] = (uint8_t)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+                check_true(span_same_nocase(span_of(a, n), span_of(lower, n)));
+                uint8_t other = (uint8_t)(lower[at] ^ 32);
+                bool letter = c <= 'z' && ((c | 32) >= 'a' && (c | 32) <= 'z');
+                uint8_t kept = lower[at];
+                lower[at] = other;
+                check_true(span_same_nocase(span_of(a, n), span_of(lower, n)) ==
+                           letter);
+                lower[at] = kept;
+                span_to_lower(a, n);
+                check_true(span_eq(span_of(a, n), span_of(lower, n)));
+            }
+}
+
 static void prefixes_and_suffixes_fit_or_do_not(void **state)
 {
     (void)state;
@@ -220,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_zeroed_span_is_the_empty_one),
         cmocka_unit_test(equality_looks_at_every_byte_and_the_length),
+        cmocka_unit_test(case_is_that_of_ascii_letters_at_every_place),
         cmocka_unit_test(prefixes_and_suffixes_fit_or_do_not),
         cmocka_unit_test(find_gives_the_end_when_there_is_none),
         cmocka_unit_test(sub_is_cut_to_the_span),
