@@ -82,6 +82,8 @@ static struct span random_id(struct arena *a, struct rng *r)
         for (int i = 0; i < 36; i++)
             text[i] =
                 i == 8 || i == 13 || i == 18 || i == 23 ? '-' : hex[rng_below(r, 16)];
+        if (!rng_below(r, 3)) /* then it only looks like a UUID */
+            text[rng_below(r, 36)] = (char)rng_u64(r);
         return arena_dup(a, span_of(text, 36));
     case 2:
         for (int i = 0; i < 20; i++)
