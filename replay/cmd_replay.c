@@ -25,7 +25,7 @@
 struct config {
     struct rep_tls_config tls;
     const char *out, *http, *grpc, *speed, *debug, *start_at, *shard;
-    const char *proxy, *connections_text;
+    const char *proxy, *connections_text, *header_file, *bearer_file;
     int invalid, tier, protocol, ids, engine, http_version, session_error;
     uint64_t connections, grpc_connections, streams, workers, users, seed, version;
     int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns, abort_late_ns,
@@ -200,6 +200,23 @@ static const struct opt options[] = {
          "lasts until the target ends it. What ended connections, and how often, is "
          "in the summary. With --engine curl in HTTP/1.1 alone"},
     OPT_GROUP_ROW("TLS"),
+    {.name = "header-file",
+     .type = OPT_STR,
+     .at = FIELD(header_file),
+     .arg = "FILE",
+     .help =
+         "send these headers with every request, over gRPC as metadata: lines "
+         "\"name: value\", # begins a comment. For credentials, which do not belong "
+         "on a command line: values are told to the target alone, names are noted "
+         "in the run"},
+    {.name = "bearer-file",
+     .type = OPT_STR,
+     .at = FIELD(bearer_file),
+     .arg = "FILE",
+     .help =
+         "send \"authorization: Bearer TOKEN\" with every request, TOKEN being what "
+         "the file holds; without it, what the environment variable REPRISE_BEARER "
+         "holds, if it is set"},
     {.name = "tls-ca",
      .type = OPT_STR,
      .at = FIELD(tls.ca_file),
@@ -960,12 +977,24 @@ static void raise_descriptor_limit(void)
     }
 }
 
+static int read_headers(const struct config *c, struct rep_headers *h, struct err *e)
+{
+    const char *token = getenv("REPRISE_BEARER");
+    int rc = c->header_file ? rep_headers_file(h, c->header_file, e) : 0;
+    if (rc == 0 && c->bearer_file)
+        rc = rep_headers_bearer_file(h, c->bearer_file, e);
+    else if (rc == 0 && token && *token)
+        rc = rep_headers_bearer(h, token, "REPRISE_BEARER", e);
+    return rc;
+}
+
 static int run(const struct config *c, const char *trace, struct rep_run_result *r,
                struct err *e)
 {
     char out[512];
     struct rep_version *listed = NULL;
     struct buf text = {0};
+    struct rep_headers headers = {0};
 
     default_output(trace, out, sizeof out);
     int rc = parse_versions(&c->versions, &listed, e);
@@ -977,6 +1006,8 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
                                       .content = c->digest == DIGEST_CONTENT};
     for (size_t i = 0; i < c->checks.n && rc == 0; i++)
         rc = rep_answer_parse(&answers, c->checks.v[i], e);
+    if (rc == 0)
+        rc = read_headers(c, &headers, e);
     struct rep_shard shard = {0};
     struct clk_wall start_at = {0};
     if (rc == 0 && c->shard)
@@ -998,6 +1029,7 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
         .grpc_wanted = c->protocol != PROTOCOL_REST,
         .speed = c->speed,
         .versions = {.common = c->version, .listed = listed, .count = c->versions.n},
+        .headers = &headers,
         .ids = (enum rep_ids)c->ids,
         .seed = c->seed,
         .workers = (uint32_t)c->workers,
@@ -1044,6 +1076,7 @@ static int run(const struct config *c, const char *trace, struct rep_run_result 
     }
     free(listed);
     buf_done(&text);
+    rep_headers_done(&headers);
     return rc;
 }
 

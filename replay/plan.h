@@ -14,6 +14,7 @@
 #define REPLAY_PLAN_H
 
 #include "replay/handoff.h"
+#include "replay/headers.h"
 #include "replay/request.h"
 #include "replay/schedule.h"
 #include "replay/shard.h"
@@ -36,6 +37,7 @@ struct rep_plan_config {
     struct rep_speed speed;
     struct rep_shard shard; /* plan its operations alone */
     struct rep_versions versions;
+    const struct rep_headers *headers; /* sent with every request; or NULL */
     enum rep_ids ids;
     uint64_t id_nonce;   /* sets the ids of this run apart from all others */
     int64_t deadline_ns; /* for grpc-timeout */

@@ -82,6 +82,21 @@ static int routing(struct rep_preparer *p, const struct rep_tier_rule *rule,
     return n;
 }
 
+/* The i-th header that goes along with every request; NULL past the last. */
+static const struct op_header *given(const struct rep_preparer *p, uint32_t i)
+{
+    const struct rep_headers *h = p->config->headers;
+    return h && i < h->n ? &h->v[i] : NULL;
+}
+
+/* Whether a recorded header is sent: not where the user gave one of its name. */
+static bool passes(const struct rep_preparer *p, const struct op_header *recorded)
+{
+    const struct rep_headers *h = p->config->headers;
+    return rep_tier_header_passes(recorded) &&
+           !(h && rep_headers_has(h, recorded->name));
+}
+
 static void put_field(struct buf *out, struct span name, struct span value)
 {
     buf_span(out, name);
@@ -128,8 +143,10 @@ static int prepare_rest(struct rep_preparer *p, const struct op_stream *s,
     for (int i = 0; i < routes; i++)
         put_field(b, route[i].name, route[i].value);
     for (uint32_t i = 0; i < s->header_count; i++)
-        if (rep_tier_header_passes(&s->headers[i]))
+        if (passes(p, &s->headers[i]))
             put_field(b, s->headers[i].name, s->headers[i].value);
+    for (uint32_t i = 0; given(p, i); i++)
+        put_field(b, given(p, i)->name, given(p, i)->value);
     return keep(p, a, &out->head, e);
 }
 
@@ -199,8 +216,10 @@ static int prepare_grpc(struct rep_preparer *p, const struct op_stream *s,
     add_field(out, SPAN_LIT("grpc-timeout"), timeout);
     for (int i = 0; i < routes; i++)
         add_field(out, route[i].name, route[i].value);
+    for (uint32_t i = 0; given(p, i); i++)
+        add_field(out, given(p, i)->name, given(p, i)->value);
     for (uint32_t i = 0; i < s->header_count; i++) {
-        if (!rep_tier_header_passes(&s->headers[i]))
+        if (!passes(p, &s->headers[i]))
             continue;
         if (out->field_count == REP_FIELDS_MAX - 1) {
             out->refusal = "it has too many headers";

@@ -159,6 +159,7 @@ static int open_plan(struct run *x, struct err *e)
         .speed = x->speed,
         .shard = c->shard,
         .versions = c->versions,
+        .headers = c->headers,
         .ids = c->ids,
         .id_nonce = id_nonce(c->seed),
         .deadline_ns = c->deadline_ns,
@@ -223,6 +224,26 @@ static int shake_hands(struct run *x, const struct rep_address *target,
     return 0;
 }
 
+static bool is_loopback(const struct rep_address *a)
+{
+    return a->to.any.sa_family == AF_INET6
+               ? IN6_IS_ADDR_LOOPBACK(&a->to.v6.sin6_addr)
+               : ntohl(a->to.v4.sin_addr.s_addr) >> 24 == 127;
+}
+
+/* Whoever is on the way to the target reads what goes there in plaintext. */
+static void look_at_secrecy(const struct run *x)
+{
+    const struct rep_run_config *c = x->config;
+    const struct rep_address *http = c->proxy ? &x->proxy : &x->http;
+    if (!c->headers || c->headers->n == 0)
+        return;
+    if (c->http && !x->http.tls && !is_loopback(http))
+        log_warn(AREA, "headers for the target go in plaintext to %s", http->text);
+    if (c->grpc && !x->grpc.tls && !is_loopback(&x->grpc))
+        log_warn(AREA, "headers for the target go in plaintext to %s", x->grpc.text);
+}
+
 /* Looks the targets up, and proves that those used first can be reached. */
 static int reach_targets(struct run *x, struct err *e)
 {
@@ -243,6 +264,8 @@ static int reach_targets(struct run *x, struct err *e)
     if (rc == 0 && (x->http.tls || x->grpc.tls) && x->config->tls.insecure)
         log_warn(AREA, "--tls-insecure: the target's certificate is not verified; "
                        "whoever answers is believed");
+    if (rc == 0)
+        look_at_secrecy(x);
     return rc;
 }
 
@@ -387,6 +410,17 @@ static void note_client(struct run *x)
                  http_connections(c), grpc_connections(c), c->streams);
 }
 
+/* Names alone: values are credentials, or may be. */
+static void note_headers(struct run *x)
+{
+    struct buf names = {0};
+    if (!x->config->headers || x->config->headers->n == 0)
+        return;
+    rep_headers_names(x->config->headers, &names);
+    note(x, NOTE_TARGET_HEADERS, buf_text(&names));
+    buf_done(&names);
+}
+
 static void note_start(struct run *x)
 {
     const struct rep_run_config *c = x->config;
@@ -397,6 +431,7 @@ static void note_start(struct run *x)
         note(x, NOTE_TARGET_HTTP, x->http.text);
     if (c->grpc)
         note(x, NOTE_TARGET_GRPC, x->grpc.text);
+    note_headers(x);
     note(x, NOTE_SCHEDULE_MODE, x->result->discipline);
     if (c->sessions)
         note(x, NOTE_SESSION_ERROR, c->sessions_stop ? "stop" : "continue");

@@ -38,6 +38,7 @@ struct rep_run_config {
     bool rest_wanted, grpc_wanted;
     const char *speed;
     struct rep_versions versions;
+    const struct rep_headers *headers; /* sent with every request; or NULL */
     enum rep_ids ids;
     uint64_t seed; /* of request ids; 0: by chance */
     uint32_t workers;

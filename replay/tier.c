@@ -156,7 +156,7 @@ bool rep_tier_name_ok(struct span name)
     return name.n > 0;
 }
 
-static bool is_token(struct span name)
+bool rep_tier_is_token(struct span name)
 {
     for (size_t i = 0; i < name.n; i++) {
         uint8_t c = name.p[i];
@@ -197,7 +197,7 @@ bool rep_tier_header_passes(const struct op_header *h)
     };
     static const char *const starts[] = {"x-envoy-", "x-forwarded-", "proxy-", "grpc-"};
 
-    if (!is_token(h->name))
+    if (!rep_tier_is_token(h->name))
         return false;
     /* A capture may leave no more than the mark that there was one. */
     if (h->value.n == 0 && span_eq_nocase(h->name, "traceparent"))

@@ -69,6 +69,9 @@ void rep_tier_path(const struct rep_tier_rule *rule, const struct rep_versions *
 /* True for a name that can stand in a path and in a header as it is. */
 bool rep_tier_name_ok(struct span name);
 
+/* True for what can be the name of a header (RFC 9110, 5.6.2). */
+bool rep_tier_is_token(struct span name);
+
 /* Whether a recorded header goes along. Not: what belongs to one hop (connection, te,
  * content-length, x-forwarded-*, x-envoy-* …), what routes (seldon-model,
  * x-seldon-route: a recorded one makes envoy answer 404), what we set ourselves, and

@@ -22,7 +22,8 @@
 #define NOTE_TARGET_HTTP        "target.http"
 #define NOTE_TARGET_GRPC        "target.grpc"
 #define NOTE_TARGET_TLS         "target.tls" /* version, cipher, ALPN, whether verified */
-#define NOTE_SCHEDULE_MODE      "schedule.mode" /* "open", "partly-open", "closed" */
+#define NOTE_TARGET_HEADERS     "target.headers" /* sent along: names, never values */
+#define NOTE_SCHEDULE_MODE      "schedule.mode"  /* "open", "partly-open", "closed" */
 #define NOTE_SCHEDULE_EPOCH     "schedule.epoch_ns"     /* arrival that is due at 0 */
 #define NOTE_SCHEDULE_LAG       "schedule.lag_ns"       /* of a pipe: arrival to due */
 #define NOTE_SCHEDULE_LAG_ASKED "schedule.lag_asked_ns" /* by --lag */

@@ -104,6 +104,47 @@ static void a_rest_request_is_written_as_rproxy_wants_it(void **state)
     check_true(r->refusal == NULL);
 }
 
+static void given_headers_go_along_in_place_of_recorded_ones(void **state)
+{
+    static const struct rep_headers given = {
+        .v = {{SPAN_LIT("authorization"), SPAN_LIT("Bearer t")},
+              {SPAN_LIT("traceparent"), SPAN_LIT("given")}},
+        .n = 2,
+    };
+    const struct op_header headers[] = {
+        {SPAN_LIT("Traceparent"), SPAN_LIT("recorded")},
+        {SPAN_LIT("x-kept"), SPAN_LIT("1")},
+    };
+    struct op_stream s = {.protocol = OP_REST,
+                          .name = SPAN_LIT("iris"),
+                          .headers = headers,
+                          .header_count = 2};
+    (void)state;
+    config.headers = &given;
+    struct rep_stream *out = prepare_stream(&s);
+    struct buf head = {0};
+    buf_span(&head, out->head);
+    check_str_has(buf_text(&head), "x-kept: 1\r\nauthorization: Bearer t\r\n"
+                                   "traceparent: given\r\n");
+    check_true(strstr(buf_text(&head), "recorded") == NULL);
+    buf_done(&head);
+    /* What the run file keeps of a stream has none of them. */
+    check_int(out->as_sent.header_count, ==, 0);
+
+    s.protocol = OP_GRPC;
+    out = prepare_stream(&s);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < out->field_count; i++) {
+        const struct op_header *f = &out->fields[i];
+        check_true(!span_eq_str(f->value, "recorded"));
+        found +=
+            span_eq_str(f->name, "authorization") && span_eq_str(f->value, "Bearer t");
+        found += span_eq_str(f->name, "traceparent") && span_eq_str(f->value, "given");
+    }
+    check_int(found, ==, 2);
+    check_int(out->as_sent.header_count, ==, 0);
+}
+
 static void a_large_body_is_lent_not_copied(void **state)
 {
     static uint8_t body[5000];
@@ -568,6 +609,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PART(a_rest_request_is_written_as_rproxy_wants_it),
+        PART(given_headers_go_along_in_place_of_recorded_ones),
         PART(a_large_body_is_lent_not_copied),
         PART(a_get_states_no_length),
         PART(ids_are_minted_kept_or_left_out),
