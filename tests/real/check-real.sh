@@ -6,7 +6,7 @@
 # must be right (sums, echoes and classes are checked), and the servers' own counters must
 # agree on how many requests came. Then what these servers do to a client: MLServer closes
 # idle connections after five seconds, and streams; Envoy answers an unknown model with an error and a
-# closed connection. Then the topics of a real Kafka broker are captured (kafka.sh). Rates are what the servers hold on two busy cores; health is printed
+# closed connection; 12 MiB both ways; calls that are never answered; bounded connections. Then the topics of a real Kafka broker are captured (kafka.sh). Rates are what the servers hold on two busy cores; health is printed
 # but does not decide, since it judges the machine.
 #
 # Exit status 0: all passed; 77: skipped, because this machine cannot get the servers
@@ -105,14 +105,17 @@ one_run() {
     esac
 }
 
-# replays NAME TIER REST GRPC COUNTER SYNTH-OPTION... : all answered, all right.
+# replays NAME TIER REST GRPC COUNTER SYNTH-OPTION... [--replay OPTION...] : all answered, all right.
 replays() {
     local name=$1 tier=$2 rest=$3 grpc=$4 counter=$5 report=$run/$1.json before count right
+    local options=()
     shift 5
+    while [ $# -gt 0 ] && [ "$1" != --replay ]; do options+=("$1") && shift; done
+    [ $# -eq 0 ] || shift
     must "$program" synth -o "$run/$name.trace" --model-type "$types" --model-name "$types" \
-        --protocol both --values random "$@" || return
+        --protocol both --values random "${options[@]}" || return
     before=$("$counter")
-    one_run "$name" "$tier" "$rest" "$grpc" --check-answers || return
+    one_run "$name" "$tier" "$rest" "$grpc" --check-answers "$@" || return
     count=$(jq .trace.operations "$report")
     # shellcheck disable=SC2016  # $n is jq's
     holds "$report" "$name" '.trace.operations as $n | $n > 0 and (.operations |
@@ -157,6 +160,10 @@ unknown_model() {
     holds "$report" unknown '.operations | .due > 0 and .done == .due and .failed == .due'
     holds "$report" unknown '.errors | map(.class) | sort == ["grpc 12 UNIMPLEMENTED", "http 404"]'
     holds "$report" unknown '(.errors | map(.count) | add) == .operations.due'
+    # Each 404 ended its connection, and nothing was sent a second time for that.
+    # shellcheck disable=SC2016  # $n is jq's
+    holds "$report" unknown '(.errors[] | select(.class == "http 404") | .count) as $n |
+        .connections.ended == [{"cause": "answer", "count": $n}] and .connections.retries == 0'
     jq -r '"unknown: \(.operations.due) operations, " +
         (.errors | map("\(.count) × \(.class)") | join(", "))' "$report"
 }
@@ -197,6 +204,80 @@ upstream_gone() {
         (.errors | map("\(.count) × \(.class)") | join(", "))' "$report"
 }
 
+# Forty connections, left alone for the five seconds after which MLServer closes them, and used
+# just then: whatever the close meets, nothing is processed twice, and what is sent again says so.
+idle_race() {
+    local report=$run/race.json before count ok
+    # shellcheck disable=SC2016  # $i is jq's
+    jq -nc 'range(80) as $i | {
+        arrival_ns: (if $i < 40 then 0 else 4990000000 + ($i - 40) * 2500000 end),
+        protocol: "rest", tier: "server", name: "echo", model_type: "echo", method: "POST",
+        path: "/v2/models/echo/infer", content_type: "application/json",
+        body: {text: ({inputs: [{name: "predict", shape: [1], datatype: "BYTES", data: ["text \($i)"]}]} | tojson)}
+    }' >"$run/race.jsonl"
+    must "$program" import jsonl "$run/race.jsonl" -o "$run/race.trace" || return
+    before=$(mlserver_count)
+    one_run race server "${mlserver_ports[0]}" "${mlserver_ports[1]}" --connections 40 --check model || return
+    count=$(($(mlserver_count) - before)) ok=$(jq .operations.ok "$report")
+    holds "$report" race '.operations | .due == 80 and .sent == 80 and .done == 80'
+    holds "$report" race '[.errors[].class] - ["closed", "reset"] == []'
+    [ "$count" -ge "$ok" ] && [ "$count" -le 80 ] ||
+        fail "race: the server processed $count, of 80 requests of which $ok were answered"
+    "$program" trace cat "$run/race.run" --jsonl >"$run/race.run.jsonl"
+    [ "$(jq -s 'map(select(.attempts > 1)) | length' "$run/race.run.jsonl")" = "$(jq .connections.retries "$report")" ] ||
+        fail "race: retries are not in their outcomes"
+    jq -r '"race: \(.operations.ok) of \(.operations.due) answered, \(.connections.retries) sent again, connections ended: " +
+        (.connections.ended | map("\(.count) \(.cause)") | join(", "))' "$report"
+}
+
+# Messages of 12 MiB, there and back, each right to the last byte.
+large() { # NAME TIER REST GRPC
+    local name=large-$1 report=$run/large-$1.json
+    cp "$run/large.trace" "$run/$name.trace"
+    one_run "$name" "$2" "$3" "$4" --deadline 60s --check model || return
+    holds "$report" "$name" '.operations | .due == 4 and .sent == 4 and .ok == 4'
+    [ "$("$program" trace cat "$run/$name.run" --jsonl |
+        jq -s 'map(select(.bytes_out >= 12 * 1048576 and .bytes_in >= 12 * 1048576 and .attempts == 1 and
+            .check == "right")) | length')" = 4 ] || fail "$name: not all of them there and back, and right"
+    summary "$name" "$report"
+}
+
+# Every fifth is never answered: an outcome at its deadline. gRPC goes on over the one connection that
+# there is; over HTTP/1.1 such a request costs its connection, and no other.
+never_answered() {
+    local report=$run/mute.json
+    must "$program" synth -o "$run/talk.trace" --model-type echo --model-name echo --protocol both --rate 20 --duration 4s \
+        --seed 8 || return
+    "$program" trace export "$run/talk.trace" --format jsonl -o "$run/talk.jsonl" &&
+        jq -c 'if .protocol and input_line_number % 5 == 0 then .name = "mute" else . end' "$run/talk.jsonl" >"$run/mute.jsonl" &&
+        must "$program" import jsonl "$run/mute.jsonl" -o "$run/mute.trace" || return
+    one_run mute server "${mlserver_ports[0]}" "${mlserver_ports[1]}" --deadline 2s --grpc-connections 1 \
+        --check model || return
+    holds "$report" mute '.operations | .due > 60 and .sent == .due and .done == .due'
+    holds "$report" mute '[.cells[] | {m: .model, all: .operations.due, ok: .operations.ok}] |
+        (map(select(.m == "echo")) | length == 2 and all(.ok == .all)) and
+        (map(select(.m == "mute")) | length == 2 and all(.ok == 0))'
+    # The server may be the first to say that the time is over.
+    holds "$report" mute '[.errors[].class] | all(. == "deadline" or . == "grpc 4 DEADLINE_EXCEEDED")'
+    # shellcheck disable=SC2016  # $n is jq's
+    holds "$report" mute '(.cells[] | select(.model == "mute" and .protocol == "rest") | .operations.due) as $n |
+        .connections.ended == [{"cause": "given-up", "count": $n}]'
+    jq -r '"mute: \(.operations.due) operations, \(.operations.ok) answered, " +
+        (.errors | map("\(.count) × \(.class)") | join(", "))' "$report"
+}
+
+# Connections of seven requests each: none is lost or sent twice where they change.
+bounded() { # NAME TIER REST GRPC COUNTER
+    local name=bounded-$1 report=$run/bounded-$1.json
+    replays "$name" "$2" "$3" "$4" "$5" --rate 80 --duration 3s --seed 9 --replay \
+        --connections 3 --grpc-connections 2 --requests-per-connection 7 || return
+    # The last of each three need not have been full. gRPC's come on top.
+    # shellcheck disable=SC2016  # $n is jq's
+    holds "$report" "$name" '(.connections.ended | map(select(.cause == "limit") | .count) | add) as $n |
+        (.cells | map(select(.protocol == "rest") | .operations.due) | add) as $rest |
+        $n >= ($rest - 18) / 7 and .connections.retries == 0'
+}
+
 start mlserver 3
 start triton 3
 start envoy 2
@@ -213,6 +294,17 @@ replays envoy envoy "${envoy_ports[0]}" "${envoy_ports[0]}" envoy_count \
 # Six seconds between any two operations: every REST connection is closed in between.
 replays idle server "${mlserver_ports[0]}" "${mlserver_ports[1]}" mlserver_count \
     --rate 0.1666 --duration 31s --arrivals constant --seed 4
+holds "$run/idle.json" idle '.connections.ended | map(select(.cause == "idle") | .count) | add > 2'
+idle_race
+must "$python" "$real/large_trace.py" $((12 * 1048576)) 2 && mv "$run/out" "$run/large.jsonl" &&
+    must "$program" import jsonl "$run/large.jsonl" -o "$run/large.trace"
+large mlserver server "${mlserver_ports[0]}" "${mlserver_ports[1]}"
+large triton server "${triton_ports[0]}" "${triton_ports[1]}"
+large envoy envoy "${envoy_ports[0]}" "${envoy_ports[0]}"
+bounded mlserver server "${mlserver_ports[0]}" "${mlserver_ports[1]}" mlserver_count
+bounded triton server "${triton_ports[0]}" "${triton_ports[1]}" triton_count
+bounded envoy envoy "${envoy_ports[0]}" "${envoy_ports[0]}" envoy_count
+never_answered
 streams
 unknown_model
 stop_server triton

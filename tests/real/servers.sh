@@ -80,7 +80,7 @@ mlserver_models() {
     local folder=$1 model implementation uri
     mkdir -p "$folder"
     "${part_dir[mlserver]}/bin/python" "$real/mlserver/train_iris.py" "$folder" || return 1
-    for model in $server_models drip; do
+    for model in $server_models drip mute; do
         uri=
         case $model in
         iris) implementation=mlserver_sklearn.SKLearnModel uri=', "uri": "../model.joblib"' ;;
@@ -88,6 +88,7 @@ mlserver_models() {
         add10) implementation=scv2_models.Add10 ;;
         echo) implementation=scv2_models.Echo ;;
         drip) implementation=scv2_models.Drip ;; # streams; Triton has none
+        mute) implementation=scv2_models.Mute ;;
         esac
         mkdir -p "$folder/${model}_1"
         cat >"$folder/${model}_1/model-settings.json" <<EOF

@@ -68,6 +68,14 @@ class Echo(Model):
         return self.answer(request, outputs)
 
 
+class Mute(Echo):
+    """Takes requests, and answers none."""
+
+    async def predict(self, request: InferenceRequest) -> InferenceResponse:
+        await asyncio.sleep(3600)
+        return await super().predict(request)
+
+
 class Drip(Echo):
     """Streams: three times what Echo answers, DRIP_S apart."""
 
