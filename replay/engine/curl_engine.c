@@ -13,6 +13,10 @@
  *   first  the first line of the answer came whole (HEADERFUNCTION)
  *   done   the transfer left the multi handle, after its bytes were handed out
  *
+ * A connection that the peer has ended is not written to: libcurl looks at it before it
+ * takes it up again, but takes a close_notify that waits there for a sign of life;
+ * PREREQFUNCTION looks for the FIN.
+ *
  * Sending again is our rule's alone (engine.h). libcurl would repeat a request whenever
  * a connection that it used before ends without a byte, also when the peer read it:
  * every further sending passes through PREREQFUNCTION, which aborts it unless the facts
@@ -76,8 +80,9 @@ struct transfer {
     struct sock *sock; /* that carries it; NULL: none yet, or closed */
     uint64_t epoch;    /* flush before which it was added */
     bool given_up;     /* a further sending was forbidden */
-    bool opens;        /* HTTP/2: may make a connection, and shares none */
-    bool homeless;     /* it found none with room, and may not make one */
+    bool stale;    /* its connection was at its end before anything was sent on it */
+    bool opens;    /* HTTP/2: may make a connection, and shares none */
+    bool homeless; /* it found none with room, and may not make one */
     bool
         head_ended; /* its empty line came: libcurl takes half a head for a whole one */
     bool too_big, garbage;
@@ -258,6 +263,8 @@ static void note_loss(struct transfer *t, const struct tcp_info *info, int pendi
 {
     struct outcome *o = &t->request->out;
     t->sock = NULL;
+    if (t->stale) /* nothing of it was sent: what was known before holds */
+        return;
     t->lost = true;
     /* See rep_unprocessed: a reset behind a FIN is EPIPE. */
     t->orderly = info->tcpi_state == TCP_STATE_CLOSE_WAIT || pending == EPIPE;
@@ -273,7 +280,7 @@ static void note_loss(struct transfer *t, const struct tcp_info *info, int pendi
  * A GOAWAY is not told, and shows as what came of it. */
 static enum rep_end why_closed(const struct transfer *t)
 {
-    if (!t || t->unread)
+    if (!t || t->stale || t->unread)
         return REP_END_IDLE;
     uint64_t length = 0;
     (void)span_u64(t->length, &length);
@@ -362,6 +369,12 @@ static int before_request(void *arg, char *remote, char *local, int remote_port,
     (void)local;
     (void)remote_port;
 
+    t->sock = sock_at(en, (uint16_t)local_port);
+    bool known = t->sock && tcp_facts(t->sock->fd, &info);
+    t->stale = known && t->sock->carried > 0 && en->base.config.http_version != 2 &&
+               info.tcpi_state == TCP_STATE_CLOSE_WAIT;
+    if (t->stale)
+        return CURL_PREREQFUNC_ABORT;
     if (r->tries > 0 && (!t->lost || !t->unread || r->tries >= REP_TRIES_MAX)) {
         t->given_up = true;
         return CURL_PREREQFUNC_ABORT;
@@ -369,8 +382,7 @@ static int before_request(void *arg, char *remote, char *local, int remote_port,
     en->base.stats.retries += r->tries > 0;
     r->tries++;
     t->lost = t->unread = t->orderly = t->reset = false;
-    t->sock = sock_at(en, (uint16_t)local_port);
-    if (t->sock && tcp_facts(t->sock->fd, &info)) {
+    if (known) {
         t->acked = info.tcpi_bytes_acked;
         t->sent = info.tcpi_bytes_sent;
     }
@@ -665,6 +677,10 @@ static void transfer_end(struct transfer *t, CURLcode code)
             r->out.done_ns = OP_TIME_NONE;
             return;
         }
+    }
+    if (t->stale && transfer_add(t)) {
+        r->out.done_ns = OP_TIME_NONE;
+        return;
     }
     bool again = !t->given_up && t->lost && t->unread && r->tries < REP_TRIES_MAX;
     if (again && transfer_add(t)) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Replay over TLS: both protocols against the stand-in, REST and h2 against nginx, mutual TLS,
+# Replay over TLS: both protocols against the stand-in, REST and h2 against nginx, REST against
+# openssl s_server, mutual TLS,
 # and each reason for which a handshake fails, with its message and exit status 69.
 . "$(dirname "$0")/../cli/lib.sh"
 cd "$tmp" || exit 1
@@ -17,6 +18,7 @@ certificate server DNS:localhost,IP:127.0.0.1
 certificate other DNS:elsewhere.example
 certificate client DNS:client.example
 certificate expired DNS:localhost,IP:127.0.0.1 -1
+certificate late-client DNS:client.example -1
 
 expect 0 "$REPRISE" synth --model-type iris --rate 200 --duration 1s --protocol both -o both.trace
 expect 0 "$REPRISE" synth --model-type iris --rate 200 --duration 1s --protocol rest -o rest.trace
@@ -65,11 +67,11 @@ standin_at other --tls-cert other.pem --tls-key other.key
 expect 69 replay rest.trace --http "https://$at" --tls-ca ca.pem
 err_has "the peer's certificate is for elsewhere.example, not for '127.0.0.1'"
 expect 0 replay rest.trace --http "https://$at" --tls-ca ca.pem --tls-server-name elsewhere.example
-if [ -s expired.pem ]; then
-    standin_at expired --tls-cert expired.pem --tls-key expired.key
-    expect 69 replay rest.trace --http "https://$at" --tls-ca ca.pem
-    err_has "the peer's certificate expired at "
-fi
+standin_at expired --tls-cert expired.pem --tls-key expired.key
+expect 69 replay rest.trace --http "https://$at" --tls-ca ca.pem
+err_has "the peer's certificate expired at "
+expect 69 replay both.trace --protocol grpc --grpc "grpcs://$at" --tls-ca ca.pem
+err_has "the peer's certificate expired at "
 
 # Mutual TLS.
 standin_at mutual --tls-cert server.pem --tls-key server.key --tls-client-ca ca.pem
@@ -82,7 +84,14 @@ out_has "mutual"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key -out own.pem \
     -days 2 -subj /CN=stranger 2>/dev/null
 expect 69 replay both.trace --http "https://$at" --tls-ca ca.pem --tls-cert own.pem --tls-key own.key
-err_has "the peer refuses our certificate"
+err_has "the peer refuses our certificate: "
+err_has "unknown CA"
+for engine in own curl; do
+    expect 69 replay rest.trace --http "https://$at" --tls-ca ca.pem --tls-cert late-client.pem \
+        --tls-key late-client.key --engine "$engine"
+    err_has "the peer refuses our certificate: "
+    err_has "expired"
+done
 
 # The command line.
 expect 64 replay rest.trace --http "http://$at" --tls-ca ca.pem
@@ -94,7 +103,51 @@ err_has "cannot read a certificate 'missing.pem'"
 expect 65 replay rest.trace --http "https://$at" --tls-ca ca.pem --tls-cert client.pem --tls-key server.key
 err_has "'server.key' is not the key of 'client.pem'"
 
-# A server that nobody here wrote; it speaks no h2 over TLS unless it is told to.
+# openssl's own server: one connection at a time, each with one answer, behind which it says
+# goodbye. TLS 1.3 and 1.2, sessions by ticket and by id, and an answer as long as its connection.
+mkdir -p v2/models/iris_1
+printf 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok' >v2/models/iris_1/whole
+printf 'to the end' >v2/models/iris_1/bare
+s_server_at() { # OPTION...: starts one, sets $at and $s_server
+    openssl s_server -accept 127.0.0.1:0 -cert server.pem -key server.key "$@" >s_server.out 2>&1 &
+    s_server=$!
+    pids+=("$s_server")
+    for _ in $(seq 100); do grep -q ^ACCEPT s_server.out && break; sleep 0.05; done
+    at=$(sed -n 's/^ACCEPT \(.*\)$/\1/p' s_server.out)
+    [ -n "$at" ] || { fail "no s_server"; cat s_server.out; }
+}
+gets() { # PATH: twenty GETs
+    jq -nc --arg path "/v2/models/iris/$1" 'range(20) | {arrival_ns: (. * 20000000), protocol: "rest", tier: "server",
+        name: "iris", method: "GET", path: $path}' >gets.jsonl
+    expect 0 "$REPRISE" import jsonl gets.jsonl -o gets.trace --force --quiet
+}
+asked() { # VERSION RESUMED-AT-LEAST
+    expect 0 replay gets.trace --tier server --http "https://$at" --tls-ca ca.pem --connections 1 --json
+    same "$(json '[.operations.due, .operations.ok]' | tr -d '\n ')" "[20,20]" "answers of s_server, $1"
+    [ "$(json '.connections.made')" -ge 20 ] || fail "s_server ends each connection: $(json .connections)"
+    expect 0 "$REPRISE" trace info tls.run --json
+    json '.notes["target.tls"]' | grep -q "^$1 " || fail "not $1: $(json '.notes["target.tls"]')"
+    [ "$(json '.notes["client.tls_resumed"] | tonumber')" -ge "$2" ] || fail "few resumed, $1: $(json .notes)"
+    kill "$s_server"
+    wait "$s_server" 2>/dev/null
+}
+gets whole
+s_server_at -HTTP
+asked TLSv1.3 15
+s_server_at -HTTP -tls1_2
+asked TLSv1.2 15
+s_server_at -HTTP -tls1_2 -no_ticket
+asked TLSv1.2 15
+s_server_at -HTTP -Verify 1 -CAfile ca.pem -verify_return_error
+expect 69 replay gets.trace --tier server --http "https://$at" --tls-ca ca.pem --connections 1 \
+    --tls-cert own.pem --tls-key own.key
+err_has "the peer refuses our certificate: "
+kill "$s_server"
+gets bare
+s_server_at -WWW
+asked TLSv1.3 15
+
+# A server that nobody here wrote either; it speaks no h2 over TLS unless it is told to.
 if command -v nginx >/dev/null; then
     nginx_at() { # LISTEN-WORDS: starts one, sets $at
         local port
@@ -104,7 +157,8 @@ if command -v nginx >/dev/null; then
 daemon off; master_process off; pid $tmp/nginx.pid; error_log $tmp/nginx.log;
 events { worker_connections 256; }
 http {
-    access_log off; client_body_temp_path nginx; proxy_temp_path nginx; fastcgi_temp_path nginx;
+    log_format tls '\$connection \$ssl_session_reused \$ssl_protocol \$request_method';
+    access_log nginx.access tls; client_body_temp_path nginx; proxy_temp_path nginx; fastcgi_temp_path nginx;
     uwsgi_temp_path nginx; scgi_temp_path nginx; keepalive_requests 20;
     server {
         listen 127.0.0.1:$port $1; ssl_certificate server.pem; ssl_certificate_key server.key;
@@ -127,10 +181,20 @@ CONF
     expect 0 replay rest.trace --http "https://$at" --tls-ca ca.pem --connections 2 --json
     same "$(json .operations.ok)" 200 "operations against nginx"
     expect 0 "$REPRISE" trace info tls.run --json
-    [ "$(json '.notes["client.tls_resumed"] | tonumber')" -ge 4 ] || fail "few sessions were resumed: $(json .notes)"
+    resumed=$(json '.notes["client.tls_resumed"] | tonumber')
+    [ "$resumed" -ge 4 ] || fail "few sessions were resumed: $(json .notes)"
+    # nginx's own word: connections with a request, and those of them that resumed.
+    words() { sort -u nginx.access | awk '$4 == "POST" {n++; r += $2 == "r"} END {print n, r + 0}'; }
+    read -r took reused <<<"$(words)"
+    [ "$reused" -ge 4 ] && [ "$reused" -le "$resumed" ] && [ "$reused" -ge $((resumed - 2)) ] ||
+        fail "nginx saw $took connections, $reused of them resumed; we counted $resumed"
     expect 0 replay rest.trace --http "https://$at" --tls-ca ca.pem --connections 2 --no-tls-resume
     expect 0 "$REPRISE" trace info tls.run --json
     same "$(json '.notes["client.tls_resumed"]')" 0 "resumed though it was forbidden"
+    : >nginx.access # nginx appends
+    expect 0 replay rest.trace --http "https://$at" --tls-ca ca.pem --connections 2 --no-tls-resume
+    read -r took reused <<<"$(words)"
+    [ "$took" -ge 4 ] && [ "$reused" = 0 ] || fail "nginx saw $took connections, $reused of them resumed"
     expect 69 replay both.trace --protocol grpc --grpc "grpcs://$at" --tls-ca ca.pem
     err_has "(h2)"
     nginx_at "ssl http2"

@@ -1,4 +1,4 @@
-"""peer.py http1|http2 --fault NAME [--every N] --ports FILE --summary FILE
+"""peer.py http1|http2 --fault NAME [--every N] [--tls PEM] --ports FILE --summary FILE
 
 A scripted server for faults that the stand-in does not have. It answers every request but
 those that --fault hits, and says at its end (SIGTERM), as one line of JSON, what it did:
@@ -9,7 +9,9 @@ those that --fault hits, and says at its end (SIGTERM), as one line of JSON, wha
     connections  accepted
 
 so that a run's word can be held against the server's. Every N-th request is hit, counted
-over all connections, where the fault has no rule of its own. Faults:
+over all connections, where the fault has no rule of its own. With --tls (a file with key and
+certificate) all of this happens behind TLS; where it closes, close_notify goes first, unless
+--no-goodbye. Faults:
 
     none         nothing
     close-mid    half of the answer, then FIN
@@ -31,6 +33,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -210,16 +213,36 @@ class Http2:
         )
 
 
-def serve(s: socket.socket, protocol: str, fault: str, book: Book) -> None:
+def say_goodbye(s: ssl.SSLSocket) -> None:
+    """close_notify, without waiting for the client's."""
     try:
+        s.setblocking(False)
+        s.unwrap()
+    except OSError:
+        pass
+
+
+def serve(s: socket.socket, protocol: str, a: argparse.Namespace, tls: ssl.SSLContext | None, book: Book) -> None:
+    try:
+        if tls:
+            s = tls.wrap_socket(s, server_side=True)
         if protocol == "http1":
-            serve_http1(s, fault, book)
+            serve_http1(s, a.fault, book)
         else:
-            Http2(s, fault, book).run()
+            Http2(s, a.fault, book).run()
+        if tls and not a.no_goodbye:
+            say_goodbye(s)
     except OSError:
         pass  # the client is gone
     finally:
         s.close()
+
+
+def context(pem: str, protocol: str) -> ssl.SSLContext:
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    c.load_cert_chain(pem)
+    c.set_alpn_protocols(["h2" if protocol == "http2" else "http/1.1"])
+    return c
 
 
 def main() -> None:
@@ -228,10 +251,13 @@ def main() -> None:
     parser.add_argument("--fault", default="none")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--tls")
+    parser.add_argument("--no-goodbye", action="store_true")
     parser.add_argument("--ports", required=True)
     parser.add_argument("--summary", required=True)
     a = parser.parse_args()
     book = Book(a.every)
+    tls = context(a.tls, a.protocol) if a.tls else None
 
     def end(*_: object) -> None:
         with open(a.summary, "w", encoding="ascii") as f:
@@ -246,14 +272,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     with open(a.ports + ".new", "w", encoding="ascii") as f:
         address = f"{a.host}:{listener.getsockname()[1]}"
-        f.write(f"server.http={address}\nserver.grpc={address}\n")
+        http, grpc = ("https://", "grpcs://") if a.tls else ("", "")
+        f.write(f"server.http={http}{address}\nserver.grpc={grpc}{address}\n")
     os.rename(a.ports + ".new", a.ports)
     while True:
         s, _ = listener.accept()
         book.add("connections")
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         threading.Thread(
-            target=serve, args=(s, a.protocol, a.fault, book), daemon=True
+            target=serve, args=(s, a.protocol, a, tls, book), daemon=True
         ).start()
 
 
