@@ -119,6 +119,18 @@ static void await(struct rig *g, uint64_t count)
     }
 }
 
+/* Until so many connections were closed by the peer. */
+static void await_end(struct rig *g, uint64_t count)
+{
+    struct err e = {0};
+    int64_t end = now_ns() + PLENTY;
+    while (g->engine->stats.ends[REP_END_IDLE] + g->engine->stats.ends[REP_END_ANSWER] <
+           count) {
+        check_true(now_ns() < end);
+        check_ok(ev_turn(g->ev, (struct clk_mono){now_ns() + 20 * CLK_MS}, &e), &e);
+    }
+}
+
 static const char *reason(const struct rig *g)
 {
     return g->engine->stats.failures.n ? g->engine->stats.failures.v[0].text : "";
@@ -277,6 +289,73 @@ static void connections_made_anew_resume_the_session(void **state)
 {
     (void)state;
     closed_connections(true, 1);
+}
+
+static void a_truncated_connection_does_not_spoil_its_session(void **state)
+{
+    struct tls_peer t = {.context = context("server", NULL, "http/1.1"),
+                         .inner = answer_once,
+                         .arg = ok_two,
+                         .truncates = true};
+    struct peer *p = peer_start(tls_peer, &t);
+    struct rep_tls_config c = {.resume = true};
+    struct rig g;
+    (void)state;
+    setup(&g, &rep_http1_engine, peer_port(p), &c, PLENTY);
+    for (uint64_t i = 1; i <= 5; i++) {
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, i);
+        check_int(r->out.cause, ==, OUT_OK);
+        await_end(&g, i);
+    }
+    check_int(g.engine->stats.tls_full, ==, 1);
+    check_int(g.engine->stats.tls_resumed, ==, 4);
+    teardown(&g);
+    peer_stop(p);
+    secure_context_free(t.context);
+}
+
+/* The peer closes behind its first answer, and the loop does not see it before the next
+ * request is given to it: the race of every client with idle connections, lost for
+ * certain. */
+static void meet_a_close(const struct rep_engine_ops *ops, bool truncates)
+{
+    struct tls_peer t = {.context = context("server", NULL, "http/1.1"),
+                         .inner = answer_once,
+                         .arg = ok_two,
+                         .truncates = truncates};
+    struct peer *p = peer_start(tls_peer, &t);
+    struct rig g;
+    setup(&g, ops, peer_port(p), &trusting, PLENTY);
+    send_one(&g, "x");
+    await(&g, 1);
+    usleep(200000);
+    struct rep_request *r = send_one(&g, "x");
+    await(&g, 2);
+    check_int(r->out.cause, ==, OUT_OK);
+    /* libcurl looks before it sends; we may have got close_notify with the answer. */
+    int again = truncates ? ops == &rep_http1_engine : r->out.attempts - 1;
+    check_int(r->out.attempts, ==, 1 + again);
+    check_int(g.engine->stats.retries, ==, again);
+    await_end(&g, 1);
+    check_int(peer_connections(p), >=, 2);
+    teardown(&g);
+    peer_stop(p);
+    secure_context_free(t.context);
+}
+
+static void a_request_that_met_a_close_under_way_is_sent_once_more(void **state)
+{
+    (void)state;
+    meet_a_close(&rep_http1_engine, false);
+    meet_a_close(&rep_http1_engine, true);
+}
+
+static void libcurl_does_not_write_to_a_connection_at_its_end(void **state)
+{
+    (void)state;
+    meet_a_close(&rep_curl_engine, false);
+    meet_a_close(&rep_curl_engine, true);
 }
 
 static void without_resumption_every_handshake_is_full(void **state)
@@ -553,6 +632,9 @@ int main(void)
         cmocka_unit_test(warm_connections_are_ready_when_their_handshake_is),
         cmocka_unit_test(connections_made_anew_resume_the_session),
         cmocka_unit_test(without_resumption_every_handshake_is_full),
+        cmocka_unit_test(a_truncated_connection_does_not_spoil_its_session),
+        cmocka_unit_test(a_request_that_met_a_close_under_way_is_sent_once_more),
+        cmocka_unit_test(libcurl_does_not_write_to_a_connection_at_its_end),
         cmocka_unit_test(single_bytes_are_put_together),
         cmocka_unit_test(twelve_mebibytes_go_there_and_back),
         cmocka_unit_test(close_notify_ends_an_answer_without_length),

@@ -508,6 +508,10 @@ void secure_close(struct secure *s)
 {
     if (!s)
         return;
+    /* Else OpenSSL would spoil the session of a connection that ended without a
+     * goodbye. TLS has not asked for that since 1.1 (RFC 5246, 7.2.1), and others
+     * resume it; what a fatal alert spoiled stays so. */
+    SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(s->ssl);
     buf_done(&s->out);
     free(s);
