@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # health.sh PROGRAM - does health tell a client in trouble from one that is well? RUNS (100) short
-# runs of each kind, in turn, of one second against the stand-in:
+# runs of each kind, in turn, of two seconds against the stand-in:
 #
 #   clean    nothing else is done to this machine: at most one in a hundred may be flagged
 #   frozen   reprise is stopped for 100 ms
@@ -10,7 +10,7 @@
 # Flagged means: not VALID, and of the troubled by a cause that fits the trouble; all but one in a
 # hundred of those must be. A bench, not a test: on a machine that others use, clean runs are not
 # clean, and are rightly flagged. Progress, and why clean runs were flagged, goes to stderr; stdout
-# is a table in Markdown. The exit status is 1 when a bound is broken. 100 take about 8 minutes.
+# is a table in Markdown. The exit status is 1 when a bound is broken. 100 take about 10 minutes.
 set -u
 # A session of its own, at raised priority where we may: what runs by chance beside the bench is
 # then no trouble, while what the bench does to its own processes is. Ctrl-C still ends it.
@@ -29,7 +29,7 @@ runs=${RUNS:-100}
 # shellcheck source=../fault/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../fault/lib.sh"
 
-synth --rate 500 --count 500
+synth --rate 500 --count 1000
 processor=$(taskset -cp $$ | sed 's/.*[:,-] *//') # the last that we may use
 kinds=(frozen crowded starved)
 declare -A fits=(
@@ -46,7 +46,7 @@ frozen() {
     rm -f "$tmp/x.run"
     start_replay --connections 64
     for _ in $(seq 500); do [ -e "$tmp/x.run" ] && break; sleep 0.02; done
-    sleep 0.4 # within the second that the schedule lasts
+    sleep 0.8 # within the two seconds that the schedule lasts
     kill -STOP "$replayer"
     sleep 0.1
     kill -CONT "$replayer"
