@@ -316,6 +316,13 @@ static int frame_rest(struct rep_preparer *p, const struct rep_stream *s,
     return keep(p, a, &r->wire[0], e);
 }
 
+/* Of the message whose prefix begins at `at`. */
+static void set_length(struct buf *b, size_t at, uint32_t n)
+{
+    for (size_t i = 0; i < 4 && !b->failed; i++)
+        b->p[at + 1 + i] = (uint8_t)(n >> (24 - 8 * i));
+}
+
 /* Appends a message with its prefix. NULL, or why it cannot be sent. */
 static const char *put_message(const struct rep_stream *s, struct span body,
                                struct buf *b)
@@ -328,9 +335,22 @@ static const char *put_message(const struct rep_stream *s, struct span body,
         return "its body is not a protobuf message";
     if (b->n - at - 5 > UINT32_MAX)
         return "its message is longer than gRPC can carry";
-    uint32_t n = (uint32_t)(b->n - at - 5);
-    for (size_t i = 0; i < 4 && !b->failed; i++)
-        b->p[at + 1 + i] = (uint8_t)(n >> (24 - 8 * i));
+    set_length(b, at, (uint32_t)(b->n - at - 5));
+    return NULL;
+}
+
+/* The same for one of which only the beginning is copied. */
+static const char *put_front(const struct rep_stream *s, struct span body,
+                             struct buf *b, struct span *rest)
+{
+    buf_zeros(b, 5);
+    *rest = body;
+    if (s->renames && v2_proto_rename_front(body, s->target_name, b, rest, NULL) < 0)
+        return "its body is not a protobuf message";
+    size_t n = b->n - 5 + rest->n;
+    if (n > UINT32_MAX)
+        return "its message is longer than gRPC can carry";
+    set_length(b, 0, (uint32_t)n);
     return NULL;
 }
 
@@ -366,18 +386,21 @@ static int frame_grpc(struct rep_preparer *p, const struct rep_stream *s,
     uint64_t slot = rng_hash((uintptr_t)r->body.p, (uintptr_t)s) % REP_RENAMED_SLOTS;
     struct rep_renamed *known = &p->renamed[slot];
 
-    if (known->wire.p && known->stream == s && known->body == r->body.p &&
+    if (known->wire[0].p && known->stream == s && known->body == r->body.p &&
         known->body_bytes == r->body.n) {
-        r->wire[0] = known->wire;
+        r->wire[0] = known->wire[0];
+        r->wire[1] = known->wire[1];
         return 0;
     }
     buf_reset(b);
-    r->refusal = put_message(s, r->body, b);
+    r->refusal = r->body.n > INLINE_BYTES ? put_front(s, r->body, b, &r->wire[1])
+                                          : put_message(s, r->body, b);
     if (r->refusal)
         return 0;
     int rc = keep(p, a, &r->wire[0], e);
     if (rc == 0)
-        *known = (struct rep_renamed){s, r->body.p, r->body.n, r->wire[0]};
+        *known =
+            (struct rep_renamed){s, r->body.p, r->body.n, {r->wire[0], r->wire[1]}};
     return rc;
 }
 
@@ -414,11 +437,11 @@ int rep_prepare_request(struct rep_preparer *p, const struct op *op,
                         : refuse(r, "it has messages, and its method takes one");
     else if (rc == 0)
         rc = frame_grpc(p, s, a, r, e);
-    r->out.bytes_out =
-        s->as_sent.protocol == OP_REST ? r->body.n
-        : r->wire[0].n > 5
-            ? r->wire[0].n - 5 * (uint64_t)(r->parts.count ? r->parts.count : 1)
-            : 0;
+    r->out.bytes_out = s->as_sent.protocol == OP_REST ? r->body.n
+                       : r->wire[0].n > 5 || r->wire[1].n > 0
+                           ? r->wire[0].n + r->wire[1].n -
+                                 5 * (uint64_t)(r->parts.count ? r->parts.count : 1)
+                           : 0;
     return rc;
 }
 

@@ -19,7 +19,7 @@ struct rep_renamed {
     const struct rep_stream *stream;
     const uint8_t *body;
     size_t body_bytes;
-    struct span wire;
+    struct span wire[2];
 };
 
 struct rep_preparer {

@@ -47,10 +47,12 @@ struct rep_request {
     struct rep_batch *batch;
     const struct rep_stream *stream;
     const char *refusal; /* of this one alone; or NULL */
-    struct span wire[2]; /* REST: head and body; gRPC: prefixed message, nothing */
-    struct span id;      /* value of x-request-id; empty: none */
-    bool minted;         /* … and it is this run's own: a mark */
-    struct span body;    /* as the trace has it, for checks of the answer */
+    /* What goes out, in two parts so that a large body need not be copied. REST: head
+     * and body; gRPC: message with its prefix. The second may be empty. */
+    struct span wire[2];
+    struct span id;   /* value of x-request-id; empty: none */
+    bool minted;      /* … and it is this run's own: a mark */
+    struct span body; /* as the trace has it, for checks of the answer */
     /* gRPC that streams, of more than one message: where wire[0] comes apart, and when
      * each part is sent, since the first; else count 0. In the batch's memory. */
     struct op_messages parts;

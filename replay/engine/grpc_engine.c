@@ -559,12 +559,14 @@ static bool open_stream(struct call *c)
 static bool frame_body(struct call *c)
 {
     const struct rep_request *r = c->request;
-    size_t whole = r->wire[0].n;
+    size_t whole = r->wire[0].n + r->wire[1].n;
     size_t due = r->parts.count > 0 ? parts_due(c) : whole;
     size_t n = due - c->taken < TURN_BYTES ? due - c->taken : TURN_BYTES;
+    size_t behind = c->taken > r->wire[0].n ? c->taken - r->wire[0].n : 0;
+    struct span data[2] = {span_sub(r->wire[0], c->taken, c->taken + n)};
+    data[1] = span_sub(r->wire[1], behind, behind + n - data[0].n);
     bool end = c->taken + n == whole, all;
-    size_t taken = h2_client_data(
-        &c->link->h2, c->slot, span_sub(r->wire[0], c->taken, c->taken + n), end, &all);
+    size_t taken = h2_client_parts(&c->link->h2, c->slot, data, end, &all);
 
     c->taken += taken;
     if (all && end) {

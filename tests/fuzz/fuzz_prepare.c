@@ -79,8 +79,9 @@ static void check_grpc(const struct rep_request *r)
 {
     struct cursor c = cursor_of(r->wire[0]);
     require(cursor_u8(&c) == 0);
-    require(cursor_u32_be(&c) == cursor_left(&c));
+    require(cursor_u32_be(&c) == cursor_left(&c) + r->wire[1].n);
     require(!c.bad);
+    require(r->out.bytes_out == cursor_left(&c) + r->wire[1].n);
     require(r->stream->field_count < REP_FIELDS_MAX);
     for (uint32_t i = 4; i < r->stream->field_count; i++)
         require(r->stream->fields[i].name.n > 0 &&

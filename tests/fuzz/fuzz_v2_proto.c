@@ -59,12 +59,29 @@ static bool sayable_in_json(const struct pay_message *m)
     return true;
 }
 
+/* Whether it is copied whole or only its front, the message is the same. */
+static void check_front(struct span request)
+{
+    struct buf whole = {0}, front = {0};
+    struct span rest = {0};
+    int a = v2_proto_rename(request, SPAN_LIT("n_1"), (struct span){0}, &whole, NULL);
+    int b = v2_proto_rename_front(request, SPAN_LIT("n_1"), &front, &rest, NULL);
+    if (a != b)
+        abort();
+    buf_span(&front, rest);
+    if (a == 0 && !span_eq(buf_view(&whole), buf_view(&front)))
+        abort();
+    buf_done(&whole);
+    buf_done(&front);
+}
+
 static void check_rename(struct span request, const struct pay_message *original)
 {
     struct arena a = {0};
     struct buf b = {0};
     struct err e = {0};
     struct pay_message back, want;
+    check_front(request);
     if (v2_proto_rename(request, SPAN_LIT("n_1"), SPAN_LIT("i"), &b, &e) < 0) {
         if (original || e.at > request.n)
             abort();

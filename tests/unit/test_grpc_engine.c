@@ -734,6 +734,33 @@ static void a_large_message_goes_out_and_comes_back_in_parts(void **state)
     peer_stop(p);
 }
 
+static void a_request_in_two_parts_goes_out_as_one(void **state)
+{
+    static const size_t cuts[] = {5, 6, 20000, 40000};
+    struct script s = {.manner = ECHO};
+    struct peer *p = peer_start(serve_h2, &s);
+    struct rig g;
+    static uint8_t body[40000];
+    (void)state;
+    for (size_t i = 0; i < sizeof body; i++)
+        body[i] = (uint8_t)(i * 11);
+    setup(&g, peer_port(p), 1, 4, PLENTY);
+    for (size_t i = 0; i < 4; i++) { /* cut before a byte of it leaves */
+        struct rep_request *r = send_sized(&g, body, sizeof body);
+        struct span whole = r->wire[0];
+        r->wire[0] = span_sub(whole, 0, cuts[i]);
+        r->wire[1] = span_sub(whole, cuts[i], whole.n);
+    }
+    await(&g, 4);
+    for (int i = 0; i < 4; i++) {
+        check_int(g.requests[i].out.cause, ==, OUT_OK);
+        check_true(
+            span_eq(buf_view(&g.requests[i].answer), span_of(body, sizeof body)));
+    }
+    teardown(&g);
+    peer_stop(p);
+}
+
 static void an_answer_before_the_request_is_complete_is_its_answer(void **state)
 {
     struct script s = {.manner = END_EARLY};
@@ -1003,6 +1030,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_says_nothing_ends_at_the_deadline),
         cmocka_unit_test(nobody_there_is_a_connect_failure),
         cmocka_unit_test(a_large_message_goes_out_and_comes_back_in_parts),
+        cmocka_unit_test(a_request_in_two_parts_goes_out_as_one),
         cmocka_unit_test(an_answer_before_the_request_is_complete_is_its_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -242,6 +242,37 @@ static void equal_grpc_bodies_share_one_message_within_a_slice(void **state)
     buf_done(&body);
 }
 
+static void a_large_grpc_message_is_copied_only_where_it_changes(void **state)
+{
+    const struct op_stream s = {.protocol = OP_GRPC, .name = SPAN_LIT("iris")};
+    const struct mt_request q = {
+        .protocol = OP_GRPC, .batch = 256, .values = MT_CONSTANT};
+    struct pay_message m;
+    struct arena decoded = {0};
+    struct buf body = {0}, whole = {0};
+    struct err e = {0};
+    (void)state;
+    config.tier = OP_TIER_SERVER;
+    check_ok(model_type_request(model_type_find(SPAN_LIT("iris")), &q, &body, &e), &e);
+    struct rep_request *r = prepare(&s, op_body_of(buf_view(&body)), 0);
+    check_int(r->wire[0].n, <, 64);
+    check_int(r->wire[1].n, >, 4096);
+    check_true(r->wire[1].p >= body.p);
+    check_true(r->wire[1].p + r->wire[1].n == body.p + body.n);
+    struct cursor c = cursor_of(r->wire[0]);
+    check_int(cursor_u8(&c), ==, 0);
+    check_int(cursor_u32_be(&c), ==, r->wire[0].n - 5 + r->wire[1].n);
+    check_int(r->out.bytes_out, ==, r->wire[0].n - 5 + r->wire[1].n);
+    buf_span(&whole, span_sub(r->wire[0], 5, r->wire[0].n));
+    buf_span(&whole, r->wire[1]);
+    check_ok(v2_proto_parse_request(buf_view(&whole), &decoded, &m, &e), &e);
+    check_span(m.model_name, "iris_4");
+    check_int(m.tensor_count, ==, 1);
+    arena_done(&decoded);
+    buf_done(&whole);
+    buf_done(&body);
+}
+
 static const char *field(const struct rep_stream *s, const char *name, char *out,
                          size_t size)
 {
@@ -615,6 +646,7 @@ int main(void)
         PART(ids_are_minted_kept_or_left_out),
         PART(a_grpc_message_is_prefixed_and_names_the_model),
         PART(equal_grpc_bodies_share_one_message_within_a_slice),
+        PART(a_large_grpc_message_is_copied_only_where_it_changes),
         PART(grpc_fields_carry_routing_and_the_deadline),
         PART(what_cannot_be_sent_says_why),
         PART(messages_of_a_stream_are_framed_and_timed_each),

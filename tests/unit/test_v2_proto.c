@@ -267,6 +267,15 @@ static void renamed(const char *from, const char *name, const char *id,
 {
     struct buf out = {0};
     check_ok(v2_proto_rename(hex(from), span_str(name), span_str(id), &out, &e), &e);
+    if (*id == 0) {
+        struct buf front = {0};
+        struct span rest;
+        check_ok(v2_proto_rename_front(hex(from), span_str(name), &front, &rest, &e),
+                 &e);
+        buf_span(&front, rest);
+        check_true(span_eq(buf_view(&front), buf_view(&out)));
+        buf_done(&front);
+    }
     check_hex(&out, want);
 }
 

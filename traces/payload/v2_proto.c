@@ -817,3 +817,20 @@ int v2_proto_rename(struct span request, struct span name, struct span id,
     }
     return 0;
 }
+
+int v2_proto_rename_front(struct span request, struct span name, struct buf *out,
+                          struct span *rest, struct err *e)
+{
+    struct cursor c = cursor_of(request);
+    struct wire_field f;
+    size_t front = 0; /* up to the end of the last field that goes */
+    while (cursor_left(&c) > 0) {
+        size_t from = cursor_offset(&c);
+        if (!next_field(&c, &f))
+            return malformed(from, e);
+        if (f.number == 1 || f.number == 2)
+            front = cursor_offset(&c);
+    }
+    *rest = span_sub(request, front, request.n);
+    return v2_proto_rename(span_sub(request, 0, front), name, (struct span){0}, out, e);
+}

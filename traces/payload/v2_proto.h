@@ -37,5 +37,9 @@ int v2_proto_parse_response(struct span bytes, struct arena *a, struct pay_messa
  * protobuf; out then holds a part. */
 int v2_proto_rename(struct span request, struct span name, struct span id,
                     struct buf *out, struct err *e) MUST_USE;
+/* The same without an id, and without copying what stays at the end: *rest, borrowed
+ * from request, follows what was appended. */
+int v2_proto_rename_front(struct span request, struct span name, struct buf *out,
+                          struct span *rest, struct err *e) MUST_USE;
 
 #endif

@@ -358,15 +358,27 @@ int h2_client_open(struct h2_client *h, const struct h2_request *q, void *user,
     return buf_check(&h->out, e);
 }
 
-size_t h2_client_data(struct h2_client *h, uint32_t slot, struct span data, bool end,
-                      bool *all)
+/* n bytes from `from` on. */
+static void copy_parts(uint8_t *to, const struct span parts[2], size_t from, size_t n)
+{
+    struct span a = span_sub(parts[0], from, from + n);
+    from = from > parts[0].n ? from - parts[0].n : 0;
+    struct span b = span_sub(parts[1], from, from + n - a.n);
+    if (a.n > 0)
+        memcpy(to, a.p, a.n);
+    if (b.n > 0)
+        memcpy(to + a.n, b.p, b.n);
+}
+
+size_t h2_client_parts(struct h2_client *h, uint32_t slot, const struct span parts[2],
+                       bool end, bool *all)
 {
     struct h2_stream *s = &h->streams[slot];
-    size_t taken = 0;
+    size_t whole = parts[0].n + parts[1].n, taken = 0;
 
     assert(s->id != 0 && !s->sent_all);
     for (;;) {
-        size_t left = data.n - taken;
+        size_t left = whole - taken;
         int32_t window =
             s->send_window < h->send_window ? s->send_window : h->send_window;
         uint32_t n = window < 0 ? 0 : (uint32_t)window;
@@ -378,8 +390,7 @@ size_t h2_client_data(struct h2_client *h, uint32_t slot, struct span data, bool
         uint8_t *p = put_frame(h, DATA, last ? END_STREAM : 0, s->id, n);
         if (!p)
             break;
-        if (n > 0)
-            memcpy(p, data.p + taken, n);
+        copy_parts(p, parts, taken, n);
         taken += n;
         s->send_window -= (int32_t)n;
         h->send_window -= (int32_t)n;
@@ -387,8 +398,14 @@ size_t h2_client_data(struct h2_client *h, uint32_t slot, struct span data, bool
         if (last)
             break;
     }
-    *all = taken == data.n && (!end || s->sent_all);
+    *all = taken == whole && (!end || s->sent_all);
     return taken;
+}
+
+size_t h2_client_data(struct h2_client *h, uint32_t slot, struct span data, bool end,
+                      bool *all)
+{
+    return h2_client_parts(h, slot, (const struct span[2]){data, {0}}, end, all);
 }
 
 void h2_client_cancel(struct h2_client *h, uint32_t slot, enum h2_code code)

@@ -178,6 +178,9 @@ int h2_client_open(struct h2_client *h, const struct h2_request *q, void *user,
  * *all: it is. */
 size_t h2_client_data(struct h2_client *h, uint32_t slot, struct span data, bool end,
                       bool *all);
+/* The same of data that lies in two parts. */
+size_t h2_client_parts(struct h2_client *h, uint32_t slot, const struct span parts[2],
+                       bool end, bool *all);
 /* Gives a stream up. The slot is free. */
 void h2_client_cancel(struct h2_client *h, uint32_t slot, enum h2_code code);
 
