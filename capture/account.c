@@ -46,16 +46,18 @@ void cap_account_direction(const struct cap_parts *p, int dir, struct cap_direct
         .seen = f->payload_bytes,
         .records = t->recorded_bytes[dir] - order->shed_body_bytes[dir],
         .passed =
-            t->passed_bytes[dir] + kr->passed_bytes[dir] + kafka->duplicate_bytes[dir],
+            t->passed_bytes[dir] + kr->passed_bytes[dir] + kafka->passed_bytes[dir],
         .lost = t->lost_bytes[dir] + kafka->refused_bytes[dir],
         .framing = parse->framing_bytes,
         .gaps = f->gap_bytes,
-        .opaque = parse->opaque_bytes + kafka->orphan_bytes[dir],
+        .opaque =
+            parse->opaque_bytes + kafka->orphan_bytes[dir] + kr->opaque_bytes[dir],
         .shed = parse->shed_bytes + t->shed_bytes[dir] + order->shed_body_bytes[dir],
         .unread = kwire->unread_bytes[dir],
         .duplicates = f->duplicate_bytes,
         .stray = f->stray_bytes,
-        .pending = parse->pending_bytes + f->held_bytes + kafka->pending_bytes[dir],
+        .pending = parse->pending_bytes + f->held_bytes + kafka->pending_bytes[dir] +
+                   kr->held_bytes[dir],
     };
     uint64_t told = d->records + d->passed + d->lost + d->framing + d->gaps +
                     d->opaque + d->shed + d->unread + d->duplicates + d->stray +
@@ -271,7 +273,7 @@ struct kafka_row {
     const char *name;
     uint64_t v;
 };
-#define KAFKA_ROWS_MAX 24
+#define KAFKA_ROWS_MAX 26
 
 static size_t kafka_rows(const struct cap_parts *p,
                          struct kafka_row rows[KAFKA_ROWS_MAX])
@@ -293,6 +295,7 @@ static size_t kafka_rows(const struct cap_parts *p,
         {"resyncs", w->resyncs},
         {"batches", r->batches},
         {"batches_again", r->copies},
+        {"batches_late", r->late},
         {"batches_of_unknown_topic", r->topics_unknown},
         {"batches_checksum_wrong", r->checksums_wrong},
         {"batches_malformed", r->malformed},
@@ -302,6 +305,7 @@ static size_t kafka_rows(const struct cap_parts *p,
         {"topic_ids_told", r->topics_told},
         {"topic_ids_matched", r->topics_matched},
         {"records", r->records},
+        {"tombstones", k->tombstones},
         {"inputs", k->inputs},
         {"outputs", k->outputs},
         {"errors", k->errors},

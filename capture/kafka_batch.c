@@ -7,6 +7,8 @@
 
 #include <pthread.h>
 
+#include "capture/kafka_inflate.h"
+
 #define MAGIC_AT       16u
 #define CRC_AT         17u
 #define ATTRIBUTES_AT  21u
@@ -15,6 +17,9 @@
 #define COUNT_AT       57u
 #define CONTROL_BIT    0x20u
 #define BYTES_UNTIL_AT 12u /* what the length does not count */
+#define LEAST_MESSAGE  14u /* CRC, magic, attributes, two lengths */
+#define CODEC_BITS     7u
+#define STAMPED_BIT    8u /* magic 1: by the broker */
 
 /* --- CRC-32C, eight bytes at a time ------------------------------------------------
  */
@@ -78,6 +83,76 @@ static void identify(struct span batch, struct cap_batch *b)
     op_hash_free(h);
 }
 
+/* The place of a compressed message is that of its last record. */
+static bool offset_is_of_last(const struct cap_batch *b)
+{
+    return b->codec != CAP_KAFKA_PLAIN;
+}
+
+/* Bytes behind a length of 4; -1 stands for null. */
+static struct span sized_be(struct cursor *c, bool *null)
+{
+    uint32_t n = cursor_u32_be(c);
+    *null = n == UINT32_MAX;
+    if (*null)
+        return (struct span){0};
+    return cursor_take(c, n);
+}
+
+/* What a message says, from its CRC on. */
+struct message {
+    unsigned magic, attributes;
+    int64_t time_ms;
+    struct span key, value;
+    bool null_key, null_value;
+};
+
+static bool message_read(struct span s, struct message *m)
+{
+    struct cursor c = cursor_of(s);
+    cursor_u32_be(&c);
+    *m = (struct message){.magic = cursor_u8(&c)};
+    m->attributes = cursor_u8(&c);
+    m->time_ms = m->magic == 1 ? i64_be(&c) : -1;
+    m->key = sized_be(&c, &m->null_key);
+    m->value = sized_be(&c, &m->null_value);
+    return !c.bad && cursor_left(&c) == 0 && m->magic < 2;
+}
+
+static bool message_sum_right(struct span s)
+{
+    struct cursor c = cursor_of(s);
+    return cursor_u32_be(&c) == cap_kafka_crc32(span_sub(s, 4, s.n));
+}
+
+static void identify_message(const struct message *m, struct cap_batch *b)
+{
+    uint64_t key[2], value[2];
+    op_body_hash(m->key, key);
+    op_body_hash(m->value, value);
+    struct {
+        uint64_t key[2], value[2], time, codec;
+    } all = {{key[0], key[1]}, {value[0], value[1]}, 0, b->codec};
+    if (!(m->attributes & STAMPED_BIT))
+        all.time = (uint64_t)m->time_ms;
+    op_body_hash(span_of(&all, sizeof all), b->identity);
+}
+
+/* A message of magic 0 or 1, with its offset and length in front. */
+static enum cap_batch_state take_message(struct span all, struct cap_batch *b)
+{
+    struct span s = span_sub(all, BYTES_UNTIL_AT, all.n);
+    struct message m;
+    if (!message_sum_right(s) || !message_read(s, &m))
+        return CAP_BATCH_CRC;
+    b->codec = m.attributes & CODEC_BITS;
+    b->base_time_ms = m.time_ms;
+    b->count = offset_is_of_last(b) ? CAP_BATCH_COUNT_UNKNOWN : 1;
+    b->records = b->codec == CAP_KAFKA_PLAIN ? all : m.value;
+    identify_message(&m, b);
+    return CAP_BATCH_GOOD;
+}
+
 enum cap_batch_state cap_batch_take(struct span *run, struct cap_batch *b)
 {
     struct span all = *run;
@@ -88,16 +163,17 @@ enum cap_batch_state cap_batch_take(struct span *run, struct cap_batch *b)
     if (all.n <= MAGIC_AT)
         return CAP_BATCH_CUT;
     unsigned magic = all.p[MAGIC_AT];
-    if (magic > 2 || length > INT32_MAX ||
-        (magic == 2 && length < CAP_BATCH_HEAD - BYTES_UNTIL_AT) || length == 0)
+    size_t least = magic == 2 ? CAP_BATCH_HEAD - BYTES_UNTIL_AT : LEAST_MESSAGE;
+    if (magic > 2 || length > INT32_MAX || length < least)
         return CAP_BATCH_MALFORMED;
+    b->magic = magic;
     if (length > all.n - BYTES_UNTIL_AT)
         return CAP_BATCH_CUT;
     b->bytes = BYTES_UNTIL_AT + (size_t)length;
     *run = span_sub(all, b->bytes, all.n);
-    if (magic < 2)
-        return CAP_BATCH_OLD;
     all = span_sub(all, 0, b->bytes);
+    if (magic < 2)
+        return take_message(all, b);
     c = cursor_of(span_sub(all, CRC_AT, all.n));
     if (cursor_u32_be(&c) != cap_crc32c(span_sub(all, ATTRIBUTES_AT, all.n)))
         return CAP_BATCH_CRC;
@@ -116,18 +192,39 @@ enum cap_batch_state cap_batch_take(struct span *run, struct cap_batch *b)
 /* --- records ---------------------------------------------------------------------- */
 
 /* Bytes behind their length; -1 stands for null. */
-static struct span sized(struct cursor *c)
+static struct span sized(struct cursor *c, bool *null)
 {
     int64_t n = cursor_zigzag(c);
     if (n < -1 || n > (int64_t)cursor_left(c))
         c->bad = true;
+    *null = n == -1;
     return n > 0 && !c->bad ? cursor_take(c, (size_t)n) : (struct span){0};
 }
 
-bool cap_batch_record_take(struct cursor *c, struct cap_batch_record *r)
+static bool message_take(struct cursor *c, struct cap_batch_record *r)
 {
     size_t before = cursor_offset(c);
-    struct span all = sized(c);
+    struct message m;
+    r->offset_delta = i64_be(c);
+    struct span s = cursor_take(c, cursor_u32_be(c));
+    if (c->bad || s.n < LEAST_MESSAGE || !message_sum_right(s) ||
+        !message_read(s, &m) || m.attributes & CODEC_BITS)
+        return false;
+    r->bytes = cursor_offset(c) - before;
+    r->key = m.key;
+    r->value = m.value;
+    r->null_value = m.null_value;
+    r->header_count = 0;
+    return true;
+}
+
+bool cap_batch_record_take(unsigned magic, struct cursor *c, struct cap_batch_record *r)
+{
+    if (magic < 2)
+        return message_take(c, r);
+    size_t before = cursor_offset(c);
+    bool null;
+    struct span all = sized(c, &null);
     struct cursor in = cursor_of(all);
     if (c->bad || all.n == 0)
         return false;
@@ -135,13 +232,15 @@ bool cap_batch_record_take(struct cursor *c, struct cap_batch_record *r)
     cursor_zigzag(&in); /* timestamp, since the batch's */
     r->bytes = cursor_offset(c) - before;
     r->offset_delta = cursor_zigzag(&in);
-    r->key = sized(&in);
-    r->value = sized(&in);
+    r->key = sized(&in, &null);
+    r->value = sized(&in, &r->null_value);
     int64_t headers = cursor_zigzag(&in);
     if (in.bad || headers < 0 || headers > CAP_KAFKA_HEADERS_MAX)
         return false;
     r->header_count = (uint32_t)headers;
-    for (uint32_t i = 0; i < r->header_count; i++)
-        r->headers[i] = (struct op_header){.name = sized(&in), .value = sized(&in)};
+    for (uint32_t i = 0; i < r->header_count; i++) {
+        r->headers[i].name = sized(&in, &null);
+        r->headers[i].value = sized(&in, &null);
+    }
     return !in.bad && cursor_left(&in) == 0;
 }

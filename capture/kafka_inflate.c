@@ -246,3 +246,8 @@ bool cap_kafka_inflate(unsigned codec, struct span packed, struct buf *out)
         return false;
     }
 }
+
+uint32_t cap_kafka_crc32(struct span s)
+{
+    return (uint32_t)crc32_z(0, s.p, s.n);
+}

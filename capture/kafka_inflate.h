@@ -32,4 +32,6 @@ enum cap_kafka_codec {
  * beyond the limit, or memory ran out; out then holds anything. */
 bool cap_kafka_inflate(unsigned codec, struct span packed, struct buf *out);
 
+uint32_t cap_kafka_crc32(struct span s); /* that of gzip, RFC 1952 8 */
+
 #endif

@@ -260,6 +260,8 @@ static void request_of(const struct cap_kafka_record *r, struct cap_record *rec)
     rec->op.id = id.n ? id : key_of(r).id;
     if (rec->op.id.n > CAP_ID_MAX)
         rec->op.id = (struct span){0};
+    if (r->late)
+        rec->op.flags |= OP_FLAG_GAP;
     rec->op.connection = r->source;
     rec->op.conn_stream = (uint32_t)r->offset;
 }
@@ -279,6 +281,8 @@ static void answer_of(struct cap_kafka_join *j, const struct cap_kafka_record *r
         took = 0;
     }
     op->first_ns = op->last_ns = took;
+    if (r->late)
+        op->flags |= OP_FLAG_GAP;
     op->status = failed ? 400 : 200;
     op->response = op_body_of(cap_kafka_value_of(r->value).body);
     j->counts.answered++;
@@ -482,7 +486,7 @@ static int add_answer(struct cap_kafka_join *j, const struct cap_kafka_record *r
         return finish(j, n, tell(j, CAP_PART_WHOLE, &n->copy->r, r, e));
     if (find(j, hash, DONE)) {
         j->counts.duplicates++;
-        j->counts.duplicate_bytes[r->dir] += r->wire_bytes;
+        j->counts.passed_bytes[r->dir] += r->wire_bytes;
         return 0;
     }
     if (repeats(j, hash) < CAP_KAFKA_REPEATS_MAX)
@@ -497,6 +501,11 @@ int cap_kafka_join_add(struct cap_kafka_join *j, const struct cap_kafka_record *
     bool request = r->topic.kind == CAP_TOPIC_INPUTS;
     enum cap_framing framing = cap_kafka_value_of(r->value).framing;
     t->records++;
+    if (r->tombstone) {
+        t->tombstones++;
+        t->passed_bytes[r->dir] += r->wire_bytes;
+        return 0;
+    }
     t->inputs += request;
     t->outputs += r->topic.kind == CAP_TOPIC_OUTPUTS;
     t->errors += r->topic.kind == CAP_TOPIC_ERRORS;

@@ -55,6 +55,8 @@ struct cap_kafka_record {
     int64_t offset;  /* its low half is op.conn_stream */
     enum cap_kafka_clock clock;
     struct clk_wall at;
+    bool late;           /* it was there before: `at` is when it was fetched */
+    bool tombstone;      /* it has no value, and asks or answers nothing */
     uint8_t dir;         /* seen on the wire: in which direction of its connection, */
     uint64_t wire_bytes; /* and as so many bytes; 0 otherwise */
     struct span key, value;          /* as on the wire */
@@ -64,7 +66,7 @@ struct cap_kafka_record {
 
 /* inputs = told + untimed + refused, once all is flushed. */
 struct cap_kafka_counts {
-    uint64_t records, inputs, outputs, errors, others;
+    uint64_t records, inputs, outputs, errors, others, tombstones;
     uint64_t clocks[CAP_KAFKA_CLOCK_COUNT];
     uint64_t told;             /* requests */
     uint64_t answered, failed; /* of the told; failed ones are answered too */
@@ -79,8 +81,9 @@ struct cap_kafka_counts {
     uint64_t framed, broken_framing;
     uint64_t keys[3]; /* of inputs, by cap_key_style */
     /* Of records seen on the wire, by direction: that wait, that were refused, answers
-     * to no request that was seen, duplicates of answers. All others were told. */
-    uint64_t pending_bytes[2], refused_bytes[2], orphan_bytes[2], duplicate_bytes[2];
+     * to no request that was seen, duplicates of answers and tombstones. All others
+     * were told. */
+    uint64_t pending_bytes[2], refused_bytes[2], orphan_bytes[2], passed_bytes[2];
     size_t held_bytes, held_bytes_max, held_keys, held_keys_max;
 };
 

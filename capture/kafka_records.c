@@ -15,6 +15,8 @@
 #define TOPIC_SLOTS (2 * CAP_KAFKA_TOPICS_MAX)
 #define BATCH_SLOTS (2 * CAP_KAFKA_BATCHES)
 #define NO_TOPIC    0u
+/* Greater ones are nonsense: adding to an offset never overflows. */
+#define OFFSET_MAX (INT64_MAX / 2)
 
 /* A name, and the id that stands for it, each under a slot of its own. */
 struct topic {
@@ -24,6 +26,7 @@ struct topic {
     } * name;
     uint8_t id[CAP_KAFKA_TOPIC_ID];
     bool has_id;
+    bool produced; /* in sight */
 };
 
 struct batch {
@@ -31,7 +34,32 @@ struct batch {
     uint32_t topic; /* index + 1 */
     int32_t partition;
     int64_t base_offset; /* -1: not known */
+    uint32_t count;      /* of records */
     uint32_t next;       /* index + 1: of its slot */
+    uint64_t set;        /* what was produced together; 0: fetched */
+};
+
+/* What the records of a batch have in common. */
+struct origin {
+    uint32_t topic, source;
+    int32_t partition;
+    int dir;
+    bool produced, late;
+    uint64_t set;
+    struct clk_wall at;
+};
+
+/* A batch whose topic is not known yet, in memory of its own. */
+struct held {
+    struct held *next;
+    struct origin origin;
+    struct cap_batch batch;
+    uint8_t id[CAP_KAFKA_TOPIC_ID];
+    uint8_t records[];
+};
+struct unknown_id {
+    uint8_t id[CAP_KAFKA_TOPIC_ID];
+    struct clk_wall first;
 };
 
 struct cap_krecords {
@@ -43,6 +71,14 @@ struct cap_krecords {
     uint64_t batch_count;      /* ever */
     uint32_t *by_identity;     /* index + 1 of the newest of its slot */
     uint32_t serial;           /* of records that were handed on */
+    uint64_t sets;
+    bool begun, missed; /* missed: bytes that may have been Produce requests */
+    struct clk_wall start;
+    struct held *held, **held_end;
+    uint32_t held_count;
+    size_t held_memory;
+    struct unknown_id unknown[CAP_KAFKA_UNKNOWN_IDS];
+    uint32_t unknown_count;
     struct buf inflated, names;
     struct cap_batch_record record;
     struct cap_krecords_counts counts;
@@ -55,6 +91,7 @@ int cap_krecords_new(struct cap_krecords **out, struct cap_kafka_join *join,
     struct cap_krecords *k = *out = calloc(1, sizeof *k);
     if (k) {
         k->join = join;
+        k->held_end = &k->held;
         k->topics = calloc(CAP_KAFKA_TOPICS_MAX, sizeof *k->topics);
         k->by_name = calloc(TOPIC_SLOTS, sizeof *k->by_name);
         k->by_id = calloc(TOPIC_SLOTS, sizeof *k->by_id);
@@ -76,6 +113,10 @@ void cap_krecords_free(struct cap_krecords *k)
         return;
     for (uint32_t i = 0; i < k->topic_count; i++)
         free(k->topics[i].name);
+    for (struct held *h = k->held, *next; h; h = next) {
+        next = h->next;
+        free(h);
+    }
     free(k->topics);
     free(k->by_name);
     free(k->by_id);
@@ -171,15 +212,6 @@ static bool learn_id(struct cap_krecords *k, struct span id, uint32_t topic)
     return true;
 }
 
-void cap_krecords_topic(struct cap_krecords *k, const struct cap_kafka_part *p)
-{
-    static const uint8_t none[CAP_KAFKA_TOPIC_ID];
-    if (p->topic.n == 0 || p->id.n != CAP_KAFKA_TOPIC_ID ||
-        memcmp(p->id.p, none, sizeof none) == 0)
-        return;
-    k->counts.topics_told += learn_id(k, p->id, topic_named(k, p->topic));
-}
-
 /* --- batches ---------------------------------------------------------------------- */
 
 /* The newest batch of that content that may be the one at this place. */
@@ -207,43 +239,69 @@ static void forget_batch(struct cap_krecords *k, uint32_t index)
 }
 
 static void remember_batch(struct cap_krecords *k, const struct cap_batch *b,
-                           uint32_t topic, int32_t partition, int64_t offset)
+                           const struct origin *o, uint32_t count)
 {
     uint32_t index = (uint32_t)(k->batch_count % CAP_KAFKA_BATCHES);
     if (k->batch_count >= CAP_KAFKA_BATCHES)
         forget_batch(k, index);
     k->batch_count++;
+    int64_t first = o->produced ? -1 : b->base_offset;
+    if (!o->produced && b->count == CAP_BATCH_COUNT_UNKNOWN && first >= count)
+        first -= count - 1; /* what it told was the place of its last record */
     uint32_t *slot = &k->by_identity[b->identity[0] % BATCH_SLOTS];
     k->batches[index] = (struct batch){.identity = {b->identity[0], b->identity[1]},
-                                       .topic = topic,
-                                       .partition = partition,
-                                       .base_offset = offset,
-                                       .next = *slot};
+                                       .topic = o->topic,
+                                       .partition = o->partition,
+                                       .base_offset = first,
+                                       .count = count,
+                                       .next = *slot,
+                                       .set = o->set};
     *slot = index + 1;
 }
 
-void cap_krecords_placed(struct cap_krecords *k, const uint64_t identity[2],
-                         int64_t base_offset)
+/* The batch that was remembered as number `n` ever; NULL: it is forgotten. */
+static struct batch *batch_at(struct cap_krecords *k, uint64_t n)
 {
-    uint32_t at = k->by_identity[identity[0] % BATCH_SLOTS];
-    for (; at && base_offset >= 0; at = k->batches[at - 1].next) {
-        struct batch *b = &k->batches[at - 1];
-        if (b->identity[0] == identity[0] && b->identity[1] == identity[1] &&
-            b->base_offset < 0) {
+    bool kept = n < k->batch_count && k->batch_count - n <= CAP_KAFKA_BATCHES;
+    return kept ? &k->batches[n % CAP_KAFKA_BATCHES] : NULL;
+}
+
+/* Batches of a set stand side by side, and their records have offsets in a row. The
+ * answer comes soon: the set is among the latest batches, or is not looked for. */
+void cap_krecords_placed(struct cap_krecords *k, uint64_t set, int64_t base_offset)
+{
+    uint64_t first = k->batch_count, looked = 0;
+    struct batch *b;
+    if (set == 0 || base_offset < 0 || base_offset > OFFSET_MAX)
+        return;
+    while (looked++ < CAP_KAFKA_PLACED && (b = batch_at(k, first - 1)) && b->set != set)
+        first--;
+    while ((b = batch_at(k, first - 1)) && b->set == set)
+        first--;
+    for (; (b = batch_at(k, first)) && b->set == set; first++) {
+        if (b->base_offset < 0)
             b->base_offset = base_offset;
-            return;
-        }
+        base_offset += b->count;
     }
 }
 
-/* --- records ---------------------------------------------------------------------- */
+/* Whether the record at that place is known, in whatever format it came. */
+static bool place_known(struct cap_krecords *k, const struct origin *o, int64_t offset)
+{
+    struct span name = name_of(k, o->topic);
+    struct batch *b;
+    for (uint64_t i = 1; i <= CAP_KAFKA_PLACED; i++) {
+        if (!(b = batch_at(k, k->batch_count - i)))
+            break;
+        if (b->partition == o->partition && b->base_offset >= 0 &&
+            offset >= b->base_offset && offset - b->base_offset < b->count &&
+            span_eq(name_of(k, b->topic), name))
+            return true;
+    }
+    return false;
+}
 
-/* What the records of a batch have in common. */
-struct origin {
-    uint32_t topic, source;
-    int dir;
-    struct clk_wall at;
-};
+/* --- records ---------------------------------------------------------------------- */
 
 /* Header names in lower case, in memory that lasts as long as the record's call. */
 static bool lower_names(struct cap_krecords *k)
@@ -284,6 +342,8 @@ static void hand_on(struct cap_krecords *k, const struct origin *o,
         .offset = k->serial++,
         .clock = CAP_KAFKA_CLOCK_PACKET,
         .at = o->at,
+        .late = o->late,
+        .tombstone = k->record.null_value,
         .dir = (uint8_t)o->dir,
         .wire_bytes = wire_bytes,
         .key = k->record.key,
@@ -304,24 +364,28 @@ static uint64_t share(uint64_t wire, uint64_t plain, uint64_t until)
     return plain ? (uint64_t)((double)wire * ((double)until / (double)plain)) : 0;
 }
 
-/* Whether the batch holds exactly so many records. A look before any is handed on. */
-static bool records_whole(struct cap_krecords *k, struct span records, uint32_t count)
+/* How many records there are, if they are what the batch says. A look before any is
+ * handed on. */
+static bool records_whole(struct cap_krecords *k, struct span records,
+                          const struct cap_batch *b, uint32_t *count)
 {
     struct cursor c = cursor_of(records);
-    for (uint32_t i = 0; i < count; i++)
-        if (!cap_batch_record_take(&c, &k->record))
+    for (*count = 0; *count < b->count && cursor_left(&c) > 0; ++*count)
+        if (!cap_batch_record_take(b->magic, &c, &k->record))
             return false;
-    return cursor_left(&c) == 0 && !c.bad;
+    return cursor_left(&c) == 0 && !c.bad &&
+           (*count == b->count || b->count == CAP_BATCH_COUNT_UNKNOWN);
 }
 
 /* The records of a batch that is new. False: they cannot be read. */
 static bool read_records(struct cap_krecords *k, const struct origin *o,
-                         const struct cap_batch *b)
+                         const struct cap_batch *b, uint32_t *count)
 {
-    struct span name = name_of(k, o->topic), records = b->records;
-    struct cap_topic topic = cap_topic_guess(name);
+    struct span records = b->records;
+    struct cap_topic topic = cap_topic_guess(name_of(k, o->topic));
+    *count = b->count;
     if (topic.kind == CAP_TOPIC_OTHER || b->control) {
-        k->counts.records += b->count;
+        k->counts.records += b->count == CAP_BATCH_COUNT_UNKNOWN ? 0 : b->count;
         k->counts.passed_bytes[o->dir] += records.n;
         return true;
     }
@@ -333,16 +397,16 @@ static bool read_records(struct cap_krecords *k, const struct origin *o,
         }
         records = buf_view(&k->inflated);
     }
-    if (!records_whole(k, records, b->count)) {
+    if (!records_whole(k, records, b, count)) {
         k->counts.malformed++;
         return false;
     }
     struct cursor c = cursor_of(records);
     uint64_t told = 0;
-    for (uint32_t i = 0; i < b->count; i++) {
-        if (!cap_batch_record_take(&c, &k->record))
+    for (uint32_t i = 0; i < *count; i++) {
+        if (!cap_batch_record_take(b->magic, &c, &k->record))
             break;
-        uint64_t until = i + 1 == b->count
+        uint64_t until = i + 1 == *count
                              ? b->records.n
                              : share(b->records.n, records.n, cursor_offset(&c));
         k->counts.records++;
@@ -353,74 +417,271 @@ static bool read_records(struct cap_krecords *k, const struct origin *o,
     return true;
 }
 
-/* A batch whose topic is told by an id: what the id stands for, if it can be known. */
+/* --- batches whose topic is known ------------------------------------------------- */
+
+/* A broker gives records in the format that a client can read: what is produced in one
+ * may be fetched in another. */
+static bool seen_in_another_format(struct cap_krecords *k, const struct origin *o,
+                                   const struct cap_batch *b)
+{
+    if (o->produced || k->counts.old_format == 0 || b->base_offset > OFFSET_MAX)
+        return false;
+    /* The offset of old messages that are compressed is that of the last one. */
+    if (b->magic < 2 || b->count == 0)
+        return place_known(k, o, b->base_offset);
+    return place_known(k, o, b->base_offset) &&
+           place_known(k, o, b->base_offset + b->count - 1);
+}
+
+static bool is_copy(struct cap_krecords *k, const struct origin *o,
+                    const struct cap_batch *b)
+{
+    int64_t offset = o->produced ? -1 : b->base_offset;
+    struct batch *seen = find_batch(k, b->identity, o->topic, o->partition, offset);
+    if (seen && seen->base_offset < 0)
+        seen->base_offset = offset;
+    return seen || seen_in_another_format(k, o, b);
+}
+
+/* Whether this, the first sight of a record, is not how it came to be. */
+static bool is_late(const struct cap_krecords *k, const struct origin *o,
+                    const struct cap_batch *b)
+{
+    bool older = b->base_time_ms < k->start.ns / CLK_MS; /* or of no time */
+    return !o->produced && (k->missed || older || k->topics[o->topic - 1].produced);
+}
+
+/* False: it cannot be read. */
+static bool take_known(struct cap_krecords *k, struct origin *o,
+                       const struct cap_batch *b)
+{
+    uint32_t count;
+    struct topic *t = &k->topics[o->topic - 1];
+    if (is_copy(k, o, b)) {
+        k->counts.copies++;
+        k->counts.passed_bytes[o->dir] += b->records.n;
+        return true;
+    }
+    o->late = is_late(k, o, b);
+    t->produced |= o->produced;
+    if (!read_records(k, o, b, &count))
+        return false;
+    k->counts.late += o->late;
+    remember_batch(k, b, o, count);
+    return true;
+}
+
+/* --- and those whose topic is not ------------------------------------------------- */
+
+static void free_held(struct cap_krecords *k, struct held *h)
+{
+    k->held_count--;
+    k->held_memory -= sizeof *h + h->batch.records.n;
+    k->counts.held_bytes[h->origin.dir] -= h->batch.records.n;
+    free(h);
+}
+
+static struct held *take_oldest(struct cap_krecords *k)
+{
+    struct held *h = k->held;
+    k->held = h->next;
+    if (!k->held)
+        k->held_end = &k->held;
+    return h;
+}
+
+static void give_up_oldest(struct cap_krecords *k)
+{
+    struct held *h = take_oldest(k);
+    k->counts.topics_unknown++;
+    k->counts.opaque_bytes[h->origin.dir] += h->batch.records.n;
+    free_held(k, h);
+}
+
+/* Whether the id is new enough for its batches to be held. */
+static bool may_wait(struct cap_krecords *k, struct span id, struct clk_wall at)
+{
+    for (uint32_t i = 0; i < k->unknown_count; i++)
+        if (memcmp(k->unknown[i].id, id.p, CAP_KAFKA_TOPIC_ID) == 0)
+            return at.ns - k->unknown[i].first.ns < CAP_KAFKA_UNKNOWN_NS;
+    if (k->unknown_count == CAP_KAFKA_UNKNOWN_IDS)
+        return false;
+    struct unknown_id *u = &k->unknown[k->unknown_count++];
+    memcpy(u->id, id.p, CAP_KAFKA_TOPIC_ID);
+    u->first = at;
+    return true;
+}
+
+static bool hold_batch(struct cap_krecords *k, struct span id, const struct origin *o,
+                       const struct cap_batch *b)
+{
+    size_t bytes = sizeof(struct held) + b->records.n;
+    if (k->held_count == CAP_KAFKA_UNKNOWN_BATCHES ||
+        k->held_memory + bytes > CAP_KAFKA_UNKNOWN_BYTES || !may_wait(k, id, o->at))
+        return false;
+    struct held *h = malloc(bytes);
+    if (!h)
+        return false;
+    h->next = NULL;
+    h->origin = *o;
+    h->batch = *b;
+    h->batch.records = span_of(h->records, b->records.n);
+    memcpy(h->id, id.p, CAP_KAFKA_TOPIC_ID);
+    if (b->records.n)
+        memcpy(h->records, b->records.p, b->records.n);
+    *k->held_end = h;
+    k->held_end = &h->next;
+    k->held_count++;
+    k->held_memory += bytes;
+    k->counts.held_bytes[o->dir] += b->records.n;
+    return true;
+}
+
+/* The id is known now: its batches are taken, in the order in which they came. */
+static void take_held(struct cap_krecords *k, struct span id, uint32_t topic)
+{
+    struct held **at = &k->held, *h;
+    while ((h = *at)) {
+        if (memcmp(h->id, id.p, CAP_KAFKA_TOPIC_ID) != 0) {
+            at = &h->next;
+            continue;
+        }
+        *at = h->next;
+        h->origin.topic = topic;
+        if (!take_known(k, &h->origin, &h->batch))
+            k->counts.opaque_bytes[h->origin.dir] += h->batch.records.n;
+        free_held(k, h);
+    }
+    k->held_end = at;
+}
+
+void cap_krecords_topic(struct cap_krecords *k, const struct cap_kafka_part *p)
+{
+    static const uint8_t none[CAP_KAFKA_TOPIC_ID];
+    if (p->topic.n == 0 || p->id.n != CAP_KAFKA_TOPIC_ID ||
+        memcmp(p->id.p, none, sizeof none) == 0 ||
+        !learn_id(k, p->id, topic_named(k, p->topic)))
+        return;
+    k->counts.topics_told++;
+    take_held(k, p->id, *slot_of_id(k, p->id));
+}
+
+/* The topic of a batch that was seen at the same place, with the same content. Not by
+ * what is not certain: its place must be known, and no other topic have the like, as
+ * the steps of a pipeline may that are given the same input. */
+static uint32_t topic_by_content(struct cap_krecords *k, const struct origin *o,
+                                 const struct cap_batch *b)
+{
+    uint32_t found = NO_TOPIC;
+    uint32_t at = k->by_identity[b->identity[0] % BATCH_SLOTS];
+    for (; at; at = k->batches[at - 1].next) {
+        const struct batch *seen = &k->batches[at - 1];
+        if (seen->identity[0] != b->identity[0] ||
+            seen->identity[1] != b->identity[1] || seen->partition != o->partition ||
+            (seen->base_offset >= 0 && seen->base_offset != b->base_offset))
+            continue;
+        if (seen->base_offset < 0 ||
+            (found && !span_eq(name_of(k, seen->topic), name_of(k, found))))
+            return NO_TOPIC;
+        found = seen->topic;
+    }
+    return found;
+}
+
+/* The topic of a batch, if it can be known. */
 static uint32_t topic_of(struct cap_krecords *k, const struct cap_kafka_part *p,
-                         const struct cap_batch *b)
+                         const struct origin *o, const struct cap_batch *b)
 {
     if (p->topic.n > 0)
         return topic_named(k, p->topic);
     if (p->id.n != CAP_KAFKA_TOPIC_ID)
         return NO_TOPIC;
     uint32_t topic = *slot_of_id(k, p->id);
-    if (topic)
+    if (topic || o->produced)
         return topic;
-    const struct batch *seen =
-        find_batch(k, b->identity, NO_TOPIC, p->partition, b->base_offset);
-    /* Not by what is not certain: its place must be known to be the same. */
-    if (!seen || seen->base_offset < 0 || !learn_id(k, p->id, seen->topic))
+    topic = topic_by_content(k, o, b);
+    if (topic == NO_TOPIC || !learn_id(k, p->id, topic))
         return NO_TOPIC;
     k->counts.topics_matched++;
-    return *slot_of_id(k, p->id);
+    topic = *slot_of_id(k, p->id);
+    take_held(k, p->id, topic);
+    return topic;
 }
 
+/* --- the face --------------------------------------------------------------------- */
+
 static void take_batch(struct cap_krecords *k, const struct cap_kafka_part *p,
-                       const struct cap_batch *b, bool produced, struct origin *o,
+                       struct origin *o, const struct cap_batch *b,
                        struct cap_krecords_taken *taken)
 {
-    int64_t offset = produced ? -1 : b->base_offset;
-    memcpy(taken->identity, b->identity, sizeof taken->identity);
-    taken->has_batch = true;
-    o->topic = topic_of(k, p, b);
-    if (o->topic == NO_TOPIC) {
-        k->counts.topics_unknown++;
-        taken->opaque += b->records.n;
-        return;
-    }
-    struct batch *seen = find_batch(k, b->identity, o->topic, p->partition, offset);
-    if (seen) {
-        if (seen->base_offset < 0)
-            seen->base_offset = offset;
-        k->counts.copies++;
-        k->counts.passed_bytes[o->dir] += b->records.n;
-        taken->read += b->records.n;
-        return;
-    }
-    if (!read_records(k, o, b)) {
-        taken->opaque += b->records.n;
-        return;
-    }
-    taken->read += b->records.n;
-    remember_batch(k, b, o->topic, p->partition, offset);
+    o->topic = topic_of(k, p, o, b);
+    bool read = o->topic != NO_TOPIC ? take_known(k, o, b)
+                : p->id.n            ? hold_batch(k, p->id, o, b)
+                                     : false;
+    k->counts.topics_unknown += o->topic == NO_TOPIC && !read;
+    *(read ? &taken->read : &taken->opaque) += b->records.n;
+}
+
+/* What cannot be read of a run of records. */
+static void take_unreadable(struct cap_krecords *k, enum cap_batch_state state,
+                            const struct origin *o, size_t bytes,
+                            struct cap_krecords_taken *taken)
+{
+    bool again =
+        state == CAP_BATCH_CUT && !o->produced; /* it will be asked for again */
+    k->counts.cut += state == CAP_BATCH_CUT;
+    k->counts.checksums_wrong += state == CAP_BATCH_CRC;
+    k->counts.malformed += state == CAP_BATCH_MALFORMED;
+    k->counts.passed_bytes[o->dir] += again ? bytes : 0;
+    *(again ? &taken->read : &taken->opaque) += bytes;
 }
 
 void cap_krecords_take(struct cap_krecords *k, const struct cap_kafka_part *p, int dir,
                        bool produced, uint32_t source, struct clk_wall at,
                        struct cap_krecords_taken *taken)
 {
-    struct origin o = {.source = source, .dir = dir, .at = at};
+    struct origin o = {.source = source,
+                       .partition = p->partition,
+                       .dir = dir,
+                       .produced = produced,
+                       .set = produced ? ++k->sets : 0,
+                       .at = at};
     struct span run = p->records;
+    cap_krecords_time(k, at);
+    taken->set = o.set;
     while (run.n > 0) {
         struct cap_batch b;
         enum cap_batch_state state = cap_batch_take(&run, &b);
         k->counts.batches++;
-        if (state == CAP_BATCH_GOOD) {
-            take_batch(k, p, &b, produced, &o, taken);
-            continue;
-        }
-        k->counts.cut += state == CAP_BATCH_CUT;
-        k->counts.old_format += state == CAP_BATCH_OLD;
-        k->counts.checksums_wrong += state == CAP_BATCH_CRC;
-        k->counts.malformed += state == CAP_BATCH_MALFORMED;
-        taken->opaque += b.bytes;
+        k->counts.old_format += state == CAP_BATCH_GOOD && b.magic < 2;
+        if (state == CAP_BATCH_GOOD)
+            take_batch(k, p, &o, &b, taken);
+        else
+            take_unreadable(k, state, &o, b.bytes, taken);
     }
+}
+
+void cap_krecords_missed(struct cap_krecords *k)
+{
+    k->missed = true;
+}
+
+void cap_krecords_time(struct cap_krecords *k, struct clk_wall now)
+{
+    if (!k->begun)
+        k->start = now;
+    k->begun = true;
+    while (k->held && now.ns - k->held->origin.at.ns >= CAP_KAFKA_UNKNOWN_NS)
+        give_up_oldest(k);
+}
+
+void cap_krecords_flush(struct cap_krecords *k)
+{
+    while (k->held)
+        give_up_oldest(k);
+}
+
+struct clk_wall cap_krecords_oldest(const struct cap_krecords *k, struct clk_wall now)
+{
+    return k->held && k->held->origin.at.ns < now.ns ? k->held->origin.at : now;
 }

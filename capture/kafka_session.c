@@ -231,6 +231,7 @@ static size_t rows_of(const struct cap_kafka_result *r, struct row rows[ROWS_MAX
         {"inputs", t->inputs},
         {"outputs", t->outputs},
         {"errors", t->errors},
+        {"tombstones", t->tombstones},
         {"recorded", r->recorded},
         {"shed", r->shed},
         {"untimed", t->untimed},

@@ -18,11 +18,11 @@
 
 enum state { ST_HEAD, ST_FRAME, ST_SKIP, ST_SEARCH };
 
-/* Where a batch that a Produce request holds is going. */
+/* Where batches that a Produce request holds are going. */
 struct place {
     uint64_t topic; /* hash of its name or id */
     int32_t partition;
-    uint64_t identity[2];
+    uint64_t set; /* cap_krecords_taken */
 };
 
 struct open_request {
@@ -134,15 +134,15 @@ static uint64_t topic_hash(const struct cap_kafka_part *p)
 static void take_records(void *arg, const struct cap_kafka_part *p)
 {
     struct taking *t = arg;
-    t->taken.has_batch = false;
+    t->taken.set = 0;
     cap_krecords_take(t->k->shared->records, p, t->dir, t->produced,
                       (uint32_t)t->k->c->info.ordinal, t->at, &t->taken);
-    if (!t->produced || !t->taken.has_batch || t->place_count == CAP_KAFKA_PLACES_MAX)
+    if (!t->produced || t->place_count == CAP_KAFKA_PLACES_MAX)
         return;
     struct place *place = &t->places[t->place_count++];
     place->topic = topic_hash(p);
     place->partition = p->partition;
-    memcpy(place->identity, t->taken.identity, sizeof place->identity);
+    place->set = t->taken.set;
 }
 
 static void take_place(void *arg, const struct cap_kafka_part *p)
@@ -151,7 +151,7 @@ static void take_place(void *arg, const struct cap_kafka_part *p)
     for (uint32_t i = 0; i < t->answers->place_count && p->error == 0; i++) {
         const struct place *place = &t->answers->places[i];
         if (place->partition == p->partition && place->topic == topic_hash(p))
-            cap_krecords_placed(t->k->shared->records, place->identity, p->base_offset);
+            cap_krecords_placed(t->k->shared->records, place->set, p->base_offset);
     }
 }
 
@@ -213,8 +213,16 @@ static void frame_ends(struct cap_kwire *k, int dir)
 
 /* --- heads of frames -------------------------------------------------------------- */
 
+/* Bytes of this direction are not read: Produce requests may have been in them. */
+static void missed(struct cap_kwire *k, int dir)
+{
+    if (dir == CAP_TO_SERVER)
+        cap_krecords_missed(k->shared->records);
+}
+
 static void lose_sync(struct cap_kwire *k, int dir)
 {
+    missed(k, dir);
     k->side[dir].state = ST_SEARCH;
     k->shared->counts.resyncs++;
     k->c->parse->totals.resyncs++;
@@ -244,6 +252,7 @@ static void begin_frame(struct cap_kwire *k, int dir)
     if (long_one || b->used_bytes + s->want > b->limit_bytes / 8 * 7) {
         k->shared->counts.too_long += long_one;
         k->shared->counts.shed += !long_one;
+        missed(k, dir);
         if (dir == CAP_TO_SERVER)
             *(long_one ? &t->lost_limit : &t->lost_shed) += 1;
         else
@@ -355,6 +364,8 @@ static int is_boundary(const struct cap_kwire *k, int dir, struct span s)
 
 static void drop_held(struct cap_kwire *k, int dir, size_t n)
 {
+    if (n > 0)
+        missed(k, dir);
     cap_hold_drop(&k->side[dir].hold, n);
     cap_count_settle(k->c, dir, CAP_FATE_OPAQUE, n);
 }
@@ -555,6 +566,7 @@ void cap_kwire_data(struct cap_kwire *k, int dir, struct clk_wall at, struct spa
 static void break_frame(struct cap_kwire *k, int dir)
 {
     k->shared->counts.broken++;
+    missed(k, dir);
     if (dir == CAP_TO_SERVER)
         k->c->parse->totals.lost_to_gap++;
     else
@@ -567,7 +579,7 @@ void cap_kwire_gap(struct cap_kwire *k, int dir, uint64_t bytes)
     struct side *s = &k->side[dir];
     if (s->state == ST_FRAME)
         break_frame(k, dir);
-    if (s->state == ST_SKIP && bytes <= s->left) {
+    if (s->state == ST_SKIP && bytes <= s->left) { /* of what is not read anyway */
         s->left -= bytes;
         if (s->left == 0)
             s->state = ST_HEAD;
@@ -582,6 +594,11 @@ void cap_kwire_gap(struct cap_kwire *k, int dir, uint64_t bytes)
     drop_held(k, dir, cap_hold_view(&s->hold).n);
     s->looked = 0;
     charge(k);
+}
+
+void cap_kwire_unseen(struct cap_kwire *k, int dir)
+{
+    missed(k, dir);
 }
 
 void cap_kwire_close(struct cap_kwire *k)

@@ -56,6 +56,8 @@ struct cap_kwire *cap_kwire_new(struct cap_conn *c, struct cap_kwire_shared *sha
 void cap_kwire_data(struct cap_kwire *k, int dir, struct clk_wall at,
                     struct span bytes);
 void cap_kwire_gap(struct cap_kwire *k, int dir, uint64_t bytes);
+/* The peer has bytes of dir that were not seen (flow.h). */
+void cap_kwire_unseen(struct cap_kwire *k, int dir);
 /* Counts what is incomplete and frees k. */
 void cap_kwire_close(struct cap_kwire *k);
 

@@ -598,7 +598,8 @@ static int give(struct cap_kafka_source *s, struct part *p, struct cap_kafka_rec
         .clock =
             ms < 0 || ms > INT64_MAX / CLK_MS ? CAP_KAFKA_CLOCK_NONE : clocks[type],
         .key = span_of(m->key, m->key ? m->key_len : 0),
-        .value = span_of(m->payload, m->payload ? m->len : 0)};
+        .value = span_of(m->payload, m->payload ? m->len : 0),
+        .tombstone = !m->payload};
     if (r->clock != CAP_KAFKA_CLOCK_NONE)
         r->at.ns = ms * CLK_MS;
     s->reads.bytes += r->key.n + r->value.n;

@@ -479,6 +479,8 @@ void cap_stream_gap(struct cap_stream *s, int dir, struct clk_wall at, uint64_t 
 void cap_stream_unseen(struct cap_stream *s, int dir)
 {
     s->conn.unseen[dir] = true;
+    if (s->kafka)
+        cap_kwire_unseen(s->kafka, dir);
 }
 
 void cap_stream_finish(struct cap_stream *s, int dir, struct clk_wall at)

@@ -96,6 +96,21 @@ for codec in gzip lz4 snappy zstd; do
         "$(jq -r 'select(.id | startswith("none-")) | .body.text + .answer.text' out | sha256sum)" "bodies of $codec"
 done
 
+# A real broker, and clients that speak old and new versions: magic 0 in, and out again in other
+# formats. Each record once, whatever it was produced and fetched as.
+expect 0 "$REPRISE" capture -r "$root/tests/data/kafka-wire/broker.pcap.zst" --map 54163=kafka -o broker.trace --json
+same "$(jq -c '[.coverage, .requests.recorded, .requests.unanswered, (.kafka |
+    .batches, .batches_again, .batches_old_format, .batches_cut, .batches_late, .records)]' out)" \
+    '[1,125,0,185,137,102,4,0,250]' "a real broker"
+expect 0 "$REPRISE" trace cat --jsonl broker.trace
+for client in 0.9.0.1 0.10.0.0 new; do
+    for codec in none gzip snappy lz4; do
+        same "$(jq -r "select(.id | startswith(\"$client-$codec-\")) | .body.text + .answer.text" out | sha256sum)" \
+            "$(jq -r 'select(.id | startswith("new-none-")) | .body.text + .answer.text' out | sha256sum)" "$client, $codec"
+    done
+done
+same "$(jq -r 'select(.id | startswith("j")) | .body.text' out | sort | tail -n 1)" '{"inputs":[],"n":5}' "Java's producer"
+
 # The pipeline's calls, taken apart by tier. Six legs at envoy have an id that was a number in a table
 # from before the capture: their message tells it.
 expect 0 "$REPRISE" report pipe.trace --json

@@ -47,7 +47,8 @@ static void check_records(const struct rig *r)
     for (int dir = 0; dir < 2; dir++) {
         const struct cap_parse_counts *c = &cap_parse_totals(r->parse)->dir[dir];
         if (r->heard.bytes[dir] + k->pending_bytes[dir] + k->orphan_bytes[dir] +
-                k->duplicate_bytes[dir] + k->refused_bytes[dir] + n->passed_bytes[dir] +
+                k->passed_bytes[dir] + k->refused_bytes[dir] + n->passed_bytes[dir] +
+                n->held_bytes[dir] + n->opaque_bytes[dir] +
                 r->shared.counts.unread_bytes[dir] !=
             c->record_bytes)
             abort();
@@ -91,6 +92,7 @@ static uint64_t run(const uint8_t *data, size_t size, size_t piece, uint64_t *re
     if (!r.stream)
         abort();
     run_steps(&r, data, size, piece);
+    cap_krecords_flush(r.shared.records);
     if (cap_kafka_join_flush(r.join, NULL) < 0 || r.budget.used_bytes != 0)
         abort();
     check_records(&r);
