@@ -13,7 +13,7 @@
 #include "traces/base/units.h"
 
 #define NEST_MAX 64u /* legs within legs that are told apart */
-#define LOOK_MAX 64u /* legs with the same message that are looked at, each way */
+#define LOOK_MAX 64u /* legs with one message that are looked at, each way */
 
 /* --- reading ---------------------------------------------------------------------- */
 
@@ -126,38 +126,80 @@ static bool nested(const struct trc_leg *a, const struct trc_leg *b)
            (b->arrival_ns <= a->arrival_ns && end_of(b) >= end_of(a));
 }
 
-/* Of the legs with i's message, in order of arrival: the one whose id is i's. NULL:
- * there is none, more than one id, or too many to tell. */
-static const struct trc_leg *match_of(const struct trc_leg *legs, size_t n, size_t i)
+/* Legs with one message, in order of arrival. */
+struct group {
+    struct trc_leg *legs;
+    size_t n;
+    int64_t longest_ns; /* that one of them took */
+};
+
+/* Those around i that may overlap [start, end]: [*from, *to). False: too many to tell.
+ */
+static bool around(const struct group *g, size_t i, int64_t start, int64_t end,
+                   size_t *from, size_t *to)
 {
-    const struct trc_leg *me = &legs[i], *found = NULL;
-    size_t from = i > LOOK_MAX ? i - LOOK_MAX : 0;
-    size_t to = n - i > LOOK_MAX ? i + LOOK_MAX : n;
-    if (from > 0 || (to < n && legs[to].arrival_ns <= end_of(me)))
+    *from = i;
+    *to = i + 1;
+    while (*from > 0 && g->legs[*from - 1].arrival_ns >= start - g->longest_ns)
+        if (i - --*from > LOOK_MAX)
+            return false;
+    while (*to < g->n && g->legs[*to].arrival_ns <= end)
+        if (++*to - i > LOOK_MAX)
+            return false;
+    return true;
+}
+
+/* The leg whose id is i's: NULL where there is none, or more than one id. */
+static const struct trc_leg *candidate_of(const struct group *g, size_t i)
+{
+    const struct trc_leg *me = &g->legs[i], *found = NULL;
+    size_t from, to;
+    if (!around(g, i, me->arrival_ns, end_of(me), &from, &to))
         return NULL;
     for (size_t k = from; k < to; k++) {
-        if (!legs[k].id_hash || !nested(me, &legs[k]) || same_kind(me, &legs[k]))
+        const struct trc_leg *leg = &g->legs[k];
+        if (!leg->id_hash || !nested(me, leg) || same_kind(me, leg))
             continue;
-        if (found && found->id_hash != legs[k].id_hash)
+        if (found && found->id_hash != leg->id_hash)
             return NULL;
-        found = &legs[k];
+        found = leg;
     }
-    for (size_t k = from; found && k < to; k++)
-        if (legs[k].id_hash == found->id_hash && same_kind(me, &legs[k]))
-            return NULL;
     return found;
 }
 
-static void match_group(struct trc_legs *l, struct trc_leg *legs, size_t n)
+/* Whether another leg of i's kind is of that call, or may be. */
+static bool has_rival(const struct group *g, size_t i, const struct trc_leg *found)
 {
-    for (size_t i = 0; i < n; i++) {
+    const struct trc_leg *me = &g->legs[i];
+    int64_t start =
+        found->arrival_ns < me->arrival_ns ? found->arrival_ns : me->arrival_ns;
+    int64_t end = end_of(found) > end_of(me) ? end_of(found) : end_of(me);
+    size_t from, to;
+    if (!around(g, i, start, end, &from, &to))
+        return true;
+    for (size_t k = from; k < to; k++) {
+        const struct trc_leg *leg = &g->legs[k];
+        if (k != i && same_kind(me, leg) &&
+            (leg->id_hash == found->id_hash || (!leg->id_hash && nested(leg, found))))
+            return true;
+    }
+    return false;
+}
+
+static void match_group(struct trc_legs *l, struct group *g)
+{
+    for (size_t i = 0; i < g->n; i++)
+        if (g->legs[i].last_ns > g->longest_ns)
+            g->longest_ns = g->legs[i].last_ns;
+    for (size_t i = 0; i < g->n; i++) {
+        struct trc_leg *me = &g->legs[i];
         const struct trc_leg *found =
-            legs[i].id_hash || !legs[i].message ? NULL : match_of(legs, n, i);
-        if (!found)
+            me->id_hash || !me->message ? NULL : candidate_of(g, i);
+        if (!found || has_rival(g, i, found))
             continue;
-        legs[i].id_hash = found->id_hash;
-        legs[i].id = found->id;
-        legs[i].id_bytes = found->id_bytes;
+        me->id_hash = found->id_hash;
+        me->id = found->id;
+        me->id_bytes = found->id_bytes;
         l->matched++;
     }
 }
@@ -172,7 +214,7 @@ static void match(struct trc_legs *l)
         next = i + 1;
         while (next < l->n && l->legs[next].message == l->legs[i].message)
             next++;
-        match_group(l, l->legs + i, next - i);
+        match_group(l, &(struct group){.legs = l->legs + i, .n = next - i});
     }
     for (size_t i = 0; i < l->n; i++)
         if (l->legs[i].id_hash)

@@ -11,8 +11,8 @@
  * A leg without an id (on a connection that was joined midway, an id that was sent
  * before is a mere number) belongs to the call of another tier's leg that has the same
  * request message, byte for byte, and lies around it or within it in time, where all
- * such legs have one id and that call has no leg of this kind. It is counted as
- * matched.
+ * such legs have one id and no other leg of this kind is of that call or may be: with
+ * two equal messages at a time, neither leg gets an id. It is counted as matched.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
