@@ -256,6 +256,7 @@ static void note_requests(struct noting *n, const struct cap_parts *p)
                 {"coverage.requests.near_gap", t->near_gap},
                 {"coverage.requests.unanswered", t->unanswered},
                 {"coverage.requests.streams", t->streams},
+                {"coverage.messages.beyond", t->messages_beyond},
                 {"coverage.requests.moved", o->moved},
                 {"coverage.requests.moved_max_ns", (uint64_t)o->moved_max_ns},
                 {"coverage.ids.joined", o->joined_ids},
@@ -477,6 +478,7 @@ void cap_account_text(const struct cap_parts *p, struct buf *out)
     } some[] = {{"inferred", t->inferred},
                 {"cut", t->cut},
                 {"unanswered", t->unanswered},
+                {"messages beyond what a trace holds", t->messages_beyond},
                 {"passed over", t->passed},
                 {"moved", p->order ? p->order->moved : 0}};
     for (size_t i = 0; i < sizeof some / sizeof *some; i++)
@@ -540,6 +542,7 @@ void cap_account_json(const struct cap_parts *p, struct jsonw *w)
     jsonw_key_u64(w, "inferred", t->inferred);
     jsonw_key_u64(w, "cut", t->cut);
     jsonw_key_u64(w, "unanswered", t->unanswered);
+    jsonw_key_u64(w, "messages_beyond", t->messages_beyond);
     jsonw_key_u64(w, "passed", t->passed);
     jsonw_key_u64(w, "moved", p->order ? p->order->moved : 0);
     jsonw_key(w, "lost");

@@ -41,6 +41,7 @@ struct cap_tallies {
     uint64_t recorded, passed, unnamed, refused, shed;
     /* Of the recorded: */
     uint64_t inferred, opaque, cut, unanswered, near_gap, streams;
+    uint64_t messages_beyond; /* of streams, more than CAP_GRPC_LISTED_MAX */
     uint64_t recorded_bytes[2], passed_bytes[2], lost_bytes[2], shed_bytes[2];
 };
 

@@ -30,7 +30,8 @@ struct cap_grpc_message {
     struct op_body body;         /* without the prefix, compressed as sent */
     bool compressed;
 };
-#define CAP_GRPC_LISTED_MAX 4096u /* of one stream and direction; more are counted */
+/* Of one stream and direction, as many as a trace can hold; more are counted. */
+#define CAP_GRPC_LISTED_MAX OP_MESSAGES_MAX
 
 /* When the bytes of a body came, from an offset on. */
 struct cap_arrival {
@@ -60,7 +61,8 @@ struct cap_message {
     /* What the bodies' bytes stand in; NULL: in what cannot be had. Whoever takes them
      * over copies *buffer and leaves it zero: then they stay where they are. */
     struct buf *buffer;
-    uint32_t grpc_messages; /* number of whole messages on the stream */
+    uint32_t grpc_messages; /* number of whole messages on the stream, */
+    uint64_t message_bytes; /* and of their bytes, without prefixes */
     const struct cap_grpc_message *messages; /* the first of them, */
     uint32_t messages_listed;                /* so many */
     bool in_message;                         /* gRPC: it ends within one more */

@@ -194,6 +194,7 @@ static void message_ends(struct cap_half *h, struct clk_wall at)
     h->messages++;
     h->prefix_n = 0;
     uint32_t length = message_length(h);
+    h->message_bytes += length;
     if (listed(h) < CAP_GRPC_LISTED_MAX) {
         struct cap_piece part = {
             .first = h->part_first,

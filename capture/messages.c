@@ -46,10 +46,16 @@ static bool take_grpc(const struct cap_exchange *x, const struct cap_message *m,
     struct op_message *list = arena_alloc(a, m->messages_listed * sizeof *list);
     if (!list)
         return false;
+    bool all = m == &x->request || m->messages_listed == m->grpc_messages;
     for (uint32_t i = 0; i < m->messages_listed; i++) {
         const struct cap_grpc_message *part = &m->messages[i];
-        if (part->compressed != m->grpc_compressed)
-            return true; /* no single encoding says what the bytes are */
+        if (part->compressed != m->grpc_compressed || !all) {
+            /* No single encoding says what the bytes are, or they are the first part
+             * of an answer, which a request would be flagged for. */
+            *body =
+                (struct op_body){.state = OP_BODY_ELIDED, .bytes = m->message_bytes};
+            return true;
+        }
         uint64_t n = part->body.state == OP_BODY_NONE ? 0 : part->body.bytes;
         list[i] = (struct op_message){part->first.ns - x->request.first.ns, n};
         bytes += n;

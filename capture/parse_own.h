@@ -94,9 +94,10 @@ struct cap_half {
     enum cap_grpc_mode grpc;
     bool compressed, in_message;
     uint8_t prefix[5], prefix_n;
-    uint32_t messages; /* whole ones */
-    uint64_t left;     /* of the message it is in */
-    size_t from;       /* where that began in body */
+    uint32_t messages; /* whole ones, and their bytes: */
+    uint64_t message_bytes;
+    uint64_t left; /* of the message it is in */
+    size_t from;   /* where that began in body */
     struct clk_wall part_first;
 
     /* The buffers outlive the message: all before them is zeroed for the next. */

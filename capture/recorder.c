@@ -168,6 +168,12 @@ static void count_bytes(uint64_t to[2], const struct cap_exchange *x)
     to[1] += x->part == CAP_PART_REQUEST ? 0 : x->answer.counted_bytes;
 }
 
+static uint64_t beyond(const struct cap_message *m)
+{
+    return m->grpc_messages > m->messages_listed ? m->grpc_messages - m->messages_listed
+                                                 : 0;
+}
+
 static void count_recorded(struct cap_tallies *t, const struct cap_exchange *x,
                            const struct cap_record *rec)
 {
@@ -177,6 +183,7 @@ static void count_recorded(struct cap_tallies *t, const struct cap_exchange *x,
     t->near_gap += (rec->op.flags & OP_FLAG_GAP) != 0;
     t->cut += rec->cut;
     t->streams += x->request.grpc_messages > 1;
+    t->messages_beyond += beyond(&x->request) + beyond(&x->answer);
     t->unanswered += x->part == CAP_PART_WHOLE && !x->answered;
     count_bytes(t->recorded_bytes, x);
 }
@@ -216,6 +223,7 @@ static int answer(struct cap_recorder *r, const struct cap_exchange *x, struct e
     if (rc == 1) {
         count_bytes(t->recorded_bytes, x);
         t->unanswered += !x->answered;
+        t->messages_beyond += beyond(&x->answer);
     } else if (rc == 0) {
         count_bytes(t->passed_bytes, x);
     }

@@ -45,6 +45,8 @@ static struct cap_exchange stream_of(struct cap_grpc_message asked[3],
     x.request.grpc_messages = x.request.messages_listed = 3;
     x.request.messages = asked;
     x.answer.grpc_messages = x.answer.messages_listed = 2;
+    x.answer.message_bytes = 7;
+    x.request.message_bytes = 2 * MESSAGE("\x05").n;
     x.answer.messages = told;
     return x;
 }
@@ -99,15 +101,25 @@ static void only_whole_streams_have_bodies(void **state)
     check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_OP);
     check_ok(cap_messages_take(&x, &r.op, &a, &e), &e);
     check_int(r.op.request_messages.count, ==, 0);
+    check_int(r.op.request.state, ==, OP_BODY_ELIDED);
+    check_int(r.op.request.bytes, ==, 2 * MESSAGE("\x05").n);
     check_int(r.op.response.state, ==, OP_BODY_ELIDED);
     check_int(r.op.response.bytes, ==, 7);
     check_int(r.op.response_messages.count, ==, 2);
 
+    /* More messages than a trace can hold: a request is cut, and says so; an answer
+     * is not told by its first part. */
     x = stream_of(asked, told);
-    x.request.grpc_messages = 5000; /* of which three are listed */
+    x.request.grpc_messages = x.answer.grpc_messages = 70000;
+    x.answer.message_bytes = 240000;
     check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_OP);
     check_true(r.cut);
     check_int(r.op.flags & OP_FLAG_TRUNCATED, ==, OP_FLAG_TRUNCATED);
+    check_ok(cap_messages_take(&x, &r.op, &a, &e), &e);
+    check_int(r.op.request_messages.count, ==, 3);
+    check_int(r.op.response_messages.count, ==, 0);
+    check_int(r.op.response.state, ==, OP_BODY_ELIDED);
+    check_int(r.op.response.bytes, ==, 240000);
     arena_done(&a);
 }
 
