@@ -23,7 +23,7 @@ replay() { # run options...
     expect 0 "$REPRISE" replay "$tmp/t.trace" --http "$target" --request-ids keep \
         --deadline 2s -o "$tmp/$run.run" --force --quiet --json "$@"
     "$REPRISE" trace cat --jsonl "$tmp/$run.run" |
-        jq -c '[.op, .cause, .status, .check, .bytes_in, .bytes_out, .answer_hash,
+        jq -s -c 'sort_by(.op)[] | [.op, .cause, .status, .check, .bytes_in, .bytes_out, .answer_hash,
                 .sent_ns != null, .done_ns != null]' >"$tmp/$run.outcomes"
     [ "$(wc -l <"$tmp/$run.outcomes")" = 300 ] || fail "$run: an outcome is missing"
 }
