@@ -121,7 +121,6 @@ static const struct opt options[] = {
      .arg = "fail|pass",
      .def = "fail",
      .choices = invalid_choices,
-     .env = "REPRISE_INVALID",
      .help = "whether a probe whose run is INVALID says nothing, or is taken at its "
              "numbers, which must not be believed: for trying things out"},
     {.name = "json",

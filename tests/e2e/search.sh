@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # search finds a knee that is known: four workers of 40 ms answer 100 a second, so of N operations
 # at rate r the p90 waits 0.9 N (1/100 - 1/r), which reaches the limit of 200 ms at a rate to be
-# computed. Probes are taken at their numbers whatever their health (lib.sh sets
-# REPRISE_INVALID=pass), and the numbers are large beside what a busy machine adds; a search that
+# computed. Probes are taken at their numbers whatever their health (--invalid pass), and the numbers are large beside what a busy machine adds; a search that
 # is off is made again, and has to be right once in three times. What health does to a search is
 # shown with runs that are always INVALID: they lack descriptors.
 source "$(dirname "$0")/../cli/lib.sh"
@@ -45,7 +44,7 @@ right=0
 for try in 1 2 3; do
     folder=$tmp/knee$try
     expect 0 "$REPRISE" search "$tmp/t.trace" --limit 'p90<200ms' --limit 'errors<1%' --start 2 \
-        --json -o "$folder" -- "${target[@]}"
+        --invalid pass --json -o "$folder" -- "${target[@]}"
     found 117.4 && { right=1; break; }
     echo "try $try: the knee is said to be at $(summary .within.rate)/s"
 done
@@ -57,7 +56,7 @@ right=0
 for try in 1 2 3; do
     folder=$tmp/made$try
     expect 0 "$REPRISE" search --synth --limit 'p90<200ms' --limit 'errors<1%' --start 100 \
-        --probe-duration 1200ms --json -o "$folder" -- "${target[@]}" -- --model-type iris
+        --probe-duration 1200ms --invalid pass --json -o "$folder" -- "${target[@]}" -- --model-type iris
     found 114.8 && { right=1; break; }
     echo "try $try: the knee is said to be at $(summary .within.rate)/s"
 done
@@ -69,7 +68,7 @@ for i in 01 02; do # each was made for its rate, and lasts as long as the others
 done
 
 # A limit that always holds, and one that never does; as text.
-few=(--probes 3 --quiet --probe-duration 300ms)
+few=(--probes 3 --quiet --probe-duration 300ms --invalid pass)
 expect 2 "$REPRISE" search "$tmp/t.trace" --limit 'p50<10s' --start 4 --to 4 "${few[@]}" \
     -o "$tmp/a" -- "${target[@]}"
 out_has "the limit holds up to the greatest speed"
@@ -83,10 +82,10 @@ out_has "too few operations for p99.9"
 # Nor does an INVALID one; health is asked first.
 starved() { (ulimit -n 40 && "$REPRISE" "$@"); }
 expect 3 starved search "$tmp/t.trace" \
-    --limit 'p50<10s' --start 4 --invalid fail "${few[@]}" -o "$tmp/n" -- "${target[@]}"
+    --limit 'p50<10s' --start 4 "${few[@]}" --invalid fail -o "$tmp/n" -- "${target[@]}"
 out_has "two probes in a row say nothing: the run is INVALID: "
 expect 2 starved search "$tmp/t.trace" \
-    --limit 'p50<10s' --start 4 --to 4 --invalid pass "${few[@]}" -o "$tmp/p" -- "${target[@]}"
+    --limit 'p50<10s' --start 4 --to 4 "${few[@]}" -o "$tmp/p" -- "${target[@]}"
 
 synth=(--synth --limit 'p99<50ms')
 expect 64 "$REPRISE" search "${synth[@]}" -- --http "$http"
