@@ -26,6 +26,7 @@
 #define LEVEL             2
 #define LEVEL_MAX         19 /* beyond it zstd's window may exceed TRC_WINDOW_LOG_MAX */
 #define LATE_RECORDS      4096u
+#define WRITEOUT_BYTES    (8u << 20)
 
 struct trc_writer {
     struct trc_options options;
@@ -37,6 +38,7 @@ struct trc_writer {
                 */
     bool meta_done; /* the first META is written: later notes go to the second */
     uint64_t offset, file_id;
+    uint64_t sent_out; /* up to where the disk was told to begin */
     uint32_t ordinal, prev_bytes, flushes;
     struct trc_facts facts;
     struct trc_notes notes, late_notes;
@@ -241,6 +243,18 @@ static int write_all(struct trc_writer *w, struct iovec *v, size_t n, struct err
     return 0;
 }
 
+/* The disk begins with what will be synced: of large bodies so much comes until then
+ * that who writes would wait for long. A failure shows in the sync. */
+static void begin_writeout(struct trc_writer *w)
+{
+    if (w->options.flush_ns <= 0 || !w->regular ||
+        w->offset - w->sent_out < WRITEOUT_BYTES)
+        return;
+    (void)sync_file_range(w->fd, (off_t)w->sent_out, (off_t)(w->offset - w->sent_out),
+                          SYNC_FILE_RANGE_WRITE);
+    w->sent_out = w->offset;
+}
+
 static int sync_file(struct trc_writer *w, struct err *e)
 {
     if (fdatasync(w->fd) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP)
@@ -330,6 +344,7 @@ static int write_block(struct trc_writer *w, struct trc_head *h, struct span bac
     struct trc_entry entry = {w->offset, h->first_index, h->t_min,
                               h->t_max,  h->records,     h->kind};
     rc = write_all(w, w->out, n, e);
+    begin_writeout(w);
     if (rc == 0 && h->kind != TRC_INDEX && h->kind != TRC_FOOTER)
         rc = trc_index_add(&w->index, &entry, e);
     w->prev_bytes = (uint32_t)trc_head_block_bytes(h);
