@@ -142,6 +142,8 @@ static int begin(struct session *s, struct clk_wall epoch)
                                      .spares = &s->spares,
                                      .unanswered_ns = s->c->answer_wait_ns};
     s->budget.limit_bytes = s->c->memory_bytes / 4;
+    if (s->c->memory_bytes / 8 < CAP_SPARE_BYTES)
+        s->spares.limit = s->c->memory_bytes / 8;
     s->parse = cap_parse_new(&parse, s->e);
     if (!s->parse)
         return s->e->code;

@@ -18,7 +18,7 @@ void cap_spare_done(struct cap_spare *s)
 {
     for (uint32_t i = 0; i < s->count; i++)
         buf_done(&s->kept[i]);
-    *s = (struct cap_spare){0};
+    *s = (struct cap_spare){.limit = s->limit};
 }
 
 static size_t round_up(size_t n)
@@ -83,8 +83,9 @@ void cap_spare_reserve(struct cap_spare *s, struct buf *b, size_t more,
 
 void cap_spare_give(struct cap_spare *s, struct buf *b)
 {
+    size_t limit = s && s->limit ? s->limit : CAP_SPARE_BYTES;
     if (!s || b->cap < CAP_SPARE_FROM || s->count == CAP_SPARE_COUNT ||
-        b->cap > CAP_SPARE_BYTES - s->bytes) {
+        b->cap > limit - s->bytes) {
         buf_done(b);
         return;
     }

@@ -22,12 +22,13 @@
     ((size_t)64 << 10) /* smaller buffers are none of its business                     \
                         */
 #define CAP_SPARE_COUNT 256u
-#define CAP_SPARE_BYTES ((size_t)24 << 20) /* kept at most */
+#define CAP_SPARE_BYTES ((size_t)24 << 20) /* kept at most, unless told otherwise */
 
 struct cap_spare {
     struct buf kept[CAP_SPARE_COUNT]; /* empty ones; the last was given last */
     uint32_t count;
     size_t bytes;
+    size_t limit; /* of bytes; 0: CAP_SPARE_BYTES */
 };
 
 void cap_spare_done(struct cap_spare *s);

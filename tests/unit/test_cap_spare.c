@@ -99,6 +99,13 @@ static void what_is_kept_is_bounded(void **state)
     check_true(s.count <= CAP_SPARE_COUNT);
     cap_spare_done(&s);
     check_int(s.bytes, ==, 0);
+    s.limit = MB;
+    for (int i = 0; i < 3; i++)
+        add(&s, &b[i], 600 * KB, 0);
+    for (int i = 0; i < 3; i++)
+        cap_spare_give(&s, &b[i]);
+    check_int(s.count, ==, 1);
+    cap_spare_done(&s);
 }
 
 int main(void)
