@@ -342,7 +342,6 @@ static bool fill_message(struct cap_parse *w, struct cap_half *h, bool grpc,
         if (!list_messages(&w->arena, h, m))
             return false;
         m->grpc_messages = h->messages;
-        m->message_bytes = h->message_bytes;
         m->grpc_compressed = h->compressed;
         m->body = m->messages_listed ? m->messages[0].body : cut_body(h);
         m->in_message = h->in_message || h->prefix_n || h->grpc == CAP_GRPC_OFF;
@@ -471,8 +470,10 @@ static void tell_request(struct cap_pending *p)
 
 void cap_parse_time(struct cap_parse *w, struct clk_wall now)
 {
+    const struct cap_budget *b = w->config.budget;
     struct cap_pending *p;
-    while ((p = w->early.head) && now.ns - p->queued.ns >= CAP_EXCHANGE_EARLY_NS) {
+    while ((p = w->early.head) && (now.ns - p->queued.ns >= CAP_EXCHANGE_EARLY_NS ||
+                                   b->used_bytes > b->limit_bytes / 2)) {
         struct clk_wall asked = p->queued;
         tell_request(p);
         enqueue(&w->late, p, asked);

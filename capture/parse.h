@@ -18,9 +18,11 @@
 #define CAP_H2_STREAMS_MAX 4096u /* open at once on a connection */
 
 /* Memory for what is pending, owned by the caller, who may lower the limit at any time.
- * As `used` nears it, answer bodies are no longer kept from 3/4 on, request bodies from
- * 7/8 on (length and hash stay exact); from 15/16 on half of the connections, chosen by
- * a stable hash, are given up, and at the limit any that brings more. */
+ * From half of it on, requests that have come whole are told at once (exchange.h), so
+ * that their bodies go on. As `used` nears it, answer bodies are no longer kept from
+ * 3/4 on, request bodies from 7/8 on (length and hash stay exact); from 15/16 on half
+ * of the connections, chosen by a stable hash, are given up, and at the limit any that
+ * brings more. */
 struct cap_budget {
     uint64_t limit_bytes, used_bytes, peak_bytes;
 };

@@ -17,11 +17,15 @@
 #define ADVANCE_NS      (2 * CLK_MS) /* of packet time between looks at what is held */
 #define ADVANCE_PACKETS 512u
 #define PLAIN_FROM      (16u << 10) /* bytes of a body that is stored, see COVERAGE.md */
-#define ADVANCE_BYTES   ((size_t)2 << 20) /* … and of what is held */
-#define HOLD_SHARE      32   /* of memory: held for order's sake; stays in the cache */
-#define LOOK_PACKETS    256u /* between looks at the real clock */
-#define SLACK_LIVE_NS   (20 * CLK_MS)
-#define SLACK_FILE_NS   (200 * CLK_MS)
+/* Of memory: all that order may hold; what it holds for certainty's sake, in the cache;
+ * what it holds at all before it goes on without; how much more asks for a look. */
+#define ORDER_SHARE   4
+#define HOLD_SHARE    32
+#define LAST_SHARE    16
+#define ADVANCE_SHARE 128
+#define LOOK_PACKETS  256u /* between looks at the real clock */
+#define SLACK_LIVE_NS (20 * CLK_MS)
+#define SLACK_FILE_NS (200 * CLK_MS)
 
 struct session {
     const struct cap_session_config *c;
@@ -119,7 +123,7 @@ static int begin(struct session *s, struct clk_wall epoch)
     struct cap_order_options order = {.spares = &s->spares,
                                       .epoch = epoch,
                                       .hold_ns = s->c->hold_ns,
-                                      .memory_bytes = s->c->memory_bytes / 4};
+                                      .memory_bytes = s->c->memory_bytes / ORDER_SHARE};
     if (s->c->interface || strcmp(s->c->out, "-") == 0)
         options.flush_ns = s->c->flush_ns;
     s->begun = true;
@@ -195,16 +199,21 @@ static struct clk_wall certain_until(const struct session *s, struct clk_wall ol
 }
 
 /* Writes what need not wait. Beyond so much memory order makes do with the requests
- * that are being read: the earliest go. */
+ * that are being read: the earliest go. Beyond more a request that is slow to come does
+ * not hold them back either: it is written later than it arrived, and counted as moved,
+ * where else bodies would be shed (order.h, from a half of its memory on). */
 static int write_certain(struct session *s)
 {
-    struct clk_wall oldest = cap_krecords_oldest(
-        s->kafka.records,
-        cap_kafka_join_oldest(s->join, cap_parse_oldest(s->parse, s->now)));
+    struct clk_wall oldest =
+        cap_kafka_join_oldest(s->join, cap_parse_oldest(s->parse, s->now));
     int rc = cap_order_advance(s->order, s->now, certain_until(s, oldest), s->e);
     if (rc == 0)
         rc = cap_order_ease(s->order, oldest, s->c->memory_bytes / HOLD_SHARE, s->e);
-    s->held_advance = cap_order_counts(s->order)->held_bytes + ADVANCE_BYTES;
+    if (rc == 0)
+        rc = cap_order_ease(s->order, (struct clk_wall){INT64_MAX},
+                            s->c->memory_bytes / LAST_SHARE, s->e);
+    s->held_advance =
+        cap_order_counts(s->order)->held_bytes + s->c->memory_bytes / ADVANCE_SHARE;
     return rc;
 }
 
@@ -219,7 +228,6 @@ static int advance(struct session *s)
         s->second = second;
     }
     cap_parse_time(s->parse, s->now);
-    cap_krecords_time(s->kafka.records, s->now);
     int rc = cap_recorder_check(s->recorder, s->e);
     if (rc == 0)
         rc = cap_krecords_check(s->kafka.records, s->e);
@@ -334,7 +342,6 @@ static int finish(struct session *s, int read_rc)
 {
     struct cap_session_result *r = s->result;
     cap_flows_end(s->flows);
-    cap_krecords_flush(s->kafka.records);
     int rc = cap_recorder_check(s->recorder, s->e);
     if (rc == 0)
         rc = cap_krecords_check(s->kafka.records, s->e);

@@ -15,18 +15,19 @@ record() { # NAME OPTION...: captures, holds the accounts and the calls to what 
     expect 0 "$REPRISE" capture -r big.pcap --map "$map" -o "$name.trace" --json "$@"
     same "$(jq -c '[.operations, .coverage, .complete]' out)" '[96,1,true]' "$name"
     same "$(jq -c '[.bytes[] | .unexplained, .pending]' out)" '[0,0,0,0]' "$name adds up"
+    cp out "$name.json"
     expect 0 "$REPRISE" trace verify "$name.trace"
     zstd -t -q "$name.trace" || fail "$name is not legal zstd"
     "$REPRISE" trace info "$name.trace" --json | jq -r .hash >"$name.hash"
 }
-calls() { # NAME [may-lack]
+calls() { # NAME [MOVED]
     "$REPRISE" trace cat --jsonl "$1.trace" >cat
     python3 "$root/tests/cli/large_bodies.py" check expected.json cat "${@:2}" >said 2>&1 ||
         fail "$1: $(cat said)"
 }
 record plain
 calls plain
-same "$(cat said)" "96 calls, 0 bodies without bytes" plain
+same "$(cat said)" "96 calls, 0 moved" plain
 record stored --store
 calls stored
 record packed --compress
@@ -39,6 +40,15 @@ size() { stat -c %s "$1.trace"; }
 expect 0 "$REPRISE" trace pack plain.trace -o later.trace
 calls later
 [ "$(size later)" -lt $(($(size packed) * 11 / 10)) ] || fail "trace pack leaves them stored"
+
+# A request that takes its time, and little memory: what arrived later does not wait for it
+# until bodies must be let go.
+python3 "$root/tests/cli/large_bodies.py" make big.pcap expected.json slow || fail "no packets"
+record slow --memory 48MiB
+moved=$(jq .requests.moved slow.json)
+calls slow "$moved"
+same "$(cat said)" "96 calls, $moved moved" slow
+[ "$moved" -ge 1 ] || fail "the slow request is not counted as moved"
 
 # What is written as it is can be seen; so what is masked would be, too.
 grep -qa secret-4711 stored.trace || fail "the text to be masked is not in the bodies"

@@ -538,19 +538,46 @@ static void answer_bodies_are_shed_before_request_bodies(void **state)
     (void)state;
     struct script s = {.budget = 80000};
     struct buf big = {0};
-    buf_zeros(&big, 30000);
-    script_text(&s, 0, 1, POST("/a", "30000"));
+    buf_zeros(&big, 58000);
+    script_text(&s, 0, 1, POST("/a", "58000"));
     script_bytes(&s, 0, 1, buf_view(&big));
-    script_text(&s, 1, 2, OK("30000"));
-    script_bytes(&s, 1, 2, buf_view(&big));
+    script_text(&s, 1, 2, OK("0"));
+    script_text(&s, 0, 3, POST("/b", "0"));
+    script_text(&s, 1, 4, OK("58000"));
+    script_bytes(&s, 1, 4, buf_view(&big));
     struct told t = play(&s, 0, 1000);
-    check_str_has(buf_text(&t.story), "0 POST /a 30000#");
-    check_str_has(buf_text(&t.story), "-> 200 elided 30000#");
+    check_str_has(buf_text(&t.story), "0 POST /a 58000#");
+    check_str_has(buf_text(&t.story), "-> 200 elided 58000#");
     check_str_has(buf_text(&t.story), " !limit @");
     told_done(&t);
-    s.budget = 1000;
+    s.budget = 700;
     t = play(&s, 0, 1000);
     check_int(t.totals.connections_shed, ==, 1);
+    told_done(&t);
+    buf_done(&big);
+    script_done(&s);
+}
+
+static void
+where_memory_is_short_a_whole_request_does_not_wait_for_its_answer(void **state)
+{
+    (void)state;
+    struct script s = {.budget = 80000};
+    struct buf big = {0};
+    buf_zeros(&big, 50000);
+    script_text(&s, 0, 1, POST("/a", "50000"));
+    script_bytes(&s, 0, 1, buf_view(&big));
+    script_text(&s, 0, 2, POST("/b", "50000"));
+    script_bytes(&s, 0, 2, buf_view(&big));
+    script_text(&s, 1, 3, OK("2") "ab");
+    script_text(&s, 1, 4, OK("2") "cd");
+    struct told t = play(&s, 0, 1000);
+    check_str_has(buf_text(&t.story), "(asked) 0 POST /a 50000#");
+    check_str_has(buf_text(&t.story), "(asked) 1 POST /b 50000#");
+    check_str_has(buf_text(&t.story), "(answered) 0 POST /a");
+    check_str_has(buf_text(&t.story), "(answered) 1 POST /b");
+    check_int(t.totals.bodies_elided, ==, 0);
+    check_int(t.totals.exchanges, ==, 2);
     told_done(&t);
     buf_done(&big);
     script_done(&s);
@@ -642,6 +669,8 @@ int main(void)
         cmocka_unit_test(tls_and_what_is_not_known_is_opaque),
         cmocka_unit_test(a_body_over_the_limit_keeps_its_length_and_hash),
         cmocka_unit_test(answer_bodies_are_shed_before_request_bodies),
+        cmocka_unit_test(
+            where_memory_is_short_a_whole_request_does_not_wait_for_its_answer),
         cmocka_unit_test(random_conversations_are_told_exactly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
