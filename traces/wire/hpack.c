@@ -179,17 +179,15 @@ static int look_up(struct hpack *h, uint32_t index, struct hpack_field *f,
 
 /* --- primitives ------------------------------------------------------------------- */
 
-/* 5.1, with a prefix of `bits`; values up to 32 bits in at most five more bytes. */
-static int take_integer(struct hpack *h, unsigned bits, uint32_t *value, struct err *e)
+/* The rest of an integer whose prefix is full; values up to 32 bits in at most five
+ * more bytes. */
+static int take_long_integer(struct hpack *h, uint32_t mask, uint32_t *value,
+                             struct err *e)
 {
-    uint32_t mask = (1u << bits) - 1;
     struct span *s = &h->block;
-    if (s->n == 0)
-        return err_set(e, ERR_FORMAT, "header block ends inside a field");
-    *value = s->p[0] & mask;
-    bool more = *value == mask;
     uint64_t sum = mask;
     size_t used = 1;
+    bool more = true;
     for (unsigned shift = 0; more; shift += 7, used++) {
         if (used == s->n)
             return err_set(e, ERR_FORMAT, "header block ends inside an integer");
@@ -202,6 +200,21 @@ static int take_integer(struct hpack *h, unsigned bits, uint32_t *value, struct 
         *value = (uint32_t)sum;
     }
     *s = span_sub(*s, used, s->n);
+    return 0;
+}
+
+/* 5.1, with a prefix of `bits`. */
+static inline int take_integer(struct hpack *h, unsigned bits, uint32_t *value,
+                               struct err *e)
+{
+    uint32_t mask = (1u << bits) - 1;
+    struct span *s = &h->block;
+    if (s->n == 0)
+        return err_set(e, ERR_FORMAT, "header block ends inside a field");
+    *value = s->p[0] & mask;
+    if (*value == mask)
+        return take_long_integer(h, mask, value, e);
+    *s = span_of(s->p + 1, s->n - 1);
     return 0;
 }
 
