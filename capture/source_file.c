@@ -134,13 +134,15 @@ static int pcap_file_next(struct file_source *f, struct cap_packet *p, struct er
     int rc = zst_input_peek(f->in, PCAP_RECORD, &s, e);
     if (rc < 0 || s.n == 0)
         return rc;
-    if ((rc = need(f, PCAP_RECORD, "a packet's header", &s, e)) < 0)
+    if (s.n < PCAP_RECORD &&
+        (rc = need(f, PCAP_RECORD, "a packet's header", &s, e)) < 0)
         return rc;
     int64_t fraction = get32(f, s.p + 4);
     uint32_t captured = get32(f, s.p + 8);
     if (captured > CAP_PACKET_MAX)
         return too_long(f, captured, e);
-    if ((rc = need(f, PCAP_RECORD + captured, "a packet", &s, e)) < 0)
+    if (s.n < PCAP_RECORD + captured &&
+        (rc = need(f, PCAP_RECORD + captured, "a packet", &s, e)) < 0)
         return rc;
     *p = (struct cap_packet){
         .at.ns = get32(f, s.p) * CLK_SEC + fraction * (f->nanoseconds ? 1 : CLK_US),

@@ -296,13 +296,18 @@ int zst_input_peek(struct zst_input *in, size_t want, struct span *bytes, struct
 int zst_input_skip(struct zst_input *in, uint64_t n, struct err *e)
 {
     while (n > 0) {
-        struct span s;
-        int rc = zst_input_peek(in, 1, &s, e);
-        if (rc < 0)
-            return rc;
-        if (s.n == 0)
-            return err_at(e, ERR_TRUNCATED, in->skipped, "input ends early");
-        size_t step = n < s.n ? (size_t)n : s.n;
+        size_t step = in->to - in->from;
+        if (step == 0) {
+            struct span s;
+            int rc = zst_input_peek(in, 1, &s, e);
+            if (rc < 0)
+                return rc;
+            if (s.n == 0)
+                return err_at(e, ERR_TRUNCATED, in->skipped, "input ends early");
+            step = s.n;
+        }
+        if (n < step)
+            step = (size_t)n;
         in->from += step;
         in->skipped += step;
         n -= step;
