@@ -635,11 +635,11 @@ static void check_block(struct cap_h2 *h, int dir)
         flood(h, dir);
 }
 
-static void begin_frame(struct cap_h2 *h, int dir)
+static void begin_frame(struct cap_h2 *h, int dir, const uint8_t *head)
 {
     struct side *s = &h->side[dir];
     struct cap_h2_frame *f = &s->frame;
-    *f = cap_h2_frame_of(s->head);
+    *f = cap_h2_frame_of(head);
     s->head_n = 0;
     s->prefix_n = 0;
     s->prefix_want = prefix_of(f);
@@ -653,7 +653,7 @@ static void begin_frame(struct cap_h2 *h, int dir)
     s->left = f->length - s->prefix_want;
     s->padding = 0;
     check_block(h, dir);
-    s->state = ST_PREFIX;
+    s->state = s->prefix_want ? ST_PREFIX : ST_CONTENT;
 }
 
 static void data_content(struct cap_h2 *h, int dir, struct clk_wall at,
@@ -712,6 +712,10 @@ static void step_head(struct cap_h2 *h, int dir, struct clk_wall at, struct span
     struct side *s = &h->side[dir];
     if (s->head_n == 0)
         s->frame_at = at;
+    if (s->head_n == 0 && in->n >= CAP_H2_HEAD) { /* nearly always */
+        begin_frame(h, dir, take(in, CAP_H2_HEAD).p);
+        return;
+    }
     struct span piece = take(in, CAP_H2_HEAD - s->head_n);
     memcpy(s->head + s->head_n, piece.p, piece.n);
     s->head_n = (uint8_t)(s->head_n + piece.n);
@@ -719,7 +723,7 @@ static void step_head(struct cap_h2 *h, int dir, struct clk_wall at, struct span
     if (s->head_n < CAP_H2_HEAD)
         return;
     cap_count_again(h->c, dir, CAP_H2_HEAD);
-    begin_frame(h, dir);
+    begin_frame(h, dir, s->head);
 }
 
 static void step_prefix(struct cap_h2 *h, int dir, struct span *in)
@@ -745,8 +749,11 @@ static void step_content(struct cap_h2 *h, int dir, struct clk_wall at, struct s
     else
         cap_count(h->c, dir, CAP_FATE_FRAMING, piece.n);
     s->left -= piece.n;
-    if (s->left == 0)
-        s->state = ST_PADDING;
+    if (s->left > 0)
+        return;
+    s->state = ST_PADDING;
+    if (s->padding == 0 && !h->c->failed)
+        end_frame(h, dir, at);
 }
 
 static void step_padding(struct cap_h2 *h, int dir, struct clk_wall at, struct span *in)

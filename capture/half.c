@@ -19,11 +19,6 @@ struct cap_text cap_half_text(struct cap_half *h, struct span s)
     return h->text.failed ? CAP_NO_TEXT : t;
 }
 
-struct span cap_half_span(const struct cap_half *h, struct cap_text t)
-{
-    return t.n ? (struct span){h->text.p + t.at, t.n} : (struct span){0};
-}
-
 void cap_half_field(struct cap_half *h, struct span name, struct span value)
 {
     size_t count = h->fields.n / (2 * sizeof(struct cap_text));

@@ -62,49 +62,6 @@ const struct cap_parse_totals *cap_parse_totals(const struct cap_parse *w)
 
 /* --- counting --------------------------------------------------------------------- */
 
-static void add_fate(struct cap_parse_counts *n, enum cap_fate fate, uint64_t bytes)
-{
-    switch (fate) {
-    case CAP_FATE_RECORD:
-        n->record_bytes += bytes;
-        break;
-    case CAP_FATE_FRAMING:
-        n->framing_bytes += bytes;
-        break;
-    case CAP_FATE_OPAQUE:
-        n->opaque_bytes += bytes;
-        break;
-    case CAP_FATE_SHED:
-        n->shed_bytes += bytes;
-        break;
-    }
-}
-
-void cap_count(struct cap_conn *c, int dir, enum cap_fate fate, uint64_t bytes)
-{
-    add_fate(&c->counts[dir], fate, bytes);
-    add_fate(&c->parse->totals.dir[dir], fate, bytes);
-}
-
-void cap_count_pending(struct cap_conn *c, int dir, uint64_t bytes)
-{
-    c->counts[dir].pending_bytes += bytes;
-    c->parse->totals.dir[dir].pending_bytes += bytes;
-}
-
-void cap_count_again(struct cap_conn *c, int dir, uint64_t bytes)
-{
-    assert(bytes <= c->counts[dir].pending_bytes);
-    c->counts[dir].pending_bytes -= bytes;
-    c->parse->totals.dir[dir].pending_bytes -= bytes;
-}
-
-void cap_count_settle(struct cap_conn *c, int dir, enum cap_fate fate, uint64_t bytes)
-{
-    cap_count_again(c, dir, bytes);
-    cap_count(c, dir, fate, bytes);
-}
-
 void cap_charge_conn(struct cap_conn *c, uint64_t bytes)
 {
     struct cap_budget *b = c->parse->config.budget;

@@ -11,6 +11,8 @@
 #ifndef CAPTURE_PARSE_OWN_H
 #define CAPTURE_PARSE_OWN_H
 
+#include <assert.h>
+
 #include "capture/flow.h"
 #include "capture/parse.h"
 #include "traces/base/arena.h"
@@ -55,12 +57,55 @@ struct cap_conn {
 
 enum cap_fate { CAP_FATE_RECORD, CAP_FATE_FRAMING, CAP_FATE_OPAQUE, CAP_FATE_SHED };
 
-void cap_count(struct cap_conn *c, int dir, enum cap_fate fate, uint64_t bytes);
-void cap_count_pending(struct cap_conn *c, int dir, uint64_t bytes);
+/* Counting is inline: a packet is counted many times over. */
+static inline void cap_add_fate(struct cap_parse_counts *n, enum cap_fate fate,
+                                uint64_t bytes)
+{
+    switch (fate) {
+    case CAP_FATE_RECORD:
+        n->record_bytes += bytes;
+        break;
+    case CAP_FATE_FRAMING:
+        n->framing_bytes += bytes;
+        break;
+    case CAP_FATE_OPAQUE:
+        n->opaque_bytes += bytes;
+        break;
+    case CAP_FATE_SHED:
+        n->shed_bytes += bytes;
+        break;
+    }
+}
+
+static inline void cap_count(struct cap_conn *c, int dir, enum cap_fate fate,
+                             uint64_t bytes)
+{
+    cap_add_fate(&c->counts[dir], fate, bytes);
+    cap_add_fate(&c->parse->totals.dir[dir], fate, bytes);
+}
+
+static inline void cap_count_pending(struct cap_conn *c, int dir, uint64_t bytes)
+{
+    c->counts[dir].pending_bytes += bytes;
+    c->parse->totals.dir[dir].pending_bytes += bytes;
+}
+
 /* Pending bytes that will be counted anew are not pending any more. */
-void cap_count_again(struct cap_conn *c, int dir, uint64_t bytes);
+static inline void cap_count_again(struct cap_conn *c, int dir, uint64_t bytes)
+{
+    assert(bytes <= c->counts[dir].pending_bytes);
+    c->counts[dir].pending_bytes -= bytes;
+    c->parse->totals.dir[dir].pending_bytes -= bytes;
+}
+
 /* Pending bytes become something else. */
-void cap_count_settle(struct cap_conn *c, int dir, enum cap_fate fate, uint64_t bytes);
+static inline void cap_count_settle(struct cap_conn *c, int dir, enum cap_fate fate,
+                                    uint64_t bytes)
+{
+    cap_count_again(c, dir, bytes);
+    cap_count(c, dir, fate, bytes);
+}
+
 /* The connection's own buffers now have so many bytes. */
 void cap_charge_conn(struct cap_conn *c, uint64_t bytes);
 
@@ -128,7 +173,11 @@ struct cap_text cap_half_part(const struct cap_half *h, struct span bytes,
                               uint32_t base, struct span part);
 /* Beyond the limits the field is left out and headers_opaque set. */
 void cap_half_field(struct cap_half *h, struct span name, struct span value);
-struct span cap_half_span(const struct cap_half *h, struct cap_text t);
+static inline struct span cap_half_span(const struct cap_half *h, struct cap_text t)
+{
+    return t.n ? span_of(h->text.p + t.at, t.n) : (struct span){0};
+}
+
 /* First field of that name (lower case); empty when there is none. */
 struct span cap_half_find(const struct cap_half *h, const char *name);
 
