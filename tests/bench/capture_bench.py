@@ -36,7 +36,11 @@ SMALL_REQUESTS = 60_000 if QUICK else 200_000
 LARGE_BODIES = 40 if QUICK else 300
 LARGE_BYTES = 602_112  # an image of 224 x 224 x 3 as FP32
 CONNECTIONS = 64
-LONGER = 100  # times: the file whose memory is compared
+LONGER = 100  # times: the files whose memory is compared, with one of 10 times between
+LONGER_SMALL = 20_000 if QUICK else 200_000  # requests of the longer ones
+LONGER_SHORT = 10_000 if QUICK else 50_000  # of them, each on a connection of its own
+LONGER_LARGE = 100 if QUICK else 300
+OPEN = 5_000 if QUICK else 20_000  # connections that are open at once
 CORE = (os.cpu_count() or 1) - 1
 HTTP, GRPC = 9000, 9001
 MAP = f"{HTTP}=envoy,{GRPC}=envoy"
@@ -76,9 +80,9 @@ SYN, FIN, ACK = 2, 1, 16
 
 class Connection:
     def __init__(self, pcap: Pcap, number: int, port: int):
-        self.pcap, self.number = pcap, number
-        address = [b"\x0a\x01" + number.to_bytes(2, "big"), b"\x0a\x02\x00\x01"]
-        ports = [20_000 + number, port]
+        self.pcap, self.sent = pcap, 0  # requests
+        address = [b"\x0a" + (1 << 16 | number).to_bytes(3, "big"), b"\x0a\xff\x00\x01"]
+        ports = [20_000 + number % 40_000, port]
         self.ip = [address[0] + address[1], address[1] + address[0]]
         self.ports = [struct.pack(">HH", *ports), struct.pack(">HH", *ports[::-1])]
         self.next = [1000, 5000]
@@ -222,29 +226,35 @@ class File:
     payload: int
 
 
-def make(name: str, protocol: str, bodies, segment: int) -> File:
-    """One file: bodies are dealt to CONNECTIONS in turn, each answered before the next."""
+def exchange(connection: Connection, protocol: str, body: bytes, number: int, segment: int):
+    """A request, its answer, and an acknowledgement."""
+    identity = f"{number:08x}-0000-4000-8000-{number * 2654435761 % 2**48:012x}"
+    first, stream = connection.sent == 0, 2 * connection.sent + 1
+    connection.sent += 1
+    if protocol == "rest":
+        connection.send(0, rest_request(body, identity), segment)
+        connection.packet(1, REST_ANSWER)
+    else:
+        start = PREFACE if first else b""
+        connection.send(0, start + grpc_request(body, identity, stream, first), segment)
+        settings = frame(4, 0, 0, b"") if first else b""
+        connection.packet(1, settings + grpc_answer(stream, first))
+    connection.packet(0, b"")
+
+
+def make(name: str, protocol: str, bodies, segment: int, connections=CONNECTIONS) -> File:
+    """One file: bodies are dealt to the connections in turn, each answered before the
+    next. 0 connections: each body has one of its own, which then ends."""
     pcap = Pcap(work / f"{name}.pcap")
     port = HTTP if protocol == "rest" else GRPC
-    connections = [Connection(pcap, i, port) for i in range(CONNECTIONS)]
-    sent = [0] * CONNECTIONS
+    kept = [Connection(pcap, i, port) for i in range(connections)]
     count = 0
     for count, body in enumerate(bodies, start=1):
-        at = count % CONNECTIONS
-        connection, stream = connections[at], 2 * sent[at] + 1
-        identity = f"{count:08x}-0000-4000-8000-{count * 2654435761 % 2**48:012x}"
-        first = sent[at] == 0
-        if protocol == "rest":
-            connection.send(0, rest_request(body, identity), segment)
-            connection.packet(1, REST_ANSWER)
-        else:
-            start = PREFACE if first else b""
-            connection.send(0, start + grpc_request(body, identity, stream, first), segment)
-            settings = frame(4, 0, 0, b"") if first else b""
-            connection.packet(1, settings + grpc_answer(stream, first))
-        connection.packet(0, b"")
-        sent[at] += 1
-    for connection in connections:
+        connection = kept[count % connections] if kept else Connection(pcap, count, port)
+        exchange(connection, protocol, body, count, segment)
+        if not kept:
+            connection.finish()
+    for connection in kept:
         connection.finish()
     pcap.close()
     return File(pcap.path, count, pcap.packets, pcap.payload)
@@ -375,19 +385,54 @@ def measure(
 # --- the report ------------------------------------------------------------------------------
 
 
-def longer() -> str:
-    """Whether memory grows with the file."""
-    progress("memory over a longer file")
-    resident = []
-    for requests in (SMALL_REQUESTS // LONGER, SMALL_REQUESTS):
-        file = make("longer", "rest", small("rest", requests), GRO)
-        _, most, out = timed(capture(file.path))
-        check(file, out)
-        resident.append(most)
+def resident(what: str, protocol: str, bodies, connections: int) -> float:
+    """MiB that a capture of these requests takes at most."""
+    progress(what)
+    file = make("longer", protocol, bodies, GRO, connections)
+    _, most, out = timed(capture(file.path))
+    check(file, out)
+    return most
+
+
+def longer() -> list[tuple[str, ...]]:
+    """Whether memory grows with the file: its kind, and MiB of ever longer ones. What is
+    held back and the block in the making grow until they are full; then nothing may."""
+    cases = [
+        (f"small {protocol}, {how}", protocol, requests, None, connections)
+        for how, requests, connections in (
+            (f"{CONNECTIONS} connections", LONGER_SMALL, CONNECTIONS),
+            ("a connection for each", LONGER_SHORT, 0),
+        )
+        for protocol in ("rest", "grpc")
+    ] + [
+        (f"600 KB {protocol}, {kind}", protocol, LONGER_LARGE, kind == "varied", CONNECTIONS)
+        for protocol in ("rest", "grpc")
+        for kind in ("same", "varied")
+    ]
+    found = []
+    for what, protocol, most, varied, connections in cases:
+        took = []
+        for requests in (most // LONGER, most // 10, most):
+            bodies = (
+                small(protocol, requests)
+                if varied is None
+                else large(protocol, requests, varied)
+            )
+            took.append(resident(f"memory, {what}", protocol, bodies, connections))
+        found.append((what, f"{most:,}", *(f"{mib:.0f} MiB" for mib in took)))
+    return found
+
+
+def open_at_once() -> str:
+    """Memory by the number of connections that are open."""
+    took = [
+        resident(f"memory, {n:,} connections", protocol, small(protocol, 2 * n), n)
+        for protocol in ("rest", "grpc")
+        for n in (OPEN // 10, OPEN)
+    ]
     return (
-        f"Of {SMALL_REQUESTS // LONGER:,} small REST requests the capture took "
-        f"{resident[0]:.0f} MiB at most, of {LONGER} times as many {resident[1]:.0f} MiB "
-        "(goal: at most 96 MiB, and flat)."
+        f"With {OPEN // 10:,} and {OPEN:,} connections open at once it takes {took[0]:.0f} and "
+        f"{took[1]:.0f} MiB (small REST), {took[2]:.0f} and {took[3]:.0f} MiB (small gRPC)."
     )
 
 
@@ -397,7 +442,11 @@ Written by `make bench` on {date}: {cores} cores, medians of {repeats}, {peer}.
 
 {table}
 
+Resident memory over a file {times} times longer (goal: at most 96 MiB, and flat):
+
 {longer}
+
+{open}
 
 Figures are per second of CPU time, the file in the page cache, the trace written to
 /dev/null. *Same*: all bodies are equal, as the k6 tests of Seldon Core send them; *varied*:
@@ -408,8 +457,12 @@ subtracted; it writes no bodies. Goals of Gbit/s are counted in TCP payload.
 """
 
 
-def report(memory: str) -> str:
-    lines = [HEAD, ("---",) * len(HEAD), *rows]
+def table_of(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def report() -> str:
     return RESULTS.format(
         date=datetime.date.today().isoformat(),
         cores=os.cpu_count(),
@@ -417,8 +470,10 @@ def report(memory: str) -> str:
         peer=subprocess.run(
             ["tshark", "--version"], capture_output=True, text=True, check=True
         ).stdout.split(" (Git")[0],
-        table="\n".join("| " + " | ".join(line) + " |" for line in lines),
-        longer=memory,
+        table=table_of(HEAD, rows),
+        times=LONGER,
+        longer=table_of(("requests", "in the longest", "short", "× 10", f"× {LONGER}"), longer()),
+        open=open_at_once(),
     )
 
 
@@ -441,7 +496,7 @@ def main() -> None:
                         for option, bar in ("--store", goal), ("--compress", ""):
                             also = f"{what}, {option}"
                             measure(also, file, bar, "Gbit/s", 10_000, option)
-        text = report(longer())
+        text = report()
     except Failed as failure:
         sys.exit(f"bench: {failure}")
     finally:
