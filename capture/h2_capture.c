@@ -308,7 +308,7 @@ static bool is_grpc_type(struct span type)
 
 static void choose_grpc(struct cap_half *half)
 {
-    struct span type = cap_half_find(half, "content-type");
+    struct span type = cap_half_find(half, SPAN_LIT("content-type"));
     half->grpc = is_grpc_type(type)                ? CAP_GRPC_ON
                  : type.n || !half->headers_opaque ? CAP_GRPC_OFF
                                                    : CAP_GRPC_MAYBE;

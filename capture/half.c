@@ -69,12 +69,11 @@ uint32_t cap_half_head(struct cap_half *h, struct span bytes,
     return base;
 }
 
-struct span cap_half_find(const struct cap_half *h, const char *name)
+struct span cap_half_find(const struct cap_half *h, struct span name)
 {
     const struct cap_text *t = (const void *)h->fields.p;
-    struct span wanted = span_str(name);
     for (size_t i = 0; i < h->fields.n / sizeof *t; i += 2)
-        if (span_eq(cap_half_span(h, t[i]), wanted))
+        if (span_eq(cap_half_span(h, t[i]), name))
             return cap_half_span(h, t[i + 1]);
     return (struct span){0};
 }
@@ -112,7 +111,8 @@ static uint64_t expected(const struct cap_half *h)
     uint64_t n;
     if (h->grpc != CAP_GRPC_OFF)
         return h->in_message ? h->from + (uint64_t)message_length(h) : 0;
-    return span_u64(span_trim(cap_half_find(h, "content-length")), &n) ? n : 0;
+    return span_u64(span_trim(cap_half_find(h, SPAN_LIT("content-length"))), &n) ? n
+                                                                                 : 0;
 }
 
 /* Room for n more bytes. Few bodies come here more than once. */
@@ -274,8 +274,8 @@ void cap_half_body(struct cap_conn *c, int dir, struct cap_half *h, struct clk_w
                    struct span bytes)
 {
     if (dir == CAP_TO_CLIENT && h->body_bytes == 0 && h->grpc == CAP_GRPC_OFF)
-        h->events =
-            span_starts(span_trim(cap_half_find(h, "content-type")), "text/event-");
+        h->events = span_starts(span_trim(cap_half_find(h, SPAN_LIT("content-type"))),
+                                "text/event-");
     if (h->events && bytes.n)
         event_bytes(h, at);
     h->body_bytes += bytes.n;

@@ -179,7 +179,7 @@ static inline struct span cap_half_span(const struct cap_half *h, struct cap_tex
 }
 
 /* First field of that name (lower case); empty when there is none. */
-struct span cap_half_find(const struct cap_half *h, const char *name);
+struct span cap_half_find(const struct cap_half *h, struct span name);
 
 /* Body bytes, counted as pending or shed. */
 void cap_half_body(struct cap_conn *c, int dir, struct cap_half *h, struct clk_wall at,

@@ -14,25 +14,25 @@
 
 /* --- headers ---------------------------------------------------------------------- */
 
-static struct span first_header(const struct cap_message *m, const char *name)
+static struct span first_header(const struct cap_message *m, struct span name)
 {
     for (uint32_t i = 0; i < m->header_count; i++)
-        if (span_eq_str(m->headers[i].name, name))
+        if (span_eq(m->headers[i].name, name))
             return span_trim(m->headers[i].value);
     return (struct span){0};
 }
 
 /* A value that stands in a stream: empty when it is absurdly long. */
-static struct span short_header(const struct cap_message *m, const char *name)
+static struct span short_header(const struct cap_message *m, struct span name)
 {
     struct span value = first_header(m, name);
     return value.n <= CAP_VALUE_MAX ? value : (struct span){0};
 }
 
-static struct span last_header(const struct cap_message *m, const char *name)
+static struct span last_header(const struct cap_message *m, struct span name)
 {
     for (uint32_t i = m->header_count; i > 0; i--)
-        if (span_eq_str(m->headers[i - 1].name, name))
+        if (span_eq(m->headers[i - 1].name, name))
             return span_trim(m->headers[i - 1].value);
     return (struct span){0};
 }
@@ -139,8 +139,8 @@ static bool called_by_message(const struct cap_exchange *x, struct called *c)
 static bool who(enum op_tier tier, const struct cap_exchange *x,
                 const struct op_stream *s, struct called *c)
 {
-    struct span model = last_header(&x->request, "seldon-model");
-    struct span internal = last_header(&x->request, "seldon-internal-model");
+    struct span model = last_header(&x->request, SPAN_LIT("seldon-model"));
+    struct span internal = last_header(&x->request, SPAN_LIT("seldon-internal-model"));
     bool gateway = tier == OP_TIER_PIPELINEGATEWAY || tier == OP_TIER_MODELGATEWAY;
 
     if (tier == OP_TIER_SERVER)
@@ -194,7 +194,7 @@ static bool may_be_inference(const struct cap_exchange *x, const struct op_strea
  * before the id, and envoy joins its two lines by a comma, the plain one last. */
 static struct span answer_id(const struct cap_message *answer, struct span name)
 {
-    struct span id = last_header(answer, "x-request-id");
+    struct span id = last_header(answer, SPAN_LIT("x-request-id"));
     for (size_t at = span_find(id, ',', 0); at < id.n; at = span_find(id, ',', 0))
         id = span_trim(span_sub(id, at + 1, id.n));
     size_t dot = span_find(id, '.', 0);
@@ -209,7 +209,7 @@ static struct span answer_id(const struct cap_message *answer, struct span name)
 static void take_id(const struct cap_exchange *x, struct cap_record *r)
 {
     struct op *op = &r->op;
-    op->id = first_header(&x->request, "x-request-id");
+    op->id = first_header(&x->request, SPAN_LIT("x-request-id"));
     if (op->id.n == 0 && x->part != CAP_PART_REQUEST)
         op->id = answer_id(&x->answer, r->stream.name);
     if (op->id.n > CAP_ID_MAX)
@@ -328,9 +328,10 @@ enum cap_recorded cap_record_make(enum op_tier tier, const struct cap_exchange *
     s->resource = c.resource;
     s->name = c.name;
     s->method = x->grpc ? (struct span){0} : x->method;
-    s->content_type = short_header(&x->request, "content-type");
-    s->content_encoding = short_header(
-        &x->request, x->request.grpc_compressed ? "grpc-encoding" : "content-encoding");
+    s->content_type = short_header(&x->request, SPAN_LIT("content-type"));
+    s->content_encoding = short_header(&x->request, x->request.grpc_compressed
+                                                        ? SPAN_LIT("grpc-encoding")
+                                                        : SPAN_LIT("content-encoding"));
     s->headers = x->request.headers;
     s->header_count = x->request.header_count;
     fill_op(x, &c, r);

@@ -53,6 +53,8 @@ bool span_same_nocase(struct span a, struct span b)
     for (; i + 8 <= a.n; i += 8)
         if (lower_eight(a.p + i) != lower_eight(b.p + i))
             return false;
+    if (i > 0 && i < a.n) /* the last eight may overlap */
+        return lower_eight(a.p + a.n - 8) == lower_eight(b.p + a.n - 8);
     for (; i < a.n; i++)
         if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
             return false;
