@@ -150,8 +150,21 @@ static int rewrite_stream(struct cap_redact *r, const struct op_stream *s, bool 
     return rc;
 }
 
+static bool is_encoded(const struct cap_message *m)
+{
+    if (m->grpc_compressed)
+        return true;
+    for (uint32_t i = 0; i < m->header_count; i++)
+        if (span_eq_str(m->headers[i].name, "content-encoding") &&
+            !span_eq_nocase(span_trim(m->headers[i].value), "identity"))
+            return true;
+    return false;
+}
+
+/* m: the message that the body is of. */
 static int redact_body(struct cap_redact *r, const struct op_stream *s, bool answer,
-                       bool encoded, struct op *op, struct arena *a, struct err *e)
+                       const struct cap_message *m, struct op *op, struct arena *a,
+                       struct err *e)
 {
     struct op_body *body = answer ? &op->response : &op->request;
     if (body->state == OP_BODY_NONE)
@@ -174,9 +187,9 @@ static int redact_body(struct cap_redact *r, const struct op_stream *s, bool ans
     struct op_messages *parts = answer ? &op->response_messages : &op->request_messages;
     struct op_messages now = *parts;
     buf_reset(&r->scratch);
-    int rc = encoded     ? ERR_FORMAT
-             : now.count ? rewrite_stream(r, s, answer, body->data, &now, a, &why)
-                         : rewrite(r, s, answer, body->data, a, &why);
+    int rc = is_encoded(m) ? ERR_FORMAT
+             : now.count   ? rewrite_stream(r, s, answer, body->data, &now, a, &why)
+                           : rewrite(r, s, answer, body->data, a, &why);
     if (rc == ERR_NOMEM) {
         *e = why;
         return rc;
@@ -200,22 +213,11 @@ static int redact_body(struct cap_redact *r, const struct op_stream *s, bool ans
     return 0;
 }
 
-static bool is_encoded(const struct cap_message *m)
-{
-    if (m->grpc_compressed)
-        return true;
-    for (uint32_t i = 0; i < m->header_count; i++)
-        if (span_eq_str(m->headers[i].name, "content-encoding") &&
-            !span_eq_nocase(span_trim(m->headers[i].value), "identity"))
-            return true;
-    return false;
-}
-
 int cap_redact_answer(struct cap_redact *r, const struct cap_exchange *x, struct op *op,
                       struct arena *a, struct err *e)
 {
     struct op_stream s = {.protocol = x->grpc ? OP_GRPC : OP_REST};
-    return redact_body(r, &s, true, is_encoded(&x->answer), op, a, e);
+    return redact_body(r, &s, true, &x->answer, op, a, e);
 }
 
 /* --- headers ---------------------------------------------------------------------- */
@@ -255,10 +257,9 @@ int cap_redact_record(struct cap_redact *r, const struct cap_exchange *x,
     }
     if (rec->query_cut)
         rec->op.flags |= OP_FLAG_REDACTED;
-    int rc =
-        redact_body(r, &rec->stream, false, is_encoded(&x->request), &rec->op, a, e);
+    int rc = redact_body(r, &rec->stream, false, &x->request, &rec->op, a, e);
     if (rc == 0)
-        rc = redact_body(r, &rec->stream, true, is_encoded(&x->answer), &rec->op, a, e);
+        rc = redact_body(r, &rec->stream, true, &x->answer, &rec->op, a, e);
     return rc;
 }
 
