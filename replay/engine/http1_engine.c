@@ -27,6 +27,10 @@
 
 #define AREA       "engine"
 #define RECV_BYTES (256u << 10)
+/* What delays a large body must not be: the first byte waits for the encryption of one
+ * record of TLS alone, and others that are due wait for a part of it alone. */
+#define FIRST_SEAL (16u << 10)
+#define TURN_BYTES (256u << 10)
 
 enum conn_state { CONN_CLOSED, CONN_CONNECTING, CONN_IDLE, CONN_BUSY };
 
@@ -423,13 +427,15 @@ static void conn_read(struct conn *c)
 static ssize_t send_some(int fd, const struct rep_request *r, size_t from)
 {
     struct iovec iov[2];
-    size_t count = 0;
+    size_t count = 0, room = TURN_BYTES;
     for (size_t i = 0; i < 2; i++) {
         size_t n = r->wire[i].n, skip = from < n ? from : n;
+        size_t piece = n - skip < room ? n - skip : room;
         from -= skip;
-        if (skip < n)
+        room -= piece;
+        if (piece > 0)
             iov[count++] =
-                (struct iovec){(void *)(uintptr_t)(r->wire[i].p + skip), n - skip};
+                (struct iovec){(void *)(uintptr_t)(r->wire[i].p + skip), piece};
     }
     if (count == 1)
         return send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
@@ -442,7 +448,7 @@ static ssize_t send_some(int fd, const struct rep_request *r, size_t from)
 static bool conn_seal(struct conn *c)
 {
     const struct rep_request *r = c->request;
-    size_t room = REP_TLS_SEAL_MAX, from = 0;
+    size_t room = c->sent == 0 ? FIRST_SEAL : REP_TLS_SEAL_MAX, from = 0;
 
     if (c->sent > 0 && rep_tls_pending(c->tls))
         return true;
@@ -482,9 +488,13 @@ static void conn_write_failed(struct conn *c, int sys)
 static void conn_write(struct conn *c)
 {
     struct rep_request *r = c->request;
-    size_t total = r->wire[0].n + r->wire[1].n;
+    size_t total = r->wire[0].n + r->wire[1].n, begun = c->sent;
 
     while (!conn_written(c, total)) {
+        if (c->sent - begun >= TURN_BYTES) { /* the socket has room: goes on soon */
+            conn_watch(c, true);
+            return;
+        }
         if (c->tls && !conn_seal(c)) {
             conn_fail(c, OUT_GARBAGE);
             return;
