@@ -51,6 +51,10 @@ serve
 replay 0 --connections 2 --grpc-connections 1 --streams 2
 report --json
 same "$(summary '.waits.slot.count > 50 and .waits.own.count == 0')" true "from a pool"
+# So it is with libcurl, which connects when it is asked to send: the first ones wait for that.
+replay 0 --protocol rest --connections 2 --engine curl
+report --json
+same "$(summary '.waits.slot.count > 50 and .waits.own.count == 0 and .waits.connect.count >= 1')" true "by libcurl"
 replay 0 --connections recorded --sessions --workers 2
 same "$(summary '[.operations.due, .operations.ok, .discipline]')" '[500,500,"partly-open"]'
 
