@@ -142,13 +142,19 @@ static struct span next_piece(struct pieces *p)
     return first;
 }
 
-/* A message of an answer as V2. REST: what the event carries as data. */
+/* A message of an answer as V2. REST: what the event carries as data. gRPC: also what
+ * Triton wraps. */
 static int parse_message(const struct rep_request *r, struct span message,
                          struct arena *a, struct pay_message *m, struct err *e)
 {
     struct buf data = {0};
-    if (r->stream->as_sent.protocol != OP_REST)
-        return v2_proto_parse_response(message, a, m, e);
+    struct span inner;
+    if (r->stream->as_sent.protocol != OP_REST) {
+        if (v2_proto_unwrap(message, &inner) == V2_STREAM_ERROR)
+            return err_set(e, ERR_FORMAT,
+                           "it is an error, or a response without outputs");
+        return v2_proto_parse_response(inner, a, m, e);
+    }
     sse_data(message, &data);
     struct span kept = arena_dup(a, buf_view(&data));
     int rc = data.failed || (data.n > 0 && !kept.p)
@@ -212,13 +218,13 @@ static enum out_check message_by_record(const struct rep_request *r, double tole
     return pay_compare(&then, answer, tolerance, why) == 0 ? OUT_RIGHT : OUT_WRONG;
 }
 
-/* Triton itself answers a stream of calls with messages of another type. */
-static bool is_wrapped(const struct rep_request *r)
+/* Triton's word that there will be no more answers to a request, where it says it in a
+ * message of its own (the client asked with triton_enable_empty_final_response). */
+static bool is_end_mark(const struct pay_message *m)
 {
-    const struct op_stream *s = &r->stream->as_sent;
-    const struct model_type *type = model_type_find(s->model_type);
-    return type && s->protocol == OP_GRPC &&
-           span_eq_str(span_str(type->server), "triton");
+    const struct pay_param *p =
+        pay_param_find(m->params, m->param_count, "triton_final_response");
+    return m->tensor_count == 0 && p && p->kind == PAY_PARAM_BOOL && p->b;
 }
 
 /* What is known of a streamed answer, message by message. */
@@ -245,10 +251,10 @@ static struct stream_walk walk_of(const struct rep_request *r)
     return w;
 }
 
-/* One message: right, wrong, or not judged. */
+/* One message: right, wrong, or not judged. *mark: it is none. */
 static enum out_check judge_message(const struct rep_request *r, struct stream_walk *s,
                                     const struct rep_answer_want *w, struct arena *a,
-                                    struct buf *content, struct err *why)
+                                    struct buf *content, bool *mark, struct err *why)
 {
     struct pay_message answer;
     enum out_check model = OUT_UNCHECKED, record = OUT_UNCHECKED;
@@ -258,6 +264,9 @@ static enum out_check judge_message(const struct rep_request *r, struct stream_w
     arena_reset(a);
     if (parse_message(r, message, a, &answer, why) < 0)
         return OUT_WRONG;
+    *mark = is_end_mark(&answer);
+    if (*mark)
+        return OUT_UNCHECKED;
     if (w->content)
         pay_content(&answer, content);
     if (w->model && (s->pairs || s->alike))
@@ -272,22 +281,24 @@ static enum out_check judge_message(const struct rep_request *r, struct stream_w
 static void judge_stream(struct rep_request *r, const struct rep_answer_want *w,
                          struct arena *a, struct err *why)
 {
-    uint32_t n = is_wrapped(r) ? 0 : r->out.messages.count, right = 0;
+    uint32_t n = r->out.messages.count, right = 0, marks = 0;
     struct stream_walk walk = walk_of(r);
     struct buf content = {0};
     bool wrong = false;
 
     for (uint32_t i = 0; i < n && !wrong; i++) {
-        enum out_check one = judge_message(r, &walk, w, a, &content, why);
+        bool mark = false;
+        enum out_check one = judge_message(r, &walk, w, a, &content, &mark, why);
         wrong = one == OUT_WRONG;
+        marks += mark;
         right += one == OUT_RIGHT;
         if (wrong)
             err_note(why, "message %u of %u", i + 1, n);
     }
     if (w->model || w->recorded)
-        r->out.check = wrong                 ? OUT_WRONG
-                       : n > 0 && right == n ? OUT_RIGHT
-                                             : OUT_UNCHECKED;
+        r->out.check = wrong                             ? OUT_WRONG
+                       : right > 0 && right + marks == n ? OUT_RIGHT
+                                                         : OUT_UNCHECKED;
     if (w->content && !wrong && n > 0 && !content.failed)
         r->out.answer_hash = outcome_answer_hash(buf_view(&content));
     buf_done(&content);

@@ -121,5 +121,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             must_survive(&m, v2_json_response, v2_json_parse_response);
     }
     arena_done(&a);
+    struct span inner;
+    enum v2_stream kind = v2_proto_unwrap(bytes, &inner);
+    bool within = inner.p >= bytes.p && inner.n <= size - (size_t)(inner.p - bytes.p);
+    if (kind == V2_STREAM_ERROR ? inner.n != 0 : size > 0 && !within)
+        abort();
     return 0;
 }

@@ -191,6 +191,39 @@ streams() {
         "first message p50 \(.latency_ns.first_message.p50 | ms), gap p50 \(.latency_ns.message_gap.p50 | ms)"' "$report"
 }
 
+# Triton's decoupled models answer a request with any number of messages, each in a wrapper. Asked
+# for it, it says behind the last that it was the last. An error comes in the stream, which ends well:
+# that answer is wrong.
+decoupled() {
+    local report=$run/decoupled.json what
+    must "$program" trace filter "$run/plain.trace" --protocol grpc -o "$run/calls.trace" &&
+        "$program" trace export "$run/calls.trace" --format jsonl -o "$run/calls.jsonl" || return
+    for what in plain final; do
+        "$python" "$real/../e2e/as_streams.py" drip 50 "$what" <"$run/calls.jsonl" >"$run/decoupled.jsonl"
+        must "$program" import jsonl "$run/decoupled.jsonl" --force -o "$run/decoupled.trace" || return
+        one_run decoupled server "${triton_ports[0]}" "${triton_ports[1]}" --check model --force || return
+        holds "$report" decoupled '.operations | .due > 5 and .ok == .due'
+        "$program" trace cat "$run/decoupled.run" --jsonl >"$run/decoupled.run.jsonl"
+        jq -e -s --argjson n "$([ "$what" = final ] && echo 8 || echo 6)" \
+            'all(.check == "right" and (.messages | length) == $n and .messages[-1][0] >= 240e6)' \
+            "$run/decoupled.run.jsonl" >/dev/null || {
+            fail "decoupled, $what: messages are missing, too early, or not right"
+            jq -c '[.check, .messages]' "$run/decoupled.run.jsonl" | head -n 3
+        }
+    done
+    "$python" "$real/../e2e/as_streams.py" drip 50 error <"$run/calls.jsonl" >"$run/errors.jsonl"
+    must "$program" import jsonl "$run/errors.jsonl" -o "$run/errors.trace" || return
+    "$program" replay "$run/errors.trace" --tier server --grpc "127.0.0.1:${triton_ports[1]}" --deadline 20s \
+        --quiet --invalid=pass --check model -o "$run/errors.run" >"$run/out" 2>&1
+    [ $? -eq 3 ] || { fail "decoupled: an error in a stream is not a wrong answer"; cat "$run/out"; }
+    "$program" trace cat "$run/errors.run" --jsonl |
+        jq -e -s 'all(.cause == "ok" and .check == "wrong" and (.messages | length) == 4)' >/dev/null ||
+        fail "decoupled: errors in streams are not seen"
+    jq -r 'def ms: if . == null then "-" else "\(. / 1e4 | round / 100) ms" end;
+        "decoupled: \(.operations.ok) of \(.operations.due) answered right, " +
+        "first message p50 \(.latency_ns.first_message.p50 | ms)"' "$report"
+}
+
 # A server that ended: Envoy retries five times and answers 503 after some seconds; gRPC is
 # UNAVAILABLE. Slow, but outcomes.
 upstream_gone() {
@@ -306,6 +339,7 @@ bounded triton server "${triton_ports[0]}" "${triton_ports[1]}" triton_count
 bounded envoy envoy "${envoy_ports[0]}" "${envoy_ports[0]}" envoy_count
 never_answered
 streams
+decoupled
 unknown_model
 stop_server triton
 upstream_gone

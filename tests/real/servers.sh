@@ -87,7 +87,7 @@ mlserver_models() {
         tfsimple) implementation=scv2_models.TfSimple ;;
         add10) implementation=scv2_models.Add10 ;;
         echo) implementation=scv2_models.Echo ;;
-        drip) implementation=scv2_models.Drip ;; # streams; Triton has none
+        drip) implementation=scv2_models.Drip ;; # streams
         mute) implementation=scv2_models.Mute ;;
         esac
         mkdir -p "$folder/${model}_1"
@@ -116,7 +116,7 @@ EOF
 
 triton_models() {
     local folder=$1 model
-    for model in $server_models; do
+    for model in $server_models drip; do
         mkdir -p "$folder/${model}_1/1"
         cp "$real/triton/$model/config.pbtxt" "$folder/${model}_1/"
         cp "$real/triton/$model/model.py" "$folder/${model}_1/1/"

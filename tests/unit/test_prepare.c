@@ -428,6 +428,66 @@ static void answers_are_held_against_the_recorded_one(void **state)
     arena_done(&scratch);
 }
 
+/* Appends a response as Triton wraps it: ModelStreamInferResponse.infer_response. */
+static void wrap(struct buf *out, const struct buf *inner)
+{
+    check_int(inner->n, <, 128);
+    buf_u8(out, 0x12);
+    buf_u8(out, (uint8_t)inner->n);
+    buf_span(out, buf_view(inner));
+}
+
+/* A decoupled model of Triton: two answers, each in its wrapper, and the word that
+ * there will be no more. */
+static void wrapped_messages_are_judged_and_end_marks_are_not(void **state)
+{
+    static const char asked[] = "{\"inputs\":[{\"name\":\"INPUT\",\"datatype\":"
+                                "\"FP32\",\"shape\":[2],\"data\":[1,2]}]}";
+    /* parameters: triton_final_response is true */
+    static const char mark[] = "\x22\x1b\x0a\x15triton_final_response\x12\x02\x08\x01";
+    const struct op_stream s = {
+        .protocol = OP_GRPC,
+        .name = SPAN_LIT("m"),
+        .model_type = SPAN_LIT("add10"),
+        .path = SPAN_LIT("/inference.GRPCInferenceService/ModelStreamInfer")};
+    struct rep_answer_want want = {.model = true};
+    struct arena scratch = {0};
+    struct pay_message q, answer;
+    struct buf body = {0}, one = {0}, final = {0};
+    struct err e = {0};
+    (void)state;
+    check_ok(v2_json_parse_request(SPAN_LIT(asked), &scratch, &q, &e), &e);
+    check_ok(
+        model_type_answer(model_type_find(s.model_type), &q, &scratch, &answer, &e),
+        &e);
+    v2_proto_request(&q, &body);
+    v2_proto_response(&answer, &one);
+    buf_span(&final, SPAN_LIT(mark));
+    struct rep_request *r = prepare(&s, op_body_of(buf_view(&body)), 0);
+    check_true(r->refusal == NULL);
+    r->out.cause = OUT_OK;
+    wrap(&r->answer, &one);
+    wrap(&r->answer, &one);
+    struct op_message sizes[3] = {{0, one.n + 2}, {0, one.n + 2}, {0, final.n + 2}};
+    r->out.messages = (struct op_messages){sizes, 2};
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_RIGHT);
+    wrap(&r->answer, &final);
+    r->out.messages.count = 3;
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_RIGHT);
+    /* The third says what went wrong instead. */
+    r->answer.n -= final.n + 2;
+    buf_str(&r->answer, "\x0a\x03"
+                        "bad");
+    sizes[2].bytes = 5;
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_WRONG);
+    check_str_has(e.text, "message 3 of 3: it is an error");
+    buf_done(&r->answer);
+    buf_done(&body);
+    buf_done(&one);
+    buf_done(&final);
+    arena_done(&scratch);
+}
+
 #define SUMS(a, b)                                                                     \
     "data: "                                                                           \
     "{\"model_name\":\"m\",\"outputs\":[{\"name\":\"OUTPUT\",\"datatype\":\"FP32\","   \
@@ -651,6 +711,7 @@ int main(void)
         PART(what_cannot_be_sent_says_why),
         PART(messages_of_a_stream_are_framed_and_timed_each),
         PART(a_stream_is_judged_message_by_message),
+        PART(wrapped_messages_are_judged_and_end_marks_are_not),
         PART(answers_are_judged_by_their_model_type),
         PART(answers_are_held_against_the_recorded_one),
         PART(ways_of_checking_are_read),

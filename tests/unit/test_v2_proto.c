@@ -438,6 +438,33 @@ static void renaming_is_decoding_renaming_and_encoding(void **state)
     }
 }
 
+static void what_triton_wraps_is_told_from_what_it_wraps(void **state)
+{
+    static const struct {
+        const char *message;
+        enum v2_stream kind;
+        const char *response;
+    } rows[] = {
+        {"", V2_STREAM_BARE, ""},
+        {"0a016d 2a00", V2_STREAM_BARE, "0a016d 2a00"},
+        {"0a016d 120131 1a0169 2a00", V2_STREAM_BARE, "0a016d 120131 1a0169 2a00"},
+        {"0a016d 120131", V2_STREAM_BARE, "0a016d 120131"}, /* version "1" */
+        {"1205 0a016d2a00", V2_STREAM_WRAPPED, "0a016d2a00"},
+        {"1200", V2_STREAM_WRAPPED, ""},
+        {"0a03626164", V2_STREAM_ERROR, ""},
+        {"0a03626164 1203 0a016d", V2_STREAM_ERROR, ""},
+        {"0a00 1203 0a016d", V2_STREAM_WRAPPED, "0a016d"},
+        {"1205 0a016d2a", V2_STREAM_BARE, "1205 0a016d2a"}, /* cut off */
+        {"ffff", V2_STREAM_BARE, "ffff"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct span response;
+        check_int(v2_proto_unwrap(hex(rows[i].message), &response), ==, rows[i].kind);
+        check_true(span_eq(response, hex(rows[i].response)));
+    }
+}
+
 #define T(f) cmocka_unit_test_teardown(f, clean)
 
 int main(void)
@@ -456,6 +483,7 @@ int main(void)
         T(memory_goes_with_the_size_of_the_message),
         T(renaming_changes_nothing_else),
         T(renaming_refuses_what_is_not_protobuf),
+        T(what_triton_wraps_is_told_from_what_it_wraps),
         T(any_message_survives_each_encoding),
         T(renaming_is_decoding_renaming_and_encoding),
     };

@@ -834,3 +834,38 @@ int v2_proto_rename_front(struct span request, struct span name, struct buf *out
     *rest = span_sub(request, front, request.n);
     return v2_proto_rename(span_sub(request, 0, front), name, (struct span){0}, out, e);
 }
+
+/* Whether a span is a ModelInferResponse by its top level: fields 1 to 6, each of
+ * bytes; an empty one is. */
+static bool is_response(struct span bytes)
+{
+    struct cursor c = cursor_of(bytes);
+    struct wire_field f;
+    while (cursor_left(&c) > 0)
+        if (!next_field(&c, &f) || f.type != WIRE_BYTES || f.number > 6)
+            return false;
+    return true;
+}
+
+enum v2_stream v2_proto_unwrap(struct span message, struct span *response)
+{
+    struct cursor c = cursor_of(message);
+    struct wire_field f;
+    bool text = false, wrapped = false;
+    *response = message;
+    while (cursor_left(&c) > 0) {
+        bool fits = next_field(&c, &f) && f.type == WIRE_BYTES &&
+                    (f.number == 1 || (f.number == 2 && is_response(f.payload)));
+        if (!fits) {
+            *response = message;
+            return V2_STREAM_BARE;
+        }
+        text = text || (f.number == 1 && f.payload.n > 0);
+        wrapped = wrapped || f.number == 2;
+        if (f.number == 2)
+            *response = f.payload;
+    }
+    if (text)
+        *response = (struct span){0};
+    return text ? V2_STREAM_ERROR : wrapped ? V2_STREAM_WRAPPED : V2_STREAM_BARE;
+}

@@ -42,4 +42,14 @@ int v2_proto_rename(struct span request, struct span name, struct span id,
 int v2_proto_rename_front(struct span request, struct span name, struct buf *out,
                           struct span *rest, struct err *e) MUST_USE;
 
+/* What a message of ModelStreamInfer's answer is. MLServer and Seldon's own tiers
+ * answer with ModelInferResponse itself; Triton wraps: 1 error_message, 2
+ * infer_response. They are told apart by field 2, which is a whole message there and
+ * the version, a text, in the other. V2_STREAM_ERROR: a wrapped error; or field 1
+ * alone, which could be a bare response without outputs as well. */
+enum v2_stream { V2_STREAM_BARE, V2_STREAM_WRAPPED, V2_STREAM_ERROR };
+/* *response: the ModelInferResponse, empty for V2_STREAM_ERROR. Never fails: what is no
+ * protobuf at all counts as bare. */
+enum v2_stream v2_proto_unwrap(struct span message, struct span *response);
+
 #endif
