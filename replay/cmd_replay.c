@@ -199,7 +199,7 @@ static const struct opt options[] = {
          "another at once, as clients and proxies do that bound it; by default one "
          "lasts until the target ends it. What ended connections, and how often, is "
          "in the summary. With --engine curl in HTTP/1.1 alone"},
-    OPT_GROUP_ROW("TLS"),
+    OPT_GROUP_ROW("Credentials"),
     {.name = "header-file",
      .type = OPT_STR,
      .at = FIELD(header_file),
@@ -217,6 +217,7 @@ static const struct opt options[] = {
          "send \"authorization: Bearer TOKEN\" with every request, TOKEN being what "
          "the file holds; without it, what the environment variable REPRISE_BEARER "
          "holds, if it is set"},
+    OPT_GROUP_ROW("TLS"),
     {.name = "tls-ca",
      .type = OPT_STR,
      .at = FIELD(tls.ca_file),
