@@ -573,10 +573,12 @@ static bool frame_body(struct call *c)
         work_remove(c);
         return true;
     }
-    if (c->taken == due && due < whole) {
-        c->paused = true;
-        work_remove(c);
-    }
+    if (taken == 0 && due > c->taken) /* the peer's window is shut */
+        return false;
+    work_remove(c);
+    c->paused = c->taken == due && due < whole;
+    if (!c->paused)
+        work_add(c); /* behind those that wait for their turn */
     return taken > 0;
 }
 
@@ -589,6 +591,8 @@ static bool frame_calls(struct link *l)
         moved = false;
         for (struct call *c = l->work, *next; c; c = next) {
             next = c->work_next;
+            if (l->h2.out.failed)
+                return false;
             if (l->h2.out.n >= SEND_BYTES)
                 return true;
             if (!c->has_slot) {

@@ -734,6 +734,35 @@ static void a_large_message_goes_out_and_comes_back_in_parts(void **state)
     peer_stop(p);
 }
 
+/* The windows are wide open, and one write takes no more than a quarter megabyte: what
+ * is small goes between the parts of what is large. */
+static void small_calls_do_not_wait_for_large_ones(void **state)
+{
+    struct script s = {.manner = NOT_FOUND};
+    struct peer *p = peer_start(serve_h2, &s);
+    struct rig g;
+    size_t size = 8u << 20;
+    uint8_t *body = calloc(1, size);
+    int64_t large = INT64_MAX;
+    (void)state;
+    check_true(body != NULL);
+    setup(&g, peer_port(p), 1, 40, PLENTY);
+    for (int i = 0; i < 20; i++)
+        send_sized(&g, body, size);
+    struct rep_request *small = send_one(&g, "x");
+    await(&g, 21);
+    for (int i = 0; i < 20; i++) {
+        const struct outcome *o = &g.requests[i].out;
+        check_int(o->grpc_status, ==, 5);
+        large = o->done_ns < large ? o->done_ns : large;
+    }
+    check_int(small->out.grpc_status, ==, 5);
+    check_int(small->out.done_ns, <, large);
+    teardown(&g);
+    peer_stop(p);
+    free(body);
+}
+
 static void a_request_in_two_parts_goes_out_as_one(void **state)
 {
     static const size_t cuts[] = {5, 6, 20000, 40000};
@@ -1030,6 +1059,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_says_nothing_ends_at_the_deadline),
         cmocka_unit_test(nobody_there_is_a_connect_failure),
         cmocka_unit_test(a_large_message_goes_out_and_comes_back_in_parts),
+        cmocka_unit_test(small_calls_do_not_wait_for_large_ones),
         cmocka_unit_test(a_request_in_two_parts_goes_out_as_one),
         cmocka_unit_test(an_answer_before_the_request_is_complete_is_its_answer),
     };
