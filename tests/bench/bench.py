@@ -261,7 +261,8 @@ def progress(what: str) -> None:
 
 def synth(name: str, *options) -> pathlib.Path:
     path = work / name
-    command = [reprise, "synth", "-o", path, "--quiet", "--model-type", "iris", *options]
+    command = [reprise, "synth", "-o", path, "--force", "--quiet"]
+    command += ["--model-type", "iris", *options]
     done = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, check=False
     )
