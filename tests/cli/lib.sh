@@ -31,4 +31,37 @@ expect() {
 out_has() { grep -qF -- "$1" "$tmp/out" || { fail "stdout lacks: $1"; head -n 20 "$tmp/out"; }; }
 err_has() { grep -qF -- "$1" "$tmp/err" || { fail "stderr lacks: $1"; head -n 20 "$tmp/err"; }; }
 same() { [ "$1" = "$2" ] || fail "got '$1', wanted '$2'${3:+ ($3)}"; }
+# need TOOL...: skips the test where one is not installed, unless REPRISE_REQUIRE_TOOLS=1 says
+# that all are there. lack WHAT does so for what is no program.
+lack() {
+    echo "$* is not installed"
+    [ "${REPRISE_REQUIRE_TOOLS:-0}" = 1 ] && exit 1
+    exit 77
+}
+need() {
+    local tool
+    for tool in "$@"; do command -v "$tool" >/dev/null || lack "$tool"; done
+}
+# Skips where packets of lo may not be captured.
+may_capture() {
+    local probe status
+    "$REPRISE" capture -i lo -d 1ms -o "$tmp/probe.trace" -f -q 2>"$tmp/probe.err" &
+    probe=$!
+    sleep 0.3
+    kill -INT "$probe" 2>/dev/null
+    wait "$probe"
+    status=$?
+    [ "$status" -eq 0 ] || [ "$status" -eq 130 ] || { cat "$tmp/probe.err"; exit 77; }
+}
+# Whether a process has a packet socket that is bound and running.
+captures() { # pid
+    local fd inode
+    for fd in /proc/"$1"/fd/*; do
+        inode=$(readlink "$fd" 2>/dev/null) || continue
+        inode=${inode#socket:[}
+        awk -v i="${inode%]}" '$NF == i && $6 == 1 { found = 1 } END { exit !found }' \
+            /proc/net/packet && return
+    done
+    return 1
+}
 finish() { [ "$failures" -eq 0 ]; exit $?; }

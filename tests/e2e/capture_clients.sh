@@ -7,10 +7,8 @@ source "$(dirname "$0")/../cli/lib.sh"
 python=/usr/bin/python3 # Debian's, which sees Debian's grpc
 helper=$(dirname "$0")/capture_clients.py
 
-for tool in curl nghttp h2load wrk dumpcap tshark; do
-    command -v "$tool" >/dev/null || { echo "$tool is not installed"; exit 77; }
-done
-"$python" -c 'import grpc' 2>/dev/null || { echo "python3-grpcio is not installed"; exit 77; }
+need curl nghttp h2load wrk dumpcap tshark
+"$python" -c 'import grpc' 2>/dev/null || lack python3-grpcio
 dumpcap -q -i lo -a duration:1 -w "$tmp/probe" 2>/dev/null ||
     { echo "may not capture on lo: needs CAP_NET_RAW"; exit 77; }
 
@@ -41,18 +39,6 @@ json='content-type: application/json'
 
 operations() { "$REPRISE" trace cat "$1" --jsonl 2>/dev/null | wc -l; }
 as_many() { [ "$(operations "$1")" -ge "$2" ]; }
-
-# Whether a process has a packet socket that is bound and running.
-captures() { # pid
-    local fd inode
-    for fd in /proc/"$1"/fd/*; do
-        inode=$(readlink "$fd" 2>/dev/null) || continue
-        inode=${inode#socket:[}
-        awk -v i="${inode%]}" '$NF == i && $6 == 1 { found = 1 } END { exit !found }' \
-            /proc/net/packet && return
-    done
-    return 1
-}
 
 total=0
 # both NAME h1|h2 COMMAND...: runs the client under both captures and compares.

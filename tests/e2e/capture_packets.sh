@@ -3,9 +3,7 @@
 # frames of Kafka, and the time of each record.
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
-for tool in tshark zstd; do
-    command -v "$tool" >/dev/null || { echo "$tool is not installed"; exit 77; }
-done
+need tshark zstd
 cd "$tmp" || exit 1
 zstd -dqc "$root/tests/data/scv2-captures/pipeline-start.pcap.zst" >p.pcap
 expect 0 "$REPRISE" capture -r p.pcap --map compose -o p.trace --json
