@@ -147,7 +147,9 @@ same "$(tail -n +2 out | awk '{print $1}' | tr '\n' ' ')" "envoy rproxy server "
 expect 64 "$REPRISE" trace info grpc.trace --id nosuch
 err_has "has no call 'nosuch' at more than one tier"
 expect 0 "$REPRISE" trace info grpc.trace
-out_has "coverage = 100 %: 600 requests recorded, 0 lost"
+out_has "coverage    100 %: 600 requests recorded, 0 lost"
+out_has "            requests   inferred 181, opaque"
+grep -qE ' 0(,|$)' out && fail "counts of nothing in a text for people"
 grep -q coverage.series out && fail "rows of seconds in a text for people"
 
 # What is not asked for does not reach the disk.

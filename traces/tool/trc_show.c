@@ -6,6 +6,7 @@
 #include "traces/tool/trc_show.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "traces/base/clk.h"
 #include "traces/base/jsonw.h"
@@ -14,6 +15,7 @@
 #include "traces/tool/trc_print.h"
 
 #define COVERAGE_NOTE "coverage"
+#define COUNTS_LINE   96 /* bytes after which a line of counts is broken */
 #define MODELS_SHOWN  20 /* in text; JSON has all that the file lists */
 
 static int64_t span_ns(const struct trc_info *info)
@@ -194,6 +196,69 @@ static void size_text(const struct trc_info *info, struct buf *out)
     buf_u8(out, '\n');
 }
 
+/* --- notes, for people -------------------------------------------------------------
+ */
+
+static bool is_coverage(const char *key)
+{
+    return strcmp(key, NOTE_COVERAGE) == 0 ||
+           span_starts(span_str(key), NOTE_COVERAGE_PREFIX);
+}
+
+/* A count of what a capture saw that is not 0: its group, and its name within. */
+static bool is_count(const char *key, const char *value, struct span *group,
+                     const char **name)
+{
+    size_t n = strlen(NOTE_COVERAGE_PREFIX);
+    const char *dot = strchr(key + n, '.');
+    if (!dot || strcmp(value, "0") == 0 ||
+        span_starts(span_str(key), NOTE_COVERAGE_SERIES))
+        return false; /* the series has a row a second: for programs */
+    *group = span_of(key + n, (size_t)(dot - key) - n);
+    *name = dot + 1;
+    return true;
+}
+
+/* What a capture says of itself: a sentence, and a line for each group of counts that
+ * are not 0. */
+static void coverage_text(const struct trc_reader *r, struct buf *out)
+{
+    const char *key, *value, *name;
+    struct span group, last = {0};
+    size_t line = 0;
+    for (size_t i = 0; trc_reader_note_at(r, i, &key, &value); i++) {
+        if (strcmp(key, NOTE_COVERAGE) == 0) {
+            buf_fmt(out, "%-12s%s\n", NOTE_COVERAGE, value);
+            continue;
+        }
+        if (!is_coverage(key) || !is_count(key, value, &group, &name))
+            continue;
+        bool same = span_eq(group, last);
+        if (same && out->n - line < COUNTS_LINE) {
+            buf_fmt(out, ", %s %s", name, value);
+            continue;
+        }
+        buf_str(out, last.n ? (same ? ",\n" : "\n") : "");
+        line = out->n;
+        buf_fmt(out, "%-12s%-10.*s %s %s", "", same ? 0 : (int)group.n, group.p, name,
+                value);
+        last = group;
+    }
+    buf_str(out, last.n ? "\n" : "");
+}
+
+static void notes_text(const struct trc_reader *r, struct buf *out)
+{
+    const char *key, *value;
+    const char *heading = "notes";
+    for (size_t i = 0; trc_reader_note_at(r, i, &key, &value); i++) {
+        if (is_coverage(key))
+            continue;
+        buf_fmt(out, "%-12s%s = %s\n", heading, key, value);
+        heading = "";
+    }
+}
+
 void trc_show_text(const struct trc_reader *r, const char *path, struct buf *out)
 {
     const struct trc_info *info = trc_reader_info(r);
@@ -223,12 +288,6 @@ void trc_show_text(const struct trc_reader *r, const char *path, struct buf *out
         buf_fmt(out, "%-12s%s\n", "hash", trc_hash_text(info->content_hash, hash));
     }
     size_text(info, out);
-    const char *key, *value;
-    const char *heading = "notes";
-    for (size_t i = 0; trc_reader_note_at(r, i, &key, &value); i++) {
-        if (span_starts(span_str(key), NOTE_COVERAGE_SERIES))
-            continue; /* a row a second: for programs */
-        buf_fmt(out, "%-12s%s = %s\n", heading, key, value);
-        heading = "";
-    }
+    coverage_text(r, out);
+    notes_text(r, out);
 }
