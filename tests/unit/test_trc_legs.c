@@ -156,7 +156,7 @@ static void calls_with_one_message_are_told_by_time_alone(void **state)
     (void)state;
     for (int overlap = 0; overlap < 2; overlap++) {
         struct row rows[400];
-        char ids[200][8];
+        char ids[200][16];
         for (int i = 0; i < 200; i++) {
             int at = i * (overlap ? 6 : 10);
             snprintf(ids[i], sizeof ids[i], "c%d", i);
