@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "capture/kafka_topic.h"
 #include "traces/payload/v2_json.h"
 #include "traces/payload/v2_proto.h"
 
@@ -190,20 +191,18 @@ static bool may_be_inference(const struct cap_exchange *x, const struct op_strea
 
 /* --- ids -------------------------------------------------------------------------- */
 
-/* What an answer calls the request. The pipeline gateway puts "PARTITION.PIPELINE."
- * before the id, and envoy joins its two lines by a comma, the plain one last. */
-static struct span answer_id(const struct cap_message *answer, struct span name)
+/* What an answer calls the request. The pipeline gateway puts "PARTITION.NAME." before
+ * the id (from 2.10 on; "NAME." before that), and envoy joins its two lines by a comma,
+ * the plain one last. Elsewhere an id is what the client made of it. */
+static struct span answer_id(const struct cap_message *answer,
+                             const struct op_stream *s)
 {
     struct span id = last_header(answer, SPAN_LIT("x-request-id"));
+    bool gateway = s->resource == OP_PIPELINE || s->tier == OP_TIER_PIPELINEGATEWAY ||
+                   s->tier == OP_TIER_MODELGATEWAY;
     for (size_t at = span_find(id, ',', 0); at < id.n; at = span_find(id, ',', 0))
         id = span_trim(span_sub(id, at + 1, id.n));
-    size_t dot = span_find(id, '.', 0);
-    uint64_t partition;
-    struct span rest = span_sub(id, dot + 1, id.n);
-    if (dot < id.n && span_u64(span_sub(id, 0, dot), &partition) && rest.n > name.n &&
-        rest.p[name.n] == '.' && span_eq(span_sub(rest, 0, name.n), name))
-        id = span_sub(rest, name.n + 1, rest.n);
-    return id;
+    return gateway ? cap_kafka_key_of(id, s->name).id : id;
 }
 
 static void take_id(const struct cap_exchange *x, struct cap_record *r)
@@ -211,7 +210,7 @@ static void take_id(const struct cap_exchange *x, struct cap_record *r)
     struct op *op = &r->op;
     op->id = first_header(&x->request, SPAN_LIT("x-request-id"));
     if (op->id.n == 0 && x->part != CAP_PART_REQUEST)
-        op->id = answer_id(&x->answer, r->stream.name);
+        op->id = answer_id(&x->answer, &r->stream);
     if (op->id.n > CAP_ID_MAX)
         op->id = (struct span){0};
     if (op->id.n > 0)

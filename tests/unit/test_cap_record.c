@@ -180,6 +180,7 @@ static void an_answer_tells_the_id_that_the_request_lacks(void **state)
         {"x-request-id: abc\n", "abc"},
         {"x-request-id: 0.chain.abc,abc\n", "abc"},
         {"x-request-id: 12.chain.abc\n", "abc"},
+        {"x-request-id: chain.abc\n", "abc"}, /* up to 2.9.1 */
         {"x-request-id: 12.other.abc\n", "12.other.abc"},
         {"x-request-id: 0.chain.abc\nx-request-id: abc\n", "abc"},
         {"content-type: a/b\n", ""},
@@ -193,6 +194,13 @@ static void an_answer_tells_the_id_that_the_request_lacks(void **state)
                   CAP_RECORDED_OP);
         check_span(r.op.id, cases[i].id);
     }
+    /* A model's id is the client's own, whatever it looks like. */
+    struct cap_record r;
+    struct cap_exchange x =
+        made_rest(0, "/v2/models/m/infer", "seldon-model: m\n", "{}");
+    made_headers(&x.answer, 2, "x-request-id: m.abc\n");
+    check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_OP);
+    check_span(r.op.id, "m.abc");
 }
 
 static void what_is_not_all_there_is_said_so(void **state)
