@@ -288,15 +288,24 @@ void cap_flows_time(struct cap_flows *f, struct clk_wall now)
 /* --- segments -----------------------------------------------------------------------
  */
 
-/* Whether the packet was seen a moment ago somewhere else: sent on one interface and
- * received on another, or both on `lo`. */
-static bool is_copy(struct cap_flows *f, const struct pair *p,
-                    const struct cap_segment *seg)
+/* What copies of a packet have in common. */
+static uint64_t copy_key(const struct pair *p, const struct cap_segment *seg)
 {
     uint64_t rest = (uint64_t)seg->payload_bytes << 9 | (uint64_t)seg->flags << 1;
-    uint64_t key = p->hash ^ rng_hash(rest | (uint64_t)p->side,
-                                      (uint64_t)seg->seq << 32 | seg->ack);
-    struct copy *c = &f->copies[key & (FLOW_COPY_PLACES - 1)];
+    return p->hash ^
+           rng_hash(rest | (uint64_t)p->side, (uint64_t)seg->seq << 32 | seg->ack);
+}
+
+static struct copy *copy_place(struct cap_flows *f, uint64_t key)
+{
+    return &f->copies[key & (FLOW_COPY_PLACES - 1)];
+}
+
+/* Whether the packet was seen a moment ago somewhere else: sent on one interface and
+ * received on another, or both on `lo`. */
+static bool is_copy(struct cap_flows *f, uint64_t key, const struct cap_segment *seg)
+{
+    struct copy *c = copy_place(f, key);
     int64_t apart;
     if (c->key == key && !__builtin_sub_overflow(seg->at.ns, c->at.ns, &apart) &&
         apart <= CAP_FLOW_COPY_NS && apart >= -CAP_FLOW_COPY_NS &&
@@ -445,11 +454,11 @@ static void take_rst(struct cap_flows *f, struct flow *fl, const struct pair *p,
         end_flow(f, fl, seg->at, CAP_END_RST);
 }
 
-/* The flow of a segment; NULL: it is of none, and begins none. */
-static struct flow *flow_of(struct cap_flows *f, const struct pair *p,
+/* The flow of a segment, by the one that was found for it; NULL: it is of none, and
+ * begins none. */
+static struct flow *flow_of(struct cap_flows *f, struct flow *fl, const struct pair *p,
                             const struct cap_segment *seg)
 {
-    struct flow *fl = find(f, p);
     if (seg->flags & CAP_SYN && !(seg->flags & CAP_RST))
         fl = take_syn(f, fl, p, seg);
     if (fl && fl->list == LIST_OVER) {
@@ -467,13 +476,16 @@ static struct flow *flow_of(struct cap_flows *f, const struct pair *p,
 
 void cap_flows_segment(struct cap_flows *f, const struct cap_segment *seg)
 {
-    cap_flows_time(f, seg->at);
     struct pair p = pair_of(f, seg);
-    if (seg->payload_bytes > 0 && is_copy(f, &p, seg)) {
+    uint64_t key = copy_key(&p, seg);
+    __builtin_prefetch(copy_place(f, key), 1); /* while the flow is looked up */
+    cap_flows_time(f, seg->at);
+    struct flow *fl = find(f, &p);
+    if (seg->payload_bytes > 0 && is_copy(f, key, seg)) {
         f->totals.copies_dropped++;
         return;
     }
-    struct flow *fl = flow_of(f, &p, seg);
+    fl = flow_of(f, fl, &p, seg);
     if (!fl)
         return;
     move_flow(f, fl, fl->list);

@@ -39,10 +39,13 @@ void span_to_lower(uint8_t *p, size_t n)
             p[i] = ascii_lower(p[i]);
         return;
     }
-    size_t last = n - 8; /* the last eight may overlap */
+    /* The last eight may overlap; loading them behind the stores would wait for those.
+     */
+    size_t last = n - 8;
+    uint64_t end = lower_eight(p + last);
     for (size_t i = 0; i < last; i += 8)
         put_eight(p + i, lower_eight(p + i));
-    put_eight(p + last, lower_eight(p + last));
+    put_eight(p + last, end);
 }
 
 bool span_same_nocase(struct span a, struct span b)

@@ -190,11 +190,13 @@ static int find_slow(struct trc_streams *t, const struct op_stream *s, uint32_t 
 static uint64_t ends_of(struct span s)
 {
     uint32_t first = 0, last = 0;
-    size_t n = s.n < sizeof first ? s.n : sizeof first;
-    if (n > 0) {
-        memcpy(&first, s.p, n);
-        memcpy(&last, s.p + (s.n - n), n);
+    if (s.n < sizeof first) {
+        for (size_t i = 0; i < s.n; i++)
+            first = first << 8 | s.p[i];
+        return first;
     }
+    memcpy(&first, s.p, sizeof first);
+    memcpy(&last, s.p + (s.n - sizeof last), sizeof last);
     return (uint64_t)first << 32 | last;
 }
 
