@@ -11,9 +11,11 @@
 
 #include "traces/base/rng.h"
 
-#define BUCKETS    65536u /* of the waiting, and of ids that were told by name */
-#define NOT_WAITED UINT32_MAX
-#define ID_MIN     4u /* a shorter value says too little to be taken for an id */
+#define BUCKETS     65536u /* of the waiting, and of ids that were told by name */
+#define NOT_WAITED  UINT32_MAX
+#define FETCH_LINE  64u
+#define FETCH_BYTES 1024u
+#define ID_MIN      4u /* a shorter value says too little to be taken for an id */
 
 /* An operation with all that it points to, in one allocation but for large bodies. */
 struct held {
@@ -65,6 +67,19 @@ struct cap_order {
     uint64_t *ids; /* hashes of ids told by name */
     struct cap_order_counts counts;
 };
+
+/* What is held for long has left the cache, and where it will stand is not there yet.
+ */
+static void fetch(const void *p, size_t bytes, bool to_write)
+{
+    const uint8_t *at = p;
+    for (size_t i = 0; i < bytes && i < FETCH_BYTES; i += FETCH_LINE) {
+        if (to_write)
+            __builtin_prefetch(at + i, 1);
+        else
+            __builtin_prefetch(at + i, 0);
+    }
+}
 
 /* --- those that are held ---------------------------------------------------------- */
 
@@ -418,6 +433,7 @@ static struct held *hold(const struct cap_record *r, const struct op *op)
     struct held *h = malloc(bytes);
     if (!h)
         return NULL;
+    fetch(h, bytes, true);
     *h = (struct held){.at_ns = r->at.ns,
                        .bytes = bytes,
                        .waiting = NOT_WAITED,
@@ -560,6 +576,9 @@ int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
 static int write_first(struct cap_order *o, struct err *e)
 {
     struct held *h = pop(o);
+    const struct slot *next = first(o);
+    if (next)
+        fetch(next->held, FETCH_BYTES, false);
     int64_t arrival = h->at_ns - o->o.epoch.ns;
     if (arrival < o->last_ns) {
         int64_t moved = o->last_ns - arrival;
