@@ -184,6 +184,22 @@ static int summarize_with_curve(struct ana_run *run, const struct members *m,
     return rc;
 }
 
+/* Where nothing failed, good answers are all answers. */
+static bool is_copied(struct ana_run *run, struct ana_cell *cell,
+                      enum ana_metric metric, int64_t (*curves)[ANA_CURVE])
+{
+    const struct ana_latency *from = &cell->latency[ANA_RESPONSE];
+    struct ana_latency *to = &cell->latency[metric];
+
+    if (metric != ANA_RESPONSE_OK || from->d.infinite > 0)
+        return false;
+    memcpy(to->q, from->q, run->p_count * sizeof *to->q);
+    to->d = from->d;
+    if (curves)
+        memcpy(curves[metric], curves[ANA_RESPONSE], sizeof curves[metric]);
+    return true;
+}
+
 /* curves: of all operations, one for each metric; NULL for a cell. */
 static int summarize_cell(struct ana_run *run, const struct members *m,
                           struct ana_cell *cell, int64_t (*curves)[ANA_CURVE],
@@ -199,6 +215,8 @@ static int summarize_cell(struct ana_run *run, const struct members *m,
         l->q = arena_alloc(&run->arena, run->p_count * sizeof *l->q);
         if (!l->q)
             return err_set(e, ERR_NOMEM, "out of memory");
+        if (is_copied(run, cell, metric, curves))
+            continue;
         rc = curves ? summarize_with_curve(run, m, metric, l, curves[metric], e)
                     : ana_quantiles(m->slices, take_slices(m, metric),
                                     metric == ANA_RESPONSE_OK, run->p, run->p_count,
