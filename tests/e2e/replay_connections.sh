@@ -69,7 +69,7 @@ bounded() { # options...
     same "$(summary .operations.ok)" "$due" "answers with bounded connections"
     same "$(summary '.connections.ended | map(.cause)')" '["limit"]' "why connections ended"
     # Two at once: the last of each may not have been full.
-    [ "$ended" -ge $(((due - 19) / 10)) ] && [ "$ended" -le $((due / 10)) ] ||
+    { [ "$ended" -ge $(((due - 19) / 10)) ] && [ "$ended" -le $((due / 10)) ]; } ||
         fail "$ended connections had their $due requests"
     expect 0 "$REPRISE" trace info "$tmp/x.run" --json
     same "$(summary '.notes["client.connection_ends"]')" "\"$ended: limit\""
