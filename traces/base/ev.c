@@ -300,6 +300,8 @@ void ev_timer_cancel(struct ev *ev, struct ev_timer *t)
 static int run_timers(struct ev *ev)
 {
     int called = 0;
+    if (ev->heap_count == 0)
+        return 0;
     uint64_t newest =
         ev->next_order; /* those armed from now on wait for the next turn */
     ev->timers_now = clk_mono_now(ev->clk);
