@@ -25,13 +25,13 @@ struct http1_head {
     struct span method, target; /* requests */
     uint16_t status;            /* responses */
     struct span reason;
-    uint8_t minor_version;                     /* HTTP/1.x */
-    struct op_header fields[HTTP1_FIELDS_MAX]; /* names as sent; compare without case */
-    uint32_t field_count;
+    uint8_t minor_version; /* HTTP/1.x */
     bool keep_alive, chunked, expect_continue;
     bool has_length;
     uint64_t length;
     size_t bytes; /* of the head, with its empty line */
+    uint32_t field_count;
+    struct op_header fields[HTTP1_FIELDS_MAX]; /* names as sent; compare without case */
 };
 
 enum http1_event {
@@ -45,11 +45,11 @@ struct http1_parser {
     enum http1_kind kind;
     int state;
     bool head_request; /* response to HEAD: no body; set by the caller before feeding */
+    bool over;         /* HTTP1_END was given; the next feed begins a message */
     struct buf head_bytes; /* owned copy of the head: spans in head point here */
-    struct http1_head head;
     uint64_t body_left, body_bytes, max_body;
     uint64_t chunk_digits, line_bytes; /* so far, of the line it is in */
-    bool over; /* HTTP1_END was given; the next feed begins a message */
+    struct http1_head head; /* last: the fields that are not there are never touched */
 };
 
 /* max_body in bytes: a longer body is ERR_LIMIT; UINT64_MAX for none. */
