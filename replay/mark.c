@@ -5,17 +5,27 @@
  */
 #include "replay/mark.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #define NONCE_DIGITS 8
 #define INDEX_DIGITS 16 /* at most */
 
+/* One a request, hence without printf. */
+static void put_hex(char *out, uint64_t v, size_t digits)
+{
+    while (digits-- > 0) {
+        out[digits] = "0123456789abcdef"[v & 15];
+        v >>= 4;
+    }
+}
+
 size_t rep_mark_make(uint64_t nonce, uint64_t op_index, char out[REP_ID_MAX])
 {
-    int n = snprintf(out, REP_ID_MAX, "%08" PRIx64 "-%" PRIx64, nonce & 0xffffffffu,
-                     op_index);
-    return (size_t)n;
+    size_t digits = 1;
+    while (digits < INDEX_DIGITS && op_index >> (4 * digits) > 0)
+        digits++;
+    put_hex(out, nonce, NONCE_DIGITS);
+    out[NONCE_DIGITS] = '-';
+    put_hex(out + NONCE_DIGITS + 1, op_index, digits);
+    return NONCE_DIGITS + 1 + digits;
 }
 
 static bool all_hex(struct span s)

@@ -1,8 +1,8 @@
 /*
  * plan.c - see plan.h.
  *
- * A block of the trace is cut into slices; a slice owns the requests of up to REP_SLICE
- * operations and a share in the block, whose bodies they borrow.
+ * A block of the trace is cut into slices of up to REP_SLICE operations, each of which
+ * fills a batch (batch.h).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,24 +14,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "replay/batch.h"
 #include "replay/prepare.h"
 #include "replay/sessions.h"
 
-struct shared_block {
-    _Atomic uint32_t shares;
-    struct trc_block *block;
-    struct arena arena;          /* of the prepared streams */
-    struct rep_stream **streams; /* NULL until the first request of it */
-};
-
-struct rep_batch {
-    _Atomic uint32_t left; /* requests not yet released */
-    struct arena arena;
-    struct shared_block *block;
-    struct rep_request *requests;
-    size_t bytes;                 /* counted against the plan's limit */
-    _Atomic size_t *bytes_in_use; /* of the plan */
-};
+#define NAP_NS (4 * CLK_MS)
 
 struct rep_plan {
     struct rep_plan_config config;
@@ -45,7 +32,7 @@ struct rep_plan {
     bool started;
     _Atomic bool stop, ended, primed;
     _Atomic unsigned protocols;
-    _Atomic size_t bytes_in_use;
+    struct rep_batch_pool pool;
     uint64_t dealt; /* of the feeder, until it is joined */
     bool epoch_known;
     struct rep_plan_counts counts; /* of the feeder, until it is joined */
@@ -53,41 +40,11 @@ struct rep_plan {
     struct err err;
 };
 
+/* While the workers have plenty. A thread that wakes takes a processor from one that
+ * may have to send, so not more often than a full ring asks for. */
 static void nap(void)
 {
-    nanosleep(&(struct timespec){.tv_nsec = CLK_MS}, NULL);
-}
-
-/* --- memory ----------------------------------------------------------------------- */
-
-static void share_drop(struct shared_block *b)
-{
-    if (atomic_fetch_sub(&b->shares, 1) != 1)
-        return;
-    trc_block_free(b->block);
-    arena_done(&b->arena);
-    free(b->streams);
-    free(b);
-}
-
-static void batch_free(struct rep_batch *b)
-{
-    if (!b)
-        return;
-    atomic_fetch_sub(b->bytes_in_use, b->bytes);
-    share_drop(b->block);
-    arena_done(&b->arena);
-    free(b->requests);
-    free(b);
-}
-
-void rep_request_release(struct rep_request *r)
-{
-    struct rep_batch *b = r->batch;
-    buf_done(&r->answer);
-    free(r->messages);
-    if (atomic_fetch_sub(&b->left, 1) == 1)
-        batch_free(b);
+    nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
 }
 
 static void release_chain(struct rep_request *r)
@@ -97,40 +54,6 @@ static void release_chain(struct rep_request *r)
         rep_request_release(r);
         r = next;
     }
-}
-
-static struct rep_batch *batch_new(struct rep_plan *p, struct shared_block *block,
-                                   uint32_t count)
-{
-    struct rep_batch *b = calloc(1, sizeof *b);
-    if (!b)
-        return NULL;
-    b->requests = calloc(count, sizeof *b->requests);
-    if (!b->requests) {
-        free(b);
-        return NULL;
-    }
-    atomic_fetch_add(&block->shares, 1);
-    b->block = block;
-    b->bytes_in_use = &p->bytes_in_use;
-    return b;
-}
-
-static struct shared_block *block_share(struct trc_block *block, struct err *e)
-{
-    struct shared_block *b = calloc(1, sizeof *b);
-    if (b)
-        b->streams =
-            calloc(block->stream_count ? block->stream_count : 1, sizeof *b->streams);
-    if (!b || !b->streams) {
-        free(b);
-        trc_block_free(block);
-        err_set(e, ERR_NOMEM, "out of memory for a block of the trace");
-        return NULL;
-    }
-    atomic_init(&b->shares, 1);
-    b->block = block;
-    return b;
 }
 
 /* --- planning --------------------------------------------------------------------- */
@@ -154,6 +77,7 @@ static int plan_op(struct rep_plan *p, struct rep_batch *b, const struct op *op,
                    struct rep_request *r, struct err *e)
 {
     struct rep_stream **stream = &b->block->streams[op->stream_index];
+    *r = (struct rep_request){0};
     int rc = *stream ? 0
                      : rep_prepare_stream(&p->preparer, op->stream, &b->block->arena,
                                           stream, e);
@@ -221,7 +145,7 @@ static void deal(struct rep_plan *p, struct rep_batch *b, uint32_t count)
 /* Waits until there is room for more. False when told to stop. */
 static bool await_room(struct rep_plan *p)
 {
-    while (atomic_load(&p->bytes_in_use) > REP_PLAN_BYTES_MAX) {
+    while (atomic_load(&p->pool.bytes_in_use) > REP_PLAN_BYTES_MAX) {
         atomic_store(&p->primed, true);
         if (atomic_load(&p->stop))
             return false;
@@ -231,7 +155,7 @@ static bool await_room(struct rep_plan *p)
 }
 
 /* Plans operations [from, to) of a block. 1: go on; 0: stop, or past the limit. */
-static int plan_slice(struct rep_plan *p, struct shared_block *block, uint32_t from,
+static int plan_slice(struct rep_plan *p, struct rep_block *block, uint32_t from,
                       uint32_t to, struct err *e)
 {
     uint32_t count = 0;
@@ -240,11 +164,11 @@ static int plan_slice(struct rep_plan *p, struct shared_block *block, uint32_t f
 
     if (!await_room(p))
         return 0;
-    struct rep_batch *b = batch_new(p, block, to - from);
+    struct rep_batch *b = rep_batch_take(&p->pool, block, e);
     if (!b)
-        return err_set(e, ERR_NOMEM, "out of memory for %u requests", to - from);
+        return ERR_NOMEM;
     rep_preparer_next_slice(&p->preparer);
-    b->bytes = (to - from) * sizeof *b->requests;
+    size_t bytes = REP_SLICE * sizeof *b->requests;
     for (uint32_t i = from; i < to && rc == 0; i++) {
         const struct op *op = &block->block->ops[i];
         if (p->config.limit_ns != REP_NEVER && past_limit(p, op)) {
@@ -257,16 +181,11 @@ static int plan_slice(struct rep_plan *p, struct shared_block *block, uint32_t f
             p->counts.filtered++;
             continue;
         }
-        b->bytes += op->request.data.n;
+        bytes += op->request.data.n;
         rc = plan_op(p, b, op, &b->requests[count], e);
         count += rc == 0;
     }
-    b->bytes += b->arena.total;
-    atomic_fetch_add(&p->bytes_in_use, b->bytes);
-    atomic_init(&b->left, count);
-    if (count == 0)
-        batch_free(b);
-    else
+    if (rep_batch_filled(b, count, bytes + b->arena.total))
         deal(p, b, count);
     return rc < 0 ? rc : !over;
 }
@@ -274,7 +193,7 @@ static int plan_slice(struct rep_plan *p, struct shared_block *block, uint32_t f
 static int plan_block(struct rep_plan *p, struct trc_block *block, struct err *e)
 {
     int rc = 1;
-    struct shared_block *b = block_share(block, e);
+    struct rep_block *b = rep_block_share(block, e);
     if (!b)
         return ERR_NOMEM;
     if (!p->epoch_known && block->count > 0) {
@@ -285,7 +204,7 @@ static int plan_block(struct rep_plan *p, struct trc_block *block, struct err *e
         uint32_t to = block->count - from > REP_SLICE ? from + REP_SLICE : block->count;
         rc = plan_slice(p, b, from, to, e);
     }
-    share_drop(b);
+    rep_block_drop(b);
     return rc;
 }
 
@@ -436,6 +355,7 @@ void rep_plan_close(struct rep_plan *p)
     trc_block_free(p->first);
     trc_reader_close(p->reader);
     rep_preparer_done(&p->preparer);
+    rep_batch_pool_done(&p->pool);
     rep_session_book_done(&p->book);
     for (uint32_t i = 0; i < REP_WORKERS_MAX; i++)
         rep_handoff_done(&p->rings[i]);

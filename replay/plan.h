@@ -22,8 +22,7 @@
 #include "traces/container/trc_reader.h"
 
 #define REP_PLAN_BYTES_MAX ((size_t)512 << 20)
-#define REP_SLICE          2048u /* requests that live and die together, at most */
-#define REP_RING           8u    /* slices that a worker may have waiting */
+#define REP_RING           8u /* slices that a worker may have waiting */
 #define REP_WORKERS_MAX    256u
 
 enum rep_ids { REP_IDS_MINT, REP_IDS_KEEP, REP_IDS_NONE };
@@ -91,8 +90,5 @@ struct rep_plan_counts rep_plan_counts(const struct rep_plan *p);
 /* Releases what nobody took; requests that were taken must have been released. NULL is
  * fine. */
 void rep_plan_close(struct rep_plan *p);
-
-/* Gives a request back; its memory goes with the last one of its slice. */
-void rep_request_release(struct rep_request *r);
 
 #endif

@@ -14,7 +14,7 @@
 #include "traces/payload/v2_proto.h"
 
 #define USER_AGENT "reprise/" REPRISE_VERSION
-/* A body up to this size travels in one piece with its head. */
+/* A gRPC message up to this size travels in one piece. */
 #define INLINE_BYTES 1024
 #define GRPC_SERVICE "/inference.GRPCInferenceService/"
 
@@ -295,6 +295,18 @@ static int make_id(struct rep_preparer *p, const struct op *op,
     return r->id.p ? 0 : err_set(e, ERR_NOMEM, "%s", no_memory);
 }
 
+/* One a request, hence without printf. */
+static void put_decimal(struct buf *b, size_t v)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + v % 10);
+    while ((v /= 10) > 0);
+    buf_add(b, digits + at, sizeof digits - at);
+}
+
+/* What tells it from others of its stream is little: the rest is not copied. */
 static int frame_rest(struct rep_preparer *p, const struct rep_stream *s,
                       struct arena *a, struct rep_request *r, struct err *e)
 {
@@ -303,16 +315,15 @@ static int frame_rest(struct rep_preparer *p, const struct rep_stream *s,
     bool states_length =
         r->body.n > 0 || !(span_eq_str(method, "GET") || span_eq_str(method, "HEAD"));
     buf_reset(b);
-    buf_span(b, s->head);
     if (r->id.n > 0)
         put_field(b, SPAN_LIT("x-request-id"), r->id);
-    if (states_length)
-        buf_fmt(b, "Content-Length: %zu\r\n", r->body.n);
+    if (states_length) {
+        buf_str(b, "Content-Length: ");
+        put_decimal(b, r->body.n);
+        buf_str(b, "\r\n");
+    }
     buf_str(b, "\r\n");
-    if (r->body.n <= INLINE_BYTES)
-        buf_span(b, r->body);
-    else
-        r->wire[1] = r->body;
+    r->wire[1] = r->body;
     return keep(p, a, &r->wire[0], e);
 }
 

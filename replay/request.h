@@ -4,8 +4,8 @@
  * The feeder prepares requests in batches: wire bytes, schedule and an empty outcome
  * all lie in the batch's memory. A request then travels alone, by pointer, and is in
  * one place at a time: feeder -> worker -> engine -> worker -> run writer, which
- * releases it. The batch is freed when its last request was released. Whoever holds a
- * request may write to it; hand-over between threads goes through handoff.h.
+ * releases it. The batch goes when its last request was released (batch.h). Whoever
+ * holds a request may write to it; hand-over between threads goes through handoff.h.
  *
  * Until the run writer turns them, all times are absolute nanoseconds of the monotonic
  * clock, due_ns excepted: it counts from the start, which is not known when it is
@@ -47,8 +47,9 @@ struct rep_request {
     struct rep_batch *batch;
     const struct rep_stream *stream;
     const char *refusal; /* of this one alone; or NULL */
-    /* What goes out, in two parts so that a large body need not be copied. REST: head
-     * and body; gRPC: message with its prefix. The second may be empty. */
+    /* What goes out, in parts so that a large body need not be copied. REST: what
+     * follows stream->head in its head, and its body; gRPC: message with its prefix, of
+     * which the second part may be empty. */
     struct span wire[2];
     struct span id;   /* value of x-request-id; empty: none */
     bool minted;      /* … and it is this run's own: a mark */
@@ -83,6 +84,10 @@ void rep_request_cut(struct rep_request *r);
 
 /* It could not be sent before `at`, absolute, for that reason. */
 void rep_request_waited(struct rep_request *r, int64_t at, enum out_wait why);
+
+/* Gives a request back, on any thread; its memory goes with the last one of its batch.
+ */
+void rep_request_release(struct rep_request *r);
 
 /* A queue of requests by their next pointers. Zeroed is empty. */
 struct rep_queue {

@@ -701,7 +701,8 @@ static void write_outcome(void *arg, struct rep_request *r)
     if (o->sent_ns != OP_TIME_NONE && x->config->users == 0)
         rep_gaps_add(&x->gaps, r->sequence, o->ready_ns, o->sent_ns);
     rep_progress_add(&x->progress, o);
-    rep_rules_add(&x->rules, clk_mono_now(x->clk).ns - x->start_ns, o);
+    if (x->config->rule_count > 0)
+        rep_rules_add(&x->rules, clk_mono_now(x->clk).ns - x->start_ns, o);
     if (x->fault.code == ERR_OK && trc_writer_outcome(x->writer, o, &x->fault) < 0)
         stop(x);
 }

@@ -63,7 +63,8 @@ struct rep_worker {
     bool polls;    /* the plan will have more, and may have it before anything is due */
     int64_t next;  /* what the last pump found: see there */
     int64_t paced; /* when the backlog may go on; REP_NEVER: nothing holds it */
-    int64_t last_now;
+    int64_t last_now;  /* read from the clock */
+    int64_t recent;    /* that, or when something ended since */
     int64_t polled_ns; /* spent on looking at clock and sockets, for nothing */
     struct rep_worker_stats stats;
     _Atomic bool ready, ended;
@@ -77,7 +78,7 @@ static int64_t now_ns(struct rep_worker *w)
     int64_t now = clk_mono_now(w->config.clk).ns;
     if (now < w->last_now)
         w->stats.clock_backwards = true;
-    w->last_now = now;
+    w->last_now = w->recent = now;
     return now;
 }
 
@@ -456,11 +457,13 @@ static int64_t pump_open(struct rep_worker *w)
     }
 }
 
+/* Gives every free user its next request; returns as pump_open. Nothing here hangs on
+ * microseconds, so the last moment that is known will do. */
 static int64_t pump_closed(struct rep_worker *w)
 {
     while (w->free_users > 0) {
         bool more;
-        int64_t now = now_ns(w);
+        int64_t now = w->recent;
         if (now < w->start_ns)
             return w->start_ns;
         if (now - w->start_ns >= w->config.limit_ns) {
@@ -481,6 +484,7 @@ static int64_t pump_closed(struct rep_worker *w)
     return REP_NEVER;
 }
 
+/* The clock was read since this thread slept. */
 static void pump(struct rep_worker *w)
 {
     w->pumping = true;
@@ -516,6 +520,8 @@ static void on_done(void *arg, struct rep_request *r)
     else
         rep_slots_freed(&lane_of(w, r)->slots, freed_at(w, r));
     count(&w->in_flight, (uint64_t)-1);
+    if (r->out.done_ns != OP_TIME_NONE && r->out.done_ns > w->recent)
+        w->recent = r->out.done_ns;
     finish(w, r);
     if (!w->pumping && w->start_ns > 0 && !atomic_load(&w->config.control->stop))
         pump(w);
@@ -548,7 +554,7 @@ static bool idle(const struct rep_worker *w)
 /* Ends what is past its deadline, sends what engines gathered; when to look again. */
 static int64_t serve_engines(struct rep_worker *w)
 {
-    int64_t now = now_ns(w), first = REP_NEVER;
+    int64_t now = w->recent, first = REP_NEVER;
     for (int i = 0; i < LANE_COUNT; i++) {
         struct rep_engine *en = w->lanes[i].engine;
         if (!en)
@@ -581,6 +587,7 @@ static int turn(struct rep_worker *w, int64_t deadline)
 static int run_loop(struct rep_worker *w)
 {
     while (!atomic_load_explicit(&w->config.control->stop, memory_order_relaxed)) {
+        (void)now_ns(w);
         pump(w);
         int64_t deadline = serve_engines(w);
         hand_over(w);

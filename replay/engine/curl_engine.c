@@ -114,6 +114,7 @@ struct curl_engine {
     uint32_t *by_port; /* ordinal + 1 of the socket with this local port */
     struct rep_queue flight;
     struct curl_slist *resolve, *connect_to;
+    struct buf head; /* of the request that is being set up */
     char url[REP_AUTHORITY_MAX + 16];
     char proxy[REP_AUTHORITY_MAX + 16];
     bool closing;   /* what is closed now says nothing about the target */
@@ -772,17 +773,15 @@ static bool set_target(struct transfer *t, struct span target)
 static bool set_request(struct transfer *t)
 {
     struct rep_request *r = t->request;
-    struct span head = r->wire[0], body = r->wire[1];
+    struct span body = r->wire[1];
+    struct buf *head = &t->en->head;
     struct http1_head h;
     char method[32];
-    size_t end = 0;
 
-    while (end + 4 <= head.n && memcmp(head.p + end, "\r\n\r\n", 4) != 0)
-        end++;
-    if (end + 4 < head.n)
-        body = span_sub(head, end + 4, head.n);
-    head = span_sub(head, 0, end + 4);
-    if (http1_parse_head(HTTP1_REQUEST, head, &h, NULL) < 0)
+    buf_reset(head);
+    buf_span(head, r->stream->head);
+    buf_span(head, r->wire[0]);
+    if (http1_parse_head(HTTP1_REQUEST, buf_view(head), &h, NULL) < 0)
         return false;
     snprintf(method, sizeof method, "%.*s", SPAN_ARG(h.method));
     bool sends = h.has_length || body.n > 0;
@@ -979,6 +978,7 @@ static void engine_close(struct rep_engine *base)
     free(en->all);
     free(en->socks);
     free(en->by_port);
+    buf_done(&en->head);
     free(en);
     curl_global_cleanup();
 }

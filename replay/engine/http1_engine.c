@@ -31,6 +31,10 @@
  * record of TLS alone, and others that are due wait for a part of it alone. */
 #define FIRST_SEAL (16u << 10)
 #define TURN_BYTES (256u << 10)
+/* What is left of a request goes out as one piece up to this size: to copy it costs
+ * less than a list of pieces. */
+#define GATHER_BYTES 4096u
+#define PIECES       3 /* of a request */
 
 enum conn_state { CONN_CLOSED, CONN_CONNECTING, CONN_IDLE, CONN_BUSY };
 
@@ -45,16 +49,17 @@ struct conn {
     uint32_t ordinal;
     bool wants_write; /* EV_WRITE is on */
     struct rep_request *request;
-    size_t sent;      /* bytes of the request that were written; TLS: encrypted */
-    int write_error;  /* errno value of a failed write: recv may not tell it again */
-    bool answered;    /* a byte of the answer came */
-    uint64_t carried; /* requests since it was connected */
-    struct http1_parser parser;
+    size_t sent;       /* bytes of the request that were written; TLS: encrypted */
+    int write_error;   /* errno value of a failed write: recv may not tell it again */
+    bool answered;     /* a byte of the answer came */
+    bool events;       /* the answer is a stream of server-sent events */
+    uint64_t carried;  /* requests since it was connected */
+    int64_t read_ns;   /* when the last read had brought something, or the end */
     struct span piece; /* the body so far, when it is one piece of the receive buffer */
     struct buf body;   /* else */
-    bool events;       /* the answer is a stream of server-sent events */
     struct sse sse;
-    int64_t event_ns; /* when the first byte of the present one came */
+    int64_t event_ns;           /* when the first byte of the present one came */
+    struct http1_parser parser; /* last, for it is long and mostly not touched */
 };
 
 struct list {
@@ -68,12 +73,12 @@ struct http1 {
     struct list idle, spare;
     uint32_t connecting; /* without a request */
     struct rep_queue flight;
-    uint8_t *recv_bytes;
+    uint8_t *recv_bytes, *send_bytes;
     struct rep_tls tls; /* where the target takes it */
 };
 
 static void conn_start(struct conn *c);
-static void conn_write(struct conn *c);
+static void conn_write(struct conn *c, int64_t now);
 
 static int64_t now_ns(const struct http1 *en)
 {
@@ -211,6 +216,11 @@ static void conn_body_piece(struct conn *c, struct span data)
     buf_span(&c->body, data);
 }
 
+static size_t request_bytes(const struct rep_request *r)
+{
+    return r->stream->head.n + r->wire[0].n + r->wire[1].n;
+}
+
 static void look_at_marks(struct conn *c)
 {
     const struct http1_head *h = &c->parser.head;
@@ -225,7 +235,7 @@ static enum rep_end ended_by_answer(const struct conn *c, bool more, bool eof)
 {
     const struct rep_request *r = c->request;
     uint64_t limit = c->en->base.config.requests_per_connection;
-    bool whole = c->sent == r->wire[0].n + r->wire[1].n &&
+    bool whole = c->sent == request_bytes(r) &&
                  !(c->tls && (rep_tls_pending(c->tls) || rep_tls_over(c->tls)));
     return !c->parser.head.keep_alive || !whole || eof ? REP_END_ANSWER
            : more                                      ? REP_END_GARBAGE
@@ -242,7 +252,7 @@ static void conn_answered(struct conn *c, bool more, bool eof)
     uint16_t status = c->parser.head.status;
     enum rep_end end = ended_by_answer(c, more, eof);
 
-    r->out.done_ns = now_ns(en);
+    r->out.done_ns = c->read_ns;
     r->out.status = status;
     r->out.bytes_in = body.n;
     r->out.answer_hash = outcome_answer_hash(body);
@@ -277,13 +287,12 @@ static void conn_answered(struct conn *c, bool more, bool eof)
     conn_finish(c, cause);
 }
 
-/* Notes the events that end in data, which came at `now`. False when there are too many
- * of them. */
-static bool conn_events(struct conn *c, struct span data, int64_t now)
+/* Notes the events that end in data. False when there are too many of them. */
+static bool conn_events(struct conn *c, struct span data)
 {
     while (data.n > 0) {
         if (!c->sse.inside)
-            c->event_ns = now;
+            c->event_ns = c->read_ns;
         if (sse_feed(&c->sse, &data) == SSE_EVENT &&
             rep_request_message(c->request, c->event_ns, c->sse.bytes) < 0)
             return false;
@@ -302,13 +311,12 @@ static void conn_head(struct conn *c)
 /* Feeds what came to the parser. False: c was given back and must not be touched. */
 static bool conn_feed(struct conn *c, struct span in)
 {
-    struct err e = {0};
     for (;;) {
         struct span data = {0};
-        int event = http1_feed(&c->parser, &in, &data, &e);
+        int event = http1_feed(&c->parser, &in, &data, NULL);
         if (event == HTTP1_HEAD)
             conn_head(c);
-        if (event == HTTP1_DATA && c->events && !conn_events(c, data, now_ns(c->en))) {
+        if (event == HTTP1_DATA && c->events && !conn_events(c, data)) {
             conn_fail(c, OUT_TOO_BIG);
             return false;
         }
@@ -407,13 +415,14 @@ static void conn_read(struct conn *c)
             conn_lost(c, errno);
             return;
         }
+        c->read_ns = now_ns(en);
         if (n == 0) {
             conn_eof(c);
             return;
         }
         if (!c->answered) {
             c->answered = true;
-            c->request->out.first_ns = now_ns(en);
+            c->request->out.first_ns = c->read_ns;
         }
         if (!conn_feed(c, span_of(en->recv_bytes, (size_t)n)))
             return;
@@ -424,42 +433,58 @@ static void conn_read(struct conn *c)
 
 /* --- requests --------------------------------------------------------------------- */
 
-static ssize_t send_some(int fd, const struct rep_request *r, size_t from)
+/* The pieces of the request that are to be sent next, at most `room` bytes, a single
+ * one if they are short; how many. Valid until asked again. */
+static size_t pieces(const struct conn *c, size_t room, struct span out[PIECES])
 {
-    struct iovec iov[2];
-    size_t count = 0, room = TURN_BYTES;
-    for (size_t i = 0; i < 2; i++) {
-        size_t n = r->wire[i].n, skip = from < n ? from : n;
-        size_t piece = n - skip < room ? n - skip : room;
+    const struct rep_request *r = c->request;
+    struct span all[PIECES] = {r->stream->head, r->wire[0], r->wire[1]};
+    size_t count = 0, from = c->sent, n = 0;
+    for (size_t i = 0; i < PIECES; i++) {
+        size_t skip = from < all[i].n ? from : all[i].n;
+        struct span left = span_sub(all[i], skip, all[i].n);
+        left.n = left.n < room ? left.n : room;
         from -= skip;
-        room -= piece;
-        if (piece > 0)
-            iov[count++] =
-                (struct iovec){(void *)(uintptr_t)(r->wire[i].p + skip), piece};
+        room -= left.n;
+        if (left.n > 0)
+            out[count++] = left;
     }
+    if (count < 2 || request_bytes(r) - c->sent > GATHER_BYTES)
+        return count;
+    for (size_t i = 0; i < count; n += out[i++].n)
+        memcpy(c->en->send_bytes + n, out[i].p, out[i].n);
+    out[0] = span_of(c->en->send_bytes, n);
+    return 1;
+}
+
+static ssize_t send_some(const struct conn *c)
+{
+    struct span left[PIECES];
+    struct iovec iov[PIECES];
+    size_t count = pieces(c, TURN_BYTES, left);
+
     if (count == 1)
-        return send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
+        return send(c->fd, left[0].p, left[0].n, MSG_NOSIGNAL);
+    for (size_t i = 0; i < count; i++)
+        iov[i] = (struct iovec){(void *)(uintptr_t)left[i].p, left[i].n};
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = count};
-    return sendmsg(fd, &m, MSG_NOSIGNAL);
+    return sendmsg(c->fd, &m, MSG_NOSIGNAL);
 }
 
 /* TLS: encrypts the next piece of the request once the one before is written. False:
  * broken. */
 static bool conn_seal(struct conn *c)
 {
-    const struct rep_request *r = c->request;
-    size_t room = c->sent == 0 ? FIRST_SEAL : REP_TLS_SEAL_MAX, from = 0;
+    struct span left[PIECES];
+    size_t room = c->sent == 0 ? FIRST_SEAL : REP_TLS_SEAL_MAX;
 
     if (c->sent > 0 && rep_tls_pending(c->tls))
         return true;
-    for (size_t i = 0; i < 2; from += r->wire[i++].n) {
-        if (c->sent < from || c->sent >= from + r->wire[i].n || room == 0)
-            continue;
-        struct span piece = span_sub(r->wire[i], c->sent - from, c->sent - from + room);
-        if (!rep_tls_seal(c->tls, piece))
+    size_t count = pieces(c, room, left);
+    for (size_t i = 0; i < count; i++) {
+        if (!rep_tls_seal(c->tls, left[i]))
             return false;
-        c->sent += piece.n;
-        room -= piece.n;
+        c->sent += left[i].n;
     }
     return true;
 }
@@ -485,10 +510,11 @@ static void conn_write_failed(struct conn *c, int sys)
         conn_watch(c, false);
 }
 
-static void conn_write(struct conn *c)
+/* now: the clock, just read. */
+static void conn_write(struct conn *c, int64_t now)
 {
     struct rep_request *r = c->request;
-    size_t total = r->wire[0].n + r->wire[1].n, begun = c->sent;
+    size_t total = request_bytes(r), begun = c->sent;
 
     while (!conn_written(c, total)) {
         if (c->sent - begun >= TURN_BYTES) { /* the socket has room: goes on soon */
@@ -500,8 +526,9 @@ static void conn_write(struct conn *c)
             return;
         }
         bool first = conn_untouched(c);
-        int64_t before = now_ns(c->en);
-        ssize_t n = c->tls ? rep_tls_flush(c->tls) : send_some(c->fd, r, c->sent);
+        if (c->tls) /* encrypting is no part of sending */
+            now = now_ns(c->en);
+        ssize_t n = c->tls ? rep_tls_flush(c->tls) : send_some(c);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
@@ -515,7 +542,7 @@ static void conn_write(struct conn *c)
         if (first) {
             r->out.attempts++;
             if (r->out.sent_ns == OP_TIME_NONE)
-                r->out.sent_ns = before;
+                r->out.sent_ns = now;
         }
         if (!c->tls)
             c->sent += (size_t)n;
@@ -523,7 +550,8 @@ static void conn_write(struct conn *c)
     conn_watch(c, false);
 }
 
-static void conn_put(struct conn *c)
+/* now: the clock, just read. */
+static void conn_put(struct conn *c, int64_t now)
 {
     struct rep_request *r = c->request;
     c->state = CONN_BUSY;
@@ -535,7 +563,7 @@ static void conn_put(struct conn *c)
     c->carried++;
     if (c->tls)
         rep_tls_mark(c->tls);
-    conn_write(c);
+    conn_write(c, now);
 }
 
 static void conn_refused(struct conn *c, const struct err *e)
@@ -560,7 +588,7 @@ static void conn_up(struct conn *c)
         int64_t now = now_ns(en);
         if (c->request->out.attempts == 0)
             rep_request_waited(c->request, now, OUT_WAIT_CONNECT);
-        conn_put(c);
+        conn_put(c, now);
     } else {
         en->connecting--;
         list_remove(&en->spare, c);
@@ -611,7 +639,7 @@ static void on_event(struct ev *ev, int fd, unsigned events, void *arg)
             return; /* ended, or another request's turn */
     }
     if ((events & EV_WRITE) && c->wants_write && c->state == CONN_BUSY)
-        conn_write(c);
+        conn_write(c, now_ns(c->en));
 }
 
 /* Begins to connect; with a request on it or without. */
@@ -651,6 +679,7 @@ static void http1_close(struct rep_engine *base)
     rep_tls_done(&en->tls);
     free(en->conns);
     free(en->recv_bytes);
+    free(en->send_bytes);
     free(en);
 }
 
@@ -661,11 +690,13 @@ static int http1_open(struct rep_engine **out, const struct rep_engine_config *c
     if (en) {
         en->conns = calloc(config->connections, sizeof *en->conns);
         en->recv_bytes = malloc(RECV_BYTES);
+        en->send_bytes = malloc(GATHER_BYTES);
     }
-    if (!en || !en->conns || !en->recv_bytes) {
+    if (!en || !en->conns || !en->recv_bytes || !en->send_bytes) {
         if (en) {
             free(en->conns);
             free(en->recv_bytes);
+            free(en->send_bytes);
         }
         free(en);
         return err_set(e, ERR_NOMEM, "out of memory for %u connections",
@@ -747,12 +778,13 @@ static void http1_send(struct rep_engine *base, struct rep_request *r)
                      : en->idle.head        ? en->idle.head
                                             : en->spare.head;
 
+    int64_t now = now_ns(en);
     list_remove(c->state == CONN_IDLE ? &en->idle : &en->spare, c);
-    rep_flight_add(&en->flight, r, now_ns(en));
+    rep_flight_add(&en->flight, r, now);
     r->place = c;
     c->request = r;
     if (c->state == CONN_IDLE) {
-        conn_put(c);
+        conn_put(c, now);
     } else if (c->state == CONN_CONNECTING) {
         en->connecting--;
     } else {

@@ -50,6 +50,7 @@ static void check_rest(const struct rep_request *r)
     struct err e = {0};
     bool ended = false;
 
+    buf_span(&wire, r->stream->head);
     buf_span(&wire, r->wire[0]);
     buf_span(&wire, r->wire[1]);
     require(!wire.failed);

@@ -65,6 +65,7 @@ static void setup_limited(struct rig *g, uint16_t port, uint32_t connections,
                                   .arg = g};
     check_ok(ops->open(&g->engine, &c, &e), &e);
     g->stream.as_sent.method = SPAN_LIT("POST");
+    g->stream.head = SPAN_LIT("POST /v2/models/m/infer HTTP/1.1\r\nHost: t\r\n");
 }
 
 static void setup(struct rig *g, uint16_t port, uint32_t connections, int64_t deadline)
@@ -95,10 +96,8 @@ static struct rep_request *make(struct rig *g, const char *body)
 {
     int i = g->sent++;
     struct rep_request *r = &g->requests[i];
-    snprintf(
-        g->heads[i], sizeof g->heads[i],
-        "POST /v2/models/m/infer HTTP/1.1\r\nHost: t\r\nContent-Length: %zu\r\n\r\n",
-        strlen(body));
+    snprintf(g->heads[i], sizeof g->heads[i], "Content-Length: %zu\r\n\r\n",
+             strlen(body));
     r->stream = &g->stream;
     r->out = outcome_empty();
     r->out.due_ns = r->out.ready_ns = now_ns();

@@ -71,6 +71,16 @@ static struct rep_request *prepare(const struct op_stream *s, struct op_body bod
     return prepare_op(&op);
 }
 
+/* All that goes out for a REST request, NUL-terminated; until the next call. */
+static struct span written(const struct rep_request *r)
+{
+    static char text[4096];
+    int n = snprintf(text, sizeof text, "%.*s%.*s%.*s", SPAN_ARG(r->stream->head),
+                     SPAN_ARG(r->wire[0]), SPAN_ARG(r->wire[1]));
+    check_true(n > 0 && (size_t)n < sizeof text);
+    return span_of(text, (size_t)n);
+}
+
 static void a_rest_request_is_written_as_rproxy_wants_it(void **state)
 {
     const struct op_header headers[] = {
@@ -85,7 +95,7 @@ static void a_rest_request_is_written_as_rproxy_wants_it(void **state)
                                 .header_count = 3};
     (void)state;
     struct rep_request *r = prepare(&s, op_body_of(SPAN_LIT("{\"a\": 1}")), 255);
-    check_span(r->wire[0], "POST /v2/models/iris/infer HTTP/1.1\r\n"
+    check_span(written(r), "POST /v2/models/iris/infer HTTP/1.1\r\n"
                            "Host: h:1\r\n"
                            "User-Agent: reprise/" REPRISE_VERSION "\r\n"
                            "Accept-Encoding: identity\r\n"
@@ -97,7 +107,6 @@ static void a_rest_request_is_written_as_rproxy_wants_it(void **state)
                            "Content-Length: 8\r\n"
                            "\r\n"
                            "{\"a\": 1}");
-    check_int(r->wire[1].n, ==, 0);
     check_int(r->out.bytes_out, ==, 8);
     check_int(r->out.stream->tier, ==, OP_TIER_RPROXY);
     check_span(r->out.stream->path, "/v2/models/iris/infer");
@@ -145,7 +154,7 @@ static void given_headers_go_along_in_place_of_recorded_ones(void **state)
     check_int(out->as_sent.header_count, ==, 0);
 }
 
-static void a_large_body_is_lent_not_copied(void **state)
+static void a_body_is_lent_not_copied(void **state)
 {
     static uint8_t body[5000];
     const struct op_stream s = {.protocol = OP_REST, .name = SPAN_LIT("iris")};
@@ -164,8 +173,9 @@ static void a_get_states_no_length(void **state)
                                 .path = SPAN_LIT("/v2/models/iris/ready")};
     (void)state;
     struct rep_request *r = prepare(&s, (struct op_body){.state = OP_BODY_NONE}, 0);
-    check_true(span_starts(r->wire[0], "GET /v2/models/iris/ready HTTP/1.1\r\n"));
-    check_true(strstr((const char *)r->wire[0].p, "Content-Length") == NULL);
+    struct span text = written(r);
+    check_true(span_starts(text, "GET /v2/models/iris/ready HTTP/1.1\r\n"));
+    check_true(strstr((const char *)text.p, "Content-Length") == NULL);
 }
 
 static void ids_are_minted_kept_or_left_out(void **state)
@@ -701,7 +711,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PART(a_rest_request_is_written_as_rproxy_wants_it),
         PART(given_headers_go_along_in_place_of_recorded_ones),
-        PART(a_large_body_is_lent_not_copied),
+        PART(a_body_is_lent_not_copied),
         PART(a_get_states_no_length),
         PART(ids_are_minted_kept_or_left_out),
         PART(a_grpc_message_is_prefixed_and_names_the_model),

@@ -90,8 +90,8 @@ static struct rep_request *send_body(struct rig *g, struct span body)
 {
     int i = g->sent++;
     struct rep_request *r = &g->requests[i];
-    snprintf(g->heads[i], sizeof g->heads[i],
-             "POST /m HTTP/1.1\r\nHost: t\r\nContent-Length: %zu\r\n\r\n", body.n);
+    snprintf(g->heads[i], sizeof g->heads[i], "Content-Length: %zu\r\n\r\n", body.n);
+    g->stream.head = SPAN_LIT("POST /m HTTP/1.1\r\nHost: t\r\n");
     r->stream = &g->stream;
     r->out = outcome_empty();
     r->out.due_ns = r->out.ready_ns = now_ns();
