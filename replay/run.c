@@ -37,8 +37,10 @@
 /* A killed replay loses no more than its last second: this, what an outcome may wait
  * for its verdict (REP_SUSPECTS_NS), and what is left for a machine that is busy. */
 #define FLUSH_NS (500 * CLK_MS)
-#define NAP_NS   (5 * CLK_MS) /* between two looks at the workers */
-#define LEAD_NS  CLK_MS       /* from "all ready" to the first due time */
+/* Encoded in one go, perhaps on the processor of a worker that would have to send. */
+#define BLOCK_OUTCOMES 4096
+#define NAP_NS         (5 * CLK_MS) /* between two looks at the workers */
+#define LEAD_NS        CLK_MS       /* from "all ready" to the first due time */
 /* Before the time of --start-at: connections are made, besides the time that they may
  * take, and the measuring begins. */
 #define CONNECT_EARLY_NS (500 * CLK_MS)
@@ -277,7 +279,8 @@ static int check_output(const struct rep_run_config *c, struct err *e)
 static int open_writer(struct run *x, struct err *e)
 {
     const struct rep_run_config *c = x->config;
-    struct trc_options options = {.kind = TRC_RUN, .flush_ns = FLUSH_NS};
+    struct trc_options options = {
+        .kind = TRC_RUN, .flush_ns = FLUSH_NS, .block_records = BLOCK_OUTCOMES};
 
     uint64_t id = 0;
     if (getrandom(&id, sizeof id, 0) == sizeof id)
