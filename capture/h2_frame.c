@@ -110,14 +110,13 @@ static uint64_t first_held(const struct cap_h2_candidate *k,
     return k->next;
 }
 
-/* Follows one candidate as far as the hold reaches. 1: believed; 0: undecided; -1: no.
+/* Follows one candidate over the bytes before `end`. 1: believed; 0: undecided; -1: no.
  */
-static int follow(struct cap_h2_candidate *k, const struct cap_hold *hold)
+static int follow(struct cap_h2_candidate *k, const struct cap_hold *hold, uint64_t end)
 {
-    struct span bytes = cap_hold_view(hold);
-    uint64_t end = hold->at + bytes.n;
+    const uint8_t *bytes = cap_hold_view(hold).p;
     while (k->next + CAP_H2_HEAD <= end) {
-        struct cap_h2_frame f = cap_h2_frame_of(bytes.p + (k->next - hold->at));
+        struct cap_h2_frame f = cap_h2_frame_of(bytes + (k->next - hold->at));
         if (!cap_h2_frame_credible(&f) || !can_follow(&k->last, &f))
             return -1;
         k->at[k->count++] = k->next;
@@ -146,11 +145,11 @@ static void add_candidate(struct cap_h2_sync *y, const struct cap_h2_candidate *
         y->list[far] = *k;
 }
 
-static bool follow_all(struct cap_h2_sync *y, const struct cap_hold *hold,
+static bool follow_all(struct cap_h2_sync *y, const struct cap_hold *hold, uint64_t end,
                        uint64_t *found)
 {
     for (uint32_t i = 0; i < y->count;) {
-        int rc = follow(&y->list[i], hold);
+        int rc = follow(&y->list[i], hold, end);
         if (rc > 0) {
             *found = first_held(&y->list[i], hold);
             return true;
@@ -163,15 +162,30 @@ static bool follow_all(struct cap_h2_sync *y, const struct cap_hold *hold,
     return false;
 }
 
+/* Where the first header lies that a candidate waits for. */
+static uint64_t next_header(const struct cap_h2_sync *y)
+{
+    uint64_t next = UINT64_MAX;
+    for (uint32_t i = 0; i < y->count; i++)
+        next = y->list[i].next < next ? y->list[i].next : next;
+    return next;
+}
+
+/* The chain is believed that is complete first, counted in bytes of the connection: as
+ * if they came one by one, so that in which pieces they come makes no difference. */
 bool cap_h2_sync_scan(struct cap_h2_sync *y, const struct cap_hold *hold,
                       uint64_t *found)
 {
     struct span bytes = cap_hold_view(hold);
     if (y->scan < hold->at)
         y->scan = hold->at;
-    if (follow_all(y, hold, found))
-        return true;
+    uint64_t waits = next_header(y);
     for (; y->scan + CAP_H2_HEAD <= hold->at + bytes.n; y->scan++) {
+        if (waits <= y->scan) {
+            if (follow_all(y, hold, y->scan + CAP_H2_HEAD, found))
+                return true;
+            waits = next_header(y);
+        }
         const uint8_t *p = bytes.p + (y->scan - hold->at);
         if (p[3] > CAP_H2_CONTINUATION || p[5] & 0x80)
             continue;
@@ -182,13 +196,8 @@ bool cap_h2_sync_scan(struct cap_h2_sync *y, const struct cap_hold *hold,
                                      .next = y->scan + CAP_H2_HEAD + f.length,
                                      .last = f,
                                      .count = 1};
-        int rc = follow(&k, hold);
-        if (rc > 0) {
-            *found = first_held(&k, hold);
-            return true;
-        }
-        if (rc == 0)
-            add_candidate(y, &k);
+        add_candidate(y, &k);
+        waits = next_header(y);
     }
     return false;
 }
