@@ -45,20 +45,15 @@ static const struct opt_cmd program_page = {
     .summary =
         "record and replay inference traffic for Seldon Core v2, and compare runs",
     .synopsis = "COMMAND [ARGUMENT]...",
-    .about =
-        "A trace says which operations should happen and when. It is synthesized per "
-        "model type, captured from live traffic or imported. A replay sends a trace to "
-        "one tier of Seldon Core v2 on the trace's own schedule and records a run: "
-        "what "
-        "did happen to each operation. A comparison decides, with evidence, whether "
-        "runs "
-        "differ.\n\n"
-        "Results go to standard output, all else to standard error; the file name "
-        "\"-\" "
-        "stands for a stream. Durations and sizes carry their units: \"250us\", "
-        "\"1.5s\", "
-        "\"2m\", \"64MiB\".\n\n"
-        "Each command explains itself with --help.",
+    .about = "A trace says which operations should happen and when. It is synthesized "
+             "per model type, captured from live traffic or imported. A replay sends a "
+             "trace to one tier of Seldon Core v2 on the trace's own schedule and "
+             "records a run: what did happen to each operation. A comparison decides, "
+             "with evidence, whether runs differ.\n\n"
+             "Results go to standard output, all else to standard error; the file name "
+             "\"-\" stands for a stream. Durations and sizes carry their units: "
+             "\"250us\", \"1.5s\", \"2m\", \"64MiB\".\n\n"
+             "Each command explains itself with --help.",
     .opts = program_opts,
     .examples =
         "# a minute of traffic for two model types\n"

@@ -132,8 +132,8 @@ int ana_answers_find(struct ana_answers *out, const struct ana_run_pair *pairs,
         out->reason = "not compared: no two runs of A and B are of the same trace";
     for (size_t i = 0; i < count; i++)
         if (!says_content(pairs[i].a) || !says_content(pairs[i].b))
-            out->reason = "not compared: replay --digest content notes what answers "
-                          "say";
+            out->reason =
+                "not compared: replay --digest content notes what answers say";
     for (size_t i = 0; i < count && rc == 0 && !out->reason; i++) {
         struct digests d = {0};
         struct ana_answers *first = out->any_differ ? NULL : out;

@@ -42,24 +42,21 @@ static const struct opt options[] = {
      .help =
          "judge this instead of response:p50, response:p95 and response:p99. METRIC is "
          "response, response_ok, service, ttfb, first_message, message_gap, or errors "
-         "(which "
-         "has no quantile: errors or errors:MODEL); \"default\" stands for the three. "
-         "The error rate of all operations is always judged"},
+         "(which has no quantile: errors or errors:MODEL); \"default\" stands for the "
+         "three. The error rate of all operations is always judged"},
     {.name = "tolerance",
      .type = OPT_STRV,
      .at = offsetof(struct config, tolerances),
      .arg = "QUANTILE=PERCENT",
-     .help =
-         "smallest change of a quantile that matters: \"p99=5\". Without it 2 % up to "
-         "p90, 3 % up to p99, 10 % beyond"},
+     .help = "smallest change of a quantile that matters: \"p99=5\". Without it 2 % up "
+             "to p90, 3 % up to p99, 10 % beyond"},
     {.name = "floor",
      .type = OPT_DURATION,
      .at = offsetof(struct config, floor_ns),
      .arg = "DURATION",
      .def = "100us",
-     .help =
-         "differences below DURATION never matter, nor below twice the generator's own "
-         "lateness at p99"},
+     .help = "differences below DURATION never matter, nor below twice the generator's "
+             "own lateness at p99"},
     {.name = "error-margin",
      .type = OPT_F64,
      .at = offsetof(struct config, error_margin),
@@ -129,36 +126,27 @@ static const struct opt_cmd compare_page = {
     .synopsis = "A-RUN... --vs B-RUN... [OPTION]...",
     .about =
         "Runs are the replicates, pairs of runs the evidence: one run of A and one of "
-        "B, of "
-        "the same trace, next to each other in time, in random order (`reprise "
-        "campaign` "
-        "makes them). For every gate the log ratio of each pair is tested by flipping "
-        "signs, "
-        "exactly, and adjusted for the number of gates. Five pairs are the least from "
-        "which "
-        "anything can follow, ten a good number.\n"
+        "B, of the same trace, next to each other in time, in random order (`reprise "
+        "campaign` makes them). For every gate the log ratio of each pair is tested by "
+        "flipping signs, exactly, and adjusted for the number of gates. Five pairs are "
+        "the least from which anything can follow, ten a good number.\n"
         "\n"
         "REGRESSED: slower, significantly and by the tolerance or more. IMPROVED: the "
         "opposite. NO CHANGE: any change is smaller than the tolerance, and that is "
-        "shown, "
-        "not assumed. NOT WORSE: a slow-down of the tolerance is excluded. "
-        "INCONCLUSIVE: the "
-        "evidence does not decide; how many more pairs would is told. INVALID: the "
-        "measurement says nothing about the target.\n"
+        "shown, not assumed. NOT WORSE: a slow-down of the tolerance is excluded. "
+        "INCONCLUSIVE: the evidence does not decide; how many more pairs would is "
+        "told. INVALID: the measurement says nothing about the target.\n"
         "\n"
         "Files of one side that are shards of one run (replay --shard I/N, and equal "
         "labels arm and pair) are taken as that run; where one is missing, the run is "
         "INVALID.\n"
         "\n"
         "Runs that are INVALID lose their pair. One run against one, and all of A "
-        "before "
-        "all of B, are INCONCLUSIVE whatever the numbers say: time is confounded with "
-        "the "
-        "difference.\n"
+        "before all of B, are INCONCLUSIVE whatever the numbers say: time is "
+        "confounded with the difference.\n"
         "\n"
         "The exit status is 0 for IMPROVED, NO CHANGE and NOT WORSE, 1 for REGRESSED, "
-        "2 for "
-        "INCONCLUSIVE, 3 for INVALID.",
+        "2 for INCONCLUSIVE, 3 for INVALID.",
     .opts = options,
     .examples =
         "# the runs of a campaign\n"
@@ -244,8 +232,8 @@ static int parse_metric(struct span name, struct ana_gate_spec *g, struct err *e
             return 0;
         }
     return err_set(e, ERR_USAGE,
-                   "'%.*s' is not one of: response, response_ok, service, "
-                   "ttfb, first_message, message_gap, errors",
+                   "'%.*s' is not one of: response, response_ok, service, ttfb, "
+                   "first_message, message_gap, errors",
                    SPAN_ARG(name));
 }
 

@@ -24,9 +24,8 @@ static const struct opt options[] = {
     {.name = "json",
      .type = OPT_FLAG,
      .at = offsetof(struct config, json),
-     .help =
-         "print JSON (schema reprise/report/1): times are whole nanoseconds, null is "
-         "not estimable, \"inf\" is a quantile that falls among failures"},
+     .help = "print JSON (schema reprise/report/1): times are whole nanoseconds, null "
+             "is not estimable, \"inf\" is a quantile that falls among failures"},
     {.name = "html",
      .type = OPT_STR,
      .at = offsetof(struct config, html),
@@ -39,8 +38,7 @@ static const struct opt options[] = {
      .arg = "DURATION",
      .def = "0",
      .help = "leave out operations that were due before DURATION; how many is told. "
-             "Warm-up and "
-             "cool-down that replay noted are left out anyway"},
+             "Warm-up and cool-down that replay noted are left out anyway"},
     {.name = NULL},
 };
 
@@ -48,32 +46,27 @@ static const struct opt_cmd report_page = {
     .name = "report",
     .summary = "tell what happened in one run",
     .synopsis = "(RUN [SHARD...] | TRACE) [OPTION]...",
-    .about =
-        "Reads a run and prints what was due and what became of it, exact quantiles of "
-        "response time (from due), service time (from sent), first byte, and of "
-        "lateness "
-        "split into the generator's own and the target's, errors by class, and whether "
-        "the "
-        "run may be believed.\n"
-        "\n"
-        "Response time counts every operation that was due; one that failed, was "
-        "dropped or "
-        "refused counts as infinitely slow. A quantile is an observed value, of rank "
-        "ceil(p * n), and is shown only with 10 observations beyond it.\n"
-        "\n"
-        "Several files are taken as one run if they are its shards (replay --shard "
-        "I/N): outcomes are put together, totals added, and the run is as healthy as "
-        "the worst of them; INVALID, if a shard is missing.\n"
-        "\n"
-        "Of a captured trace it tells where the time of its calls goes: the latency of "
-        "each tier that they went through, and how much of it is the tier's own "
-        "(`reprise trace legs`, in JSON schema reprise/trace-legs/1).\n"
-        "\n"
-        "The exit status is 0, or 3 when the run is INVALID: it was interrupted, its "
-        "file "
-        "ends early or is damaged, or the generator disturbed it. What is there is "
-        "printed "
-        "all the same.",
+    .about = "Reads a run and prints what was due and what became of it, exact "
+             "quantiles of response time (from due), service time (from sent), first "
+             "byte, and of lateness split into the generator's own and the target's, "
+             "errors by class, and whether the run may be believed.\n"
+             "\n"
+             "Response time counts every operation that was due; one that failed, was "
+             "dropped or refused counts as infinitely slow. A quantile is an observed "
+             "value, of rank ceil(p * n), and is shown only with 10 observations "
+             "beyond it.\n"
+             "\n"
+             "Several files are taken as one run if they are its shards (replay "
+             "--shard I/N): outcomes are put together, totals added, and the run is as "
+             "healthy as the worst of them; INVALID, if a shard is missing.\n"
+             "\n"
+             "Of a captured trace it tells where the time of its calls goes: the "
+             "latency of each tier that they went through, and how much of it is the "
+             "tier's own (`reprise trace legs`, in JSON schema reprise/trace-legs/1).\n"
+             "\n"
+             "The exit status is 0, or 3 when the run is INVALID: it was interrupted, "
+             "its file ends early or is damaged, or the generator disturbed it. What "
+             "is there is printed all the same.",
     .opts = options,
     .examples = "# for people\n"
                 "reprise report a.run\n"

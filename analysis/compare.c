@@ -243,9 +243,7 @@ static int check_pair_of_runs(struct ana_comparison *c, const struct ana_run *x,
         return rc;
     if (x->cell_count != y->cell_count)
         return declare_invalid(
-            c,
-            "'%s' has %zu kinds of operations (model, protocol), '%s' "
-            "has %zu",
+            c, "'%s' has %zu kinds of operations (model, protocol), '%s' has %zu",
             x->path, x->cell_count, y->path, y->cell_count);
     if (x->type_count != y->type_count)
         return declare_invalid(c, "'%s' and '%s' name different model types", x->path,
@@ -258,9 +256,7 @@ static int check_pair_of_runs(struct ana_comparison *c, const struct ana_run *x,
                 p->name, y->path, q->name);
         if (p->counts.due != q->counts.due)
             return declare_invalid(
-                c,
-                "'%s' has %" PRIu64 " operations of '%.60s' (%s), '%s' "
-                "has %" PRIu64,
+                c, "'%s' has %" PRIu64 " operations of '%.60s' (%s), '%s' has %" PRIu64,
                 x->path, p->counts.due, p->name, op_protocol_names[p->protocol],
                 y->path, q->counts.due);
     }

@@ -63,8 +63,7 @@ void ana_compare_junit(const struct ana_comparison *c, struct buf *out)
             c->counts[ANA_INCONCLUSIVE]);
     buf_fmt(out,
             "  <testsuite name=\"reprise compare\" tests=\"%zu\" failures=\"%u\" "
-            "errors=\"%d\" "
-            "skipped=\"%u\">\n",
+            "errors=\"%d\" skipped=\"%u\">\n",
             tests, c->counts[ANA_REGRESSED], c->invalid ? 1 : 0,
             c->counts[ANA_INCONCLUSIVE]);
     if (c->invalid) {

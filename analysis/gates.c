@@ -174,8 +174,7 @@ static int add_model_gates(struct ana_comparison *c, const struct ana_gate_spec 
     }
     if (!found)
         return err_set(e, ERR_USAGE,
-                       "no operation of '%s' is in the runs (the first %s is "
-                       "'%.60s')",
+                       "no operation of '%s' is in the runs (the first %s is '%.60s')",
                        spec->model, run->grouped ? "model type" : "model",
                        run->cell_count ? run->cells[0].name : "");
     return 0;

@@ -213,20 +213,18 @@ static void put_gates(const struct ana_comparison *c, struct buf *out)
 
     ana_html_section(
         out, "Gates",
-        "The bar is the confidence interval of the effect over pairs, the shaded "
-        "field the tolerance, the tick the smallest effect that would have been "
-        "found in 4 of 5 such experiments. Right is worse.");
+        "The bar is the confidence interval of the effect over pairs, the shaded field "
+        "the tolerance, the tick the smallest effect that would have been found in 4 "
+        "of 5 such experiments. Right is worse.");
     ana_draw_forest(c, out);
     snprintf(ci, sizeof ci, "%.3g %% CI", 100 * (1 - 2 * c->config.alpha));
-    buf_str(
-        out,
-        "<div class=\"scroll\"><table><thead><tr><th>gate</th><th class=\"n\">A</th>"
-        "<th class=\"n\">B</th><th class=\"n\">B - A</th><th class=\"n\">effect</th>");
+    buf_str(out, "<div class=\"scroll\"><table><thead><tr><th>gate</th><th "
+                 "class=\"n\">A</th><th class=\"n\">B</th><th class=\"n\">B - "
+                 "A</th><th class=\"n\">effect</th>");
     ana_html_th(out, "n", ci);
-    buf_str(out,
-            "<th class=\"n\">CI, all at once</th><th class=\"n\">adj. p</th>"
-            "<th class=\"n\">tolerance</th><th class=\"n\">MDE</th><th>verdict</th>"
-            "</tr></thead><tbody>\n");
+    buf_str(out, "<th class=\"n\">CI, all at once</th><th class=\"n\">adj. p</th><th "
+                 "class=\"n\">tolerance</th><th "
+                 "class=\"n\">MDE</th><th>verdict</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < c->gate_count; i++)
         put_gate_row(&c->gates[i], out);
     buf_str(out, "</tbody></table></div>\n");
@@ -263,15 +261,15 @@ static void put_explored(const struct ana_comparison *c, struct buf *out)
 {
     ana_html_section(
         out, "Everything else",
-        "Explored, not judged: q is the share of false findings among all numbers "
-        "with this q or less (Benjamini, Hochberg). Nothing here can fail a build.");
+        "Explored, not judged: q is the share of false findings among all numbers with "
+        "this q or less (Benjamini, Hochberg). Nothing here can fail a build.");
     buf_str(
         out,
-        "<details open=\"open\"><summary>all numbers</summary><div class=\"scroll\">"
-        "<table><thead><tr><th>number</th><th class=\"n\">operations</th>"
-        "<th class=\"n\">A</th><th class=\"n\">B</th><th class=\"n\">B - A</th>"
-        "<th class=\"n\">effect</th><th class=\"n\">CI</th><th class=\"n\">q</th>"
-        "</tr></thead><tbody>\n");
+        "<details open=\"open\"><summary>all numbers</summary><div "
+        "class=\"scroll\"><table><thead><tr><th>number</th><th "
+        "class=\"n\">operations</th><th class=\"n\">A</th><th class=\"n\">B</th><th "
+        "class=\"n\">B - A</th><th class=\"n\">effect</th><th class=\"n\">CI</th><th "
+        "class=\"n\">q</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < c->explored_count && i < EXPLORED_MAX; i++)
         put_explored_row(&c->explored[i], out);
     buf_str(out, "</tbody></table></div></details>\n");
@@ -287,11 +285,11 @@ static void put_errors(const struct ana_comparison *c, struct buf *out)
     char lead[160];
 
     if (c->bad[0] + c->bad[1] == 0)
-        snprintf(lead, sizeof lead,
-                 "None in %" PRIu64 " operations of A and %" PRIu64
-                 " of B: the rate of B lies "
-                 "below %.2g %% (95 %%, if errors come singly).",
-                 c->due[0], c->due[1], 300.0 / (double)(c->due[1] ? c->due[1] : 1));
+        snprintf(
+            lead, sizeof lead,
+            "None in %" PRIu64 " operations of A and %" PRIu64
+            " of B: the rate of B lies below %.2g %% (95 %%, if errors come singly).",
+            c->due[0], c->due[1], 300.0 / (double)(c->due[1] ? c->due[1] : 1));
     else
         snprintf(lead, sizeof lead,
                  "%" PRIu64 " of %" PRIu64 " operations in A, %" PRIu64 " of %" PRIu64
@@ -301,8 +299,8 @@ static void put_errors(const struct ana_comparison *c, struct buf *out)
     if (c->class_count > 0) {
         buf_str(
             out,
-            "<div class=\"scroll\"><table><thead><tr><th>class</th><th class=\"n\">A"
-            "</th><th class=\"n\">B</th><th></th></tr></thead><tbody>\n");
+            "<div class=\"scroll\"><table><thead><tr><th>class</th><th "
+            "class=\"n\">A</th><th class=\"n\">B</th><th></th></tr></thead><tbody>\n");
         for (size_t i = 0; i < c->class_count; i++) {
             buf_str(out, "<tr>");
             ana_html_td(out, "wrap", c->classes[i].name);
@@ -356,16 +354,15 @@ static void put_run_row(const struct ana_comparison *c, size_t i, struct buf *ou
 
 static void put_health(const struct ana_comparison *c, struct buf *out)
 {
-    ana_html_section(
-        out, "Health of the runs",
-        "In order of time. An INVALID run takes its pair out of the comparison; "
-        "nothing else is ever left out.");
+    ana_html_section(out, "Health of the runs",
+                     "In order of time. An INVALID run takes its pair out of the "
+                     "comparison; nothing else is ever left out.");
     buf_str(
         out,
-        "<div class=\"scroll\"><table><thead><tr><th>arm</th><th>run</th>"
-        "<th>start</th><th class=\"n\">due</th><th class=\"n\">bad</th>"
-        "<th class=\"n\">generator late, p99</th><th>health</th><th>causes</th></tr>"
-        "</thead><tbody>\n");
+        "<div "
+        "class=\"scroll\"><table><thead><tr><th>arm</th><th>run</th><th>start</th><th "
+        "class=\"n\">due</th><th class=\"n\">bad</th><th class=\"n\">generator late, "
+        "p99</th><th>health</th><th>causes</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < c->run_count; i++)
         put_run_row(c, c->by_time[i], out);
     buf_str(out, "</tbody></table></div>\n");
@@ -375,31 +372,23 @@ static void put_health(const struct ana_comparison *c, struct buf *out)
 static void put_method(const struct ana_comparison *c, struct buf *out)
 {
     ana_html_section(out, "Method", NULL);
-    buf_fmt(
-        out,
-        "<p>The replicate is the run, the evidence the pair of runs. For each gate and "
-        "pair "
-        "the effect is log(B/A) of an exact quantile (rank ceil(p n), an observed "
-        "value; "
-        "failures infinite), for errors the difference of rates. Tests flip the signs "
-        "of "
-        "the effects: %s patterns, statistic the studentised mean, adjusted over all "
-        "gates "
-        "by the step-down maximum (Westfall, Young). Intervals invert the same test. "
-        "REGRESSED needs an adjusted p of at most %.3g and an estimate of at least the "
-        "tolerance; NO CHANGE needs both one-sided tests against the tolerance to "
-        "reject "
-        "at %.3g.</p>\n<p>The tolerance is the larger of its share and of a floor: "
-        "%.3g "
-        "&#181;s or twice the generator's own lateness. Seed %" PRIu64
-        ", reprise " REPRISE_VERSION ".</p>\n"
-        "<p>Not claimed: anything about other traffic, other machines, or quantiles "
-        "with "
-        "fewer than 20 observations beyond them. Effects that last from one run into "
-        "the "
-        "next are not seen.</p>\n",
-        c->pair_count <= ANA_EXACT_PAIRS ? "all" : "9,999 random", c->config.alpha,
-        c->config.alpha, (double)c->config.floor_ns / 1e3, c->config.seed);
+    buf_fmt(out,
+            "<p>The replicate is the run, the evidence the pair of runs. For each gate "
+            "and pair the effect is log(B/A) of an exact quantile (rank ceil(p n), an "
+            "observed value; failures infinite), for errors the difference of rates. "
+            "Tests flip the signs of the effects: %s patterns, statistic the "
+            "studentised mean, adjusted over all gates by the step-down maximum "
+            "(Westfall, Young). Intervals invert the same test. REGRESSED needs an "
+            "adjusted p of at most %.3g and an estimate of at least the tolerance; NO "
+            "CHANGE needs both one-sided tests against the tolerance to reject at "
+            "%.3g.</p>\n<p>The tolerance is the larger of its share and of a floor: "
+            "%.3g &#181;s or twice the generator's own lateness. Seed %" PRIu64
+            ", reprise " REPRISE_VERSION ".</p>\n"
+            "<p>Not claimed: anything about other traffic, other machines, or "
+            "quantiles with fewer than 20 observations beyond them. Effects that last "
+            "from one run into the next are not seen.</p>\n",
+            c->pair_count <= ANA_EXACT_PAIRS ? "all" : "9,999 random", c->config.alpha,
+            c->config.alpha, (double)c->config.floor_ns / 1e3, c->config.seed);
     ana_html_section_end(out);
 }
 

@@ -35,10 +35,9 @@ void ana_draw_strip(const struct ana_comparison *c, struct buf *out)
     double w = step > 60 ? 60 : step;
 
     buf_str(out, "<div class=\"chart\">");
-    ana_svg_open(
-        &s, ID_STRIP, "The runs in order of time",
-        "One box for each run, A or B; INVALID runs are hollow. The table of the "
-        "health of the runs lists them in the same order.");
+    ana_svg_open(&s, ID_STRIP, "The runs in order of time",
+                 "One box for each run, A or B; INVALID runs are hollow. The table of "
+                 "the health of the runs lists them in the same order.");
     for (size_t i = 0; i < c->run_count; i++) {
         size_t run = c->by_time[i];
         bool is_b = run >= c->a_count, bad = c->runs[run].health == ANA_UNFIT;
@@ -265,10 +264,8 @@ static void quantile_table(const struct ana_comparison *c, struct buf *out)
 {
     char text[ANA_NS_TEXT_MAX], p[ANA_P_TEXT_MAX];
 
-    buf_str(
-        out,
-        "<details><summary>the numbers</summary><div class=\"scroll\"><table><thead>"
-        "<tr><th>arm</th><th>run</th>");
+    buf_str(out, "<details><summary>the numbers</summary><div "
+                 "class=\"scroll\"><table><thead><tr><th>arm</th><th>run</th>");
     for (size_t i = 0; i < ANA_STANDARD_COUNT; i++)
         ana_html_th(out, "n", ana_p_text(ana_standard_p[i], p));
     buf_str(out, "</tr></thead><tbody>\n");
@@ -287,9 +284,9 @@ static void quantile_table(const struct ana_comparison *c, struct buf *out)
 }
 
 static const char legend[] =
-    "<p class=\"legend\"><span><i class=\"key a\"></i>A, median of its runs</span>"
-    "<span><i class=\"key b\"></i>B, median of its runs</span>"
-    "<span><i class=\"key a thin\"></i>single runs</span></p>\n";
+    "<p class=\"legend\"><span><i class=\"key a\"></i>A, median of its "
+    "runs</span><span><i class=\"key b\"></i>B, median of its runs</span><span><i "
+    "class=\"key a thin\"></i>single runs</span></p>\n";
 
 void ana_draw_distribution(const struct ana_comparison *c, struct buf *out)
 {
@@ -315,12 +312,12 @@ void ana_draw_distribution(const struct ana_comparison *c, struct buf *out)
         }
         ana_html_section(
             out, "Response time",
-            "From due, failures infinite. The axis gives every further nine the "
-            "same room; a line that leaves at the top has reached the failures.");
+            "From due, failures infinite. The axis gives every further nine the same "
+            "room; a line that leaves at the top has reached the failures.");
         ana_html_percentiles(
             out, ID_PERCENTILES, "Percentiles of response time, A and B",
-            "One thin line for each run, one thick line for the median of "
-            "each arm. The table has the standard quantiles of each run.",
+            "One thin line for each run, one thick line for the median of each arm. "
+            "The table has the standard quantiles of each run.",
             lines, n, trusted_points(c));
         buf_str(out, legend);
         quantile_table(c, out);
@@ -429,9 +426,9 @@ static void draw_shift(const struct ana_comparison *c, const struct shift *f,
     buf_str(out, "<div class=\"chart\">");
     ana_svg_open(
         &s, ID_SHIFT, "Shift function: B against A at each quantile",
-        "Effect over the quantile, with a confidence band at each point, the "
-        "tolerance shaded, and one faint line for each pair. The tables of gates and "
-        "of everything else have the numbers at the standard quantiles.");
+        "Effect over the quantile, with a confidence band at each point, the tolerance "
+        "shaded, and one faint line for each pair. The tables of gates and of "
+        "everything else have the numbers at the standard quantiles.");
     s.x.low = 0;
     s.x.high = fmax(1, f->x[f->points - 1]);
     s.y.low = -reach * 1.08;
@@ -462,11 +459,10 @@ void ana_draw_shift(const struct ana_comparison *c, struct buf *out)
     } else {
         fill_shift(c, &flips, f);
         if (f->points > f->first + 1) {
-            ana_html_section(
-                out, "Where in the distribution",
-                "How much slower B is at each quantile, mean over pairs, with "
-                "the interval at each point (not for all points at once). "
-                "Shaded: the tolerance.");
+            ana_html_section(out, "Where in the distribution",
+                             "How much slower B is at each quantile, mean over pairs, "
+                             "with the interval at each point (not for all points at "
+                             "once). Shaded: the tolerance.");
             draw_shift(c, f, out);
             ana_html_section_end(out);
         }
@@ -516,11 +512,10 @@ static void pairs_table(const struct ana_comparison *c, const struct ana_gate *g
 {
     char text[ANA_NS_TEXT_MAX];
 
-    buf_str(
-        out,
-        "<details><summary>the numbers</summary><div class=\"scroll\"><table><thead>"
-        "<tr><th class=\"n\">pair</th><th>run of A</th><th>run of B</th>"
-        "<th class=\"n\">effect</th></tr></thead><tbody>\n");
+    buf_str(out,
+            "<details><summary>the numbers</summary><div "
+            "class=\"scroll\"><table><thead><tr><th class=\"n\">pair</th><th>run of "
+            "A</th><th>run of B</th><th class=\"n\">effect</th></tr></thead><tbody>\n");
     for (unsigned k = 0; k < g->n; k++) {
         buf_fmt(out, "<tr><td class=\"n\">%u</td>", k + 1);
         ana_html_td(out, "wrap", ana_pair_run(c, k, 0)->path);
@@ -547,10 +542,9 @@ static void draw_pairs(const struct ana_comparison *c, const struct ana_gate *g,
         if (isfinite(g->d[k]))
             reach = fmax(reach, fabs(g->d[k]));
     buf_str(out, "<div class=\"chart\">");
-    ana_svg_open(
-        &s, ID_PAIRS, "The effect in each pair",
-        "One dot for each pair, in order of time; filled where A ran first, hollow "
-        "where B did. The table has the same numbers.");
+    ana_svg_open(&s, ID_PAIRS, "The effect in each pair",
+                 "One dot for each pair, in order of time; filled where A ran first, "
+                 "hollow where B did. The table has the same numbers.");
     s.x.low = 0.5;
     s.x.high = g->n + 0.5;
     s.y.low = -reach * 1.08;
@@ -568,10 +562,9 @@ static void draw_pairs(const struct ana_comparison *c, const struct ana_gate *g,
     }
     draw_pair_dots(c, g, &s);
     ana_svg_close(&s);
-    buf_str(
-        out,
-        "</div>\n<p class=\"legend\"><span>filled: A ran first</span><span>hollow: B "
-        "ran first</span><span>dotted line: mean of the pairs</span></p>\n");
+    buf_str(out,
+            "</div>\n<p class=\"legend\"><span>filled: A ran first</span><span>hollow: "
+            "B ran first</span><span>dotted line: mean of the pairs</span></p>\n");
 }
 
 void ana_draw_pairs(const struct ana_comparison *c, struct buf *out)
@@ -585,8 +578,7 @@ void ana_draw_pairs(const struct ana_comparison *c, struct buf *out)
     ana_gate_title(g, &title);
     ana_html_section(
         out, buf_text(&title),
-        "Whether the effect is the same everywhere, drifts, or hangs on a few "
-        "pairs.");
+        "Whether the effect is the same everywhere, drifts, or hangs on a few pairs.");
     buf_done(&title);
     draw_pairs(c, g, out);
     pairs_table(c, g, out);
@@ -659,11 +651,10 @@ void ana_draw_parts(const struct ana_comparison *c, struct buf *out)
         }
     if (most <= 0)
         return;
-    ana_html_section(
-        out, "Where the time goes",
-        "Medians over the runs of each arm, from zero. Quantiles of parts do not "
-        "add up to the quantile of the whole. Back-pressure is the target's doing, "
-        "lateness of the generator is ours.");
+    ana_html_section(out, "Where the time goes",
+                     "Medians over the runs of each arm, from zero. Quantiles of parts "
+                     "do not add up to the quantile of the whole. Back-pressure is the "
+                     "target's doing, lateness of the generator is ours.");
     buf_str(out, "<div class=\"chart\">");
     ana_svg_open(&s, ID_PARTS,
                  "Response, service and lateness of A and B at p50 and p99",
@@ -711,20 +702,18 @@ void ana_draw_over_time(const struct ana_comparison *c, struct buf *out)
         return;
     for (int i = 0; i < 4; i++)
         median_blocks(c, i % 2, i >= 2, y[i]);
-    snprintf(
-        lead, sizeof lead,
-        "p50 (thin) and %s (thick) of response in %zu slices of the run, median over "
-        "the "
-        "runs of each arm: whether both settle, and whether one only starts slowly.",
-        ana_p_text(run->high_p, high), run->block_count);
+    snprintf(lead, sizeof lead,
+             "p50 (thin) and %s (thick) of response in %zu slices of the run, median "
+             "over the runs of each arm: whether both settle, and whether one only "
+             "starts slowly.",
+             ana_p_text(run->high_p, high), run->block_count);
     ana_html_section(out, "Over the time of a run", lead);
-    ana_html_timeline(
-        out, ID_TIME, "Response time over the time of a run, A and B",
-        "Medians over runs by slice of run time; reprise report --html of a run "
-        "has the numbers.",
-        lines, 4, run->block_count,
-        (double)run->block_ns * (double)run->block_count / 1e9);
-    buf_str(out, "<p class=\"legend\"><span><i class=\"key a\"></i>A</span><span>"
-                 "<i class=\"key b\"></i>B</span></p>\n");
+    ana_html_timeline(out, ID_TIME, "Response time over the time of a run, A and B",
+                      "Medians over runs by slice of run time; reprise report --html "
+                      "of a run has the numbers.",
+                      lines, 4, run->block_count,
+                      (double)run->block_ns * (double)run->block_count / 1e9);
+    buf_str(out, "<p class=\"legend\"><span><i class=\"key a\"></i>A</span><span><i "
+                 "class=\"key b\"></i>B</span></p>\n");
     ana_html_section_end(out);
 }

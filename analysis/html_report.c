@@ -91,10 +91,9 @@ static void put_operations(const struct ana_run *run, struct buf *out)
     const struct ana_counts *c = &run->all.counts;
     char text[UNITS_TEXT_MAX];
 
-    ana_html_section(
-        out, "Operations",
-        "due = done + dropped + refused + stopped, and done = ok + failed; "
-        "nothing is missing from these sums.");
+    ana_html_section(out, "Operations",
+                     "due = done + dropped + refused + stopped, and done = ok + "
+                     "failed; nothing is missing from these sums.");
     buf_str(out, "<dl class=\"facts\">\n");
     put_count(out, "due", c->due);
     put_count(out, "sent", c->sent);
@@ -161,11 +160,11 @@ static void draw_percentiles(const struct ana_run *run, unsigned id, const char 
         ana_curve_seconds(run, shown[i].metric, y[i]);
         lines[i] = (struct ana_line){shown[i].class, shown[i].hint, y[i]};
     }
-    ana_html_percentiles(
-        out, id, title,
-        "Latency over the share of operations that were at least as fast; "
-        "the table below has the same numbers.",
-        lines, n, ana_curve_trusted(run->all.latency[shown[0].metric].d.n));
+    ana_html_percentiles(out, id, title,
+                         "Latency over the share of operations that were at least as "
+                         "fast; the table below has the same numbers.",
+                         lines, n,
+                         ana_curve_trusted(run->all.latency[shown[0].metric].d.n));
 }
 
 static void put_percentiles(const struct ana_run *run, struct buf *out)
@@ -181,12 +180,11 @@ static void put_percentiles(const struct ana_run *run, struct buf *out)
 
     ana_html_section(
         out, "Latency",
-        "Exact quantiles. The axis gives every further nine the same room. A "
-        "curve that leaves at the top has reached the operations that failed.");
+        "Exact quantiles. The axis gives every further nine the same room. A curve "
+        "that leaves at the top has reached the operations that failed.");
     draw_percentiles(run, 1, "Percentiles of response and service", response, 2, out);
-    buf_str(out,
-            "<p class=\"legend\"><span><i class=\"key a\"></i>response, from due</span>"
-            "<span>dotted: service, from sent</span></p>\n");
+    buf_str(out, "<p class=\"legend\"><span><i class=\"key a\"></i>response, from "
+                 "due</span><span>dotted: service, from sent</span></p>\n");
     draw_percentiles(run, 2, "Percentiles of lateness", lateness, 2, out);
     buf_str(
         out,
@@ -212,14 +210,14 @@ static void put_waits(const struct ana_run *run, struct buf *out)
     for (int i = OUT_WAIT_SLOT; i < OUT_WAIT_COUNT; i++)
         waited += run->waits[i].count;
     ana_html_section(out, "Waits",
-                     waited ? "What operations waited for between due and ready: "
-                              "lateness that is the target's."
-                            : "None: whatever was due found a connection or stream "
-                              "free.");
+                     waited
+                         ? "What operations waited for between due and ready: lateness "
+                           "that is the target's."
+                         : "None: whatever was due found a connection or stream free.");
     if (waited > 0) {
-        buf_str(out, "<div class=\"scroll\"><table><thead><tr><th>waited for</th>"
-                     "<th class=\"n\">operations</th><th class=\"n\">in all</th>"
-                     "<th class=\"n\">at most</th></tr></thead><tbody>\n");
+        buf_str(out, "<div class=\"scroll\"><table><thead><tr><th>waited for</th><th "
+                     "class=\"n\">operations</th><th class=\"n\">in all</th><th "
+                     "class=\"n\">at most</th></tr></thead><tbody>\n");
         for (int i = OUT_WAIT_SLOT; i < OUT_WAIT_COUNT; i++) {
             const struct ana_wait *w = &run->waits[i];
             if (w->count == 0)
@@ -246,14 +244,13 @@ static void put_blocks_table(const struct ana_run *run, const char *high,
 {
     char text[ANA_NS_TEXT_MAX];
 
-    buf_fmt(
-        out,
-        "<details><summary>the numbers</summary><div class=\"scroll\"><table><thead>"
-        "<tr><th class=\"n\">from</th><th class=\"n\">due</th><th class=\"n\">bad</th>"
-        "<th class=\"n\">p50</th><th class=\"n\">%s</th><th class=\"n\">generator "
-        "%s</th>"
-        "<th class=\"n\">back-pressure %s</th></tr></thead><tbody>\n",
-        high, high, high);
+    buf_fmt(out,
+            "<details><summary>the numbers</summary><div "
+            "class=\"scroll\"><table><thead><tr><th class=\"n\">from</th><th "
+            "class=\"n\">due</th><th class=\"n\">bad</th><th class=\"n\">p50</th><th "
+            "class=\"n\">%s</th><th class=\"n\">generator %s</th><th "
+            "class=\"n\">back-pressure %s</th></tr></thead><tbody>\n",
+            high, high, high);
     for (size_t b = 0; b < run->block_count; b++) {
         const struct ana_block *k = &run->blocks[b];
         buf_str(out, "<tr>");
@@ -287,31 +284,27 @@ static void put_timeline(const struct ana_run *run, struct buf *out)
         late[b] = block_seconds(run->blocks[b].generator_high);
         pressure[b] = block_seconds(run->blocks[b].back_pressure_high);
     }
-    snprintf(
-        lead, sizeof lead,
-        "The run in %zu slices of equal length, by due time; where %s of a slice falls "
-        "among its failures, the line leaves at the top.",
-        run->block_count, high);
+    snprintf(lead, sizeof lead,
+             "The run in %zu slices of equal length, by due time; where %s of a slice "
+             "falls among its failures, the line leaves at the top.",
+             run->block_count, high);
     ana_html_section(out, "Over time", lead);
-    ana_html_timeline(
-        out, 3, "Response time over the time of the run",
-        "The median and a high quantile of response time by slice; the table "
-        "below has the numbers.",
-        response, 2, run->block_count, span);
+    ana_html_timeline(out, 3, "Response time over the time of the run",
+                      "The median and a high quantile of response time by slice; the "
+                      "table below has the numbers.",
+                      response, 2, run->block_count, span);
     buf_fmt(out,
             "<p class=\"legend\"><span><i class=\"key a\"></i>response: %s thick, p50 "
             "thin</span></p>\n",
             high);
-    ana_html_timeline(
-        out, 4, "Lateness over the time of the run",
-        "A high quantile of both kinds of lateness by slice; the table below "
-        "has the numbers.",
-        lateness, 2, run->block_count, span);
-    buf_fmt(
-        out,
-        "<p class=\"legend\"><span><i class=\"key b\"></i>generator lateness, %s</span>"
-        "<span><i class=\"key a\"></i>back-pressure, %s</span></p>\n",
-        high, high);
+    ana_html_timeline(out, 4, "Lateness over the time of the run",
+                      "A high quantile of both kinds of lateness by slice; the table "
+                      "below has the numbers.",
+                      lateness, 2, run->block_count, span);
+    buf_fmt(out,
+            "<p class=\"legend\"><span><i class=\"key b\"></i>generator lateness, "
+            "%s</span><span><i class=\"key a\"></i>back-pressure, %s</span></p>\n",
+            high, high);
     put_blocks_table(run, high, out);
     ana_html_section_end(out);
 }
@@ -324,10 +317,10 @@ static void put_errors(const struct ana_run *run, struct buf *out)
                      run->class_count == 0 ? "None: every operation was answered well."
                                            : NULL);
     if (run->class_count > 0) {
-        buf_str(out,
-                "<div class=\"scroll\"><table><thead><tr><th>class</th>"
-                "<th class=\"n\">count</th><th class=\"n\">of due</th></tr></thead>"
-                "<tbody>\n");
+        buf_str(
+            out,
+            "<div class=\"scroll\"><table><thead><tr><th>class</th><th "
+            "class=\"n\">count</th><th class=\"n\">of due</th></tr></thead><tbody>\n");
         for (size_t i = 0; i < run->class_count; i++) {
             buf_str(out, "<tr>");
             ana_html_td(out, "wrap", run->classes[i].name);
@@ -352,10 +345,11 @@ static void put_cells(const struct ana_run *run, const struct ana_cell *cells, s
     ana_html_section(out, cells[0].by_type ? "Model types" : "Models",
                      "Response time from due, failures infinite.");
     buf_str(out,
-            "<div class=\"scroll\"><table><thead><tr><th>model</th><th>protocol</th>"
-            "<th>tier</th><th class=\"n\">due</th><th class=\"n\">bad</th>"
-            "<th class=\"n\">p50</th><th class=\"n\">p90</th><th class=\"n\">p95</th>"
-            "<th class=\"n\">p99</th><th class=\"n\">p99.9</th></tr></thead><tbody>\n");
+            "<div "
+            "class=\"scroll\"><table><thead><tr><th>model</th><th>protocol</"
+            "th><th>tier</th><th class=\"n\">due</th><th class=\"n\">bad</th><th "
+            "class=\"n\">p50</th><th class=\"n\">p90</th><th class=\"n\">p95</th><th "
+            "class=\"n\">p99</th><th class=\"n\">p99.9</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < n; i++) {
         const struct ana_cell *c = &cells[i];
         buf_str(out, "<tr>");

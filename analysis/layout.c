@@ -163,8 +163,7 @@ static void conclude(struct ana_layout *l)
     static const char *const reasons[] = {
         [ANA_LAYOUT_PAIRED_RANDOM] = NULL,
         [ANA_LAYOUT_PAIRED_FIXED] = "every pair ran in the same order: an effect of "
-                                    "the order would look like a "
-                                    "difference",
+                                    "the order would look like a difference",
         [ANA_LAYOUT_INTERLEAVED] = "the runs are not in pairs next to each other in "
                                    "time, so no paired test holds",
         [ANA_LAYOUT_SEQUENTIAL] = "confounded with time: all runs of one arm were made "
@@ -178,9 +177,8 @@ static void conclude(struct ana_layout *l)
         l->kind != ANA_LAYOUT_PAIRED_RANDOM && l->kind != ANA_LAYOUT_PAIRED_FIXED;
     l->reason = reasons[l->kind];
     if (!l->reason && l->overlap)
-        l->reason =
-            "the two runs of a pair ran at the same time and may have disturbed "
-            "each other";
+        l->reason = "the two runs of a pair ran at the same time and may have "
+                    "disturbed each other";
 }
 
 int ana_layout_find(struct ana_layout *l, const struct ana_stamp *stamps, size_t n,

@@ -206,9 +206,8 @@ static bool put_latencies(const struct ana_run *run, struct buf *out)
     for (int m = 0; m < ANA_METRIC_COUNT; m++)
         if (!ana_is_of_streams((enum ana_metric)m) || run->all.latency[m].d.n > 0)
             starred |= put_latency(run, names[m], &run->all.latency[m], out);
-    buf_str(out,
-            "response counts from due, failures as infinite; service from sent, good "
-            "ones only\n");
+    buf_str(out, "response counts from due, failures as infinite; service from sent, "
+                 "good ones only\n");
     return starred;
 }
 

@@ -170,8 +170,7 @@ static int judge_file(struct ana_run *run)
         if (run->fault.has_at)
             rc = add_cause(run, ANA_UNFIT, "truncated",
                            "the file ends early, at byte %" PRIu64
-                           ": what came before is "
-                           "reported",
+                           ": what came before is reported",
                            run->fault.at);
         else
             rc = add_cause(run, ANA_UNFIT, "truncated",
@@ -202,8 +201,8 @@ static int judge_completeness(struct ana_run *run)
                                                       : "");
     if (c->stopped > 0)
         rc = add_cause(run, ANA_UNFIT, "interrupted",
-                       "%" PRIu64 " of %" PRIu64 " operations were stopped before they "
-                       "ended%s%s",
+                       "%" PRIu64 " of %" PRIu64
+                       " operations were stopped before they ended%s%s",
                        c->stopped, c->due, by ? ": " : "", by ? by : "");
     else if (ana_run_note(run, NOTE_INTERRUPTED) &&
              strcmp(ana_run_note(run, NOTE_INTERRUPTED), "yes") == 0)
@@ -246,8 +245,7 @@ static int judge_lateness(struct ana_run *run)
         return 0;
     return add_cause(
         run, h, "generator-late",
-        "the generator itself was late by %s at p99 (%.3g %% of the median "
-        "response)",
+        "the generator itself was late by %s at p99 (%.3g %% of the median response)",
         units_duration_text(late, text),
         response > 0 ? 100 * (double)late / (double)response : NAN);
 }

@@ -149,8 +149,7 @@ static void put_claim(const struct ana_comparison *c, struct buf *out)
         else if (c->attrition)
             buf_fmt(out,
                     ": %u runs of A and %u of B were invalid, and a slow target can be "
-                    "what "
-                    "made them so",
+                    "what made them so",
                     c->invalid_runs[0], c->invalid_runs[1]);
     }
 }
@@ -192,28 +191,25 @@ static void put_inconclusive_step(const struct ana_comparison *c, struct buf *ou
     unsigned need = most_needed(c);
 
     if (c->layout.capped) {
-        buf_str(out,
-                "run A and B in pairs, next to each other in time and in random order: "
-                "reprise campaign does that");
+        buf_str(out, "run A and B in pairs, next to each other in time and in random "
+                     "order: reprise campaign does that");
     } else if (c->worst->why == ANA_WHY_NOT_ESTIMABLE) {
         buf_fmt(out,
-                "make the trace longer (%" PRIu64 " operations or more), or gate on a "
-                "lower quantile",
+                "make the trace longer (%" PRIu64
+                " operations or more), or gate on a lower quantile",
                 c->worst->needed_n);
     } else if (c->worst->why == ANA_WHY_ERRORS_DOMINATE) {
         buf_str(out, "mend the errors first: no latency can be judged beneath them");
     } else if (c->attrition) {
         buf_str(out, "find out why the runs were invalid, then repeat them");
     } else if (need > c->pair_count && need < ANA_NEEDED_MAX) {
-        buf_fmt(
-            out,
-            "run about %u more pairs (%u in all): enough in 4 of 5 cases to tell an "
-            "effect of the tolerance from none",
-            need - c->pair_count, need);
+        buf_fmt(out,
+                "run about %u more pairs (%u in all): enough in 4 of 5 cases to tell "
+                "an effect of the tolerance from none",
+                need - c->pair_count, need);
     } else if (need >= ANA_NEEDED_MAX) {
-        buf_str(out,
-                "the runs vary too much for this tolerance: steady the environment, or "
-                "widen it");
+        buf_str(out, "the runs vary too much for this tolerance: steady the "
+                     "environment, or widen it");
     } else {
         buf_str(out, "the effect lies near the tolerance: run more pairs, or widen it");
     }

@@ -254,8 +254,8 @@ static int check_set(const struct ana_run *run, struct err *e)
         const struct ana_shard *s = &run->shards[i];
         if (s->count == 0)
             return err_set(e, ERR_USAGE,
-                           "'%s' is no shard: several files are taken together only "
-                           "if they are the shards of one run",
+                           "'%s' is no shard: several files are taken together only if "
+                           "they are the shards of one run",
                            s->path);
         if (s->count != first->count)
             return err_set(e, ERR_USAGE, "'%s' is one of %u shards, '%s' one of %u",

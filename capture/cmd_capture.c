@@ -110,10 +110,9 @@ static const struct opt options[] = {
      .at = offsetof(struct config, bodies),
      .arg = "MODE",
      .def = "keep",
-     .help =
-         "keep; hash: length and keyed hash alone; shape: tensors keep names, types "
-         "and shapes, elements become zeros; mask:PATH,... takes out values by "
-         "their place, as in mask:id,parameters.user,inputs.*.data"},
+     .help = "keep; hash: length and keyed hash alone; shape: tensors keep names, "
+             "types and shapes, elements become zeros; mask:PATH,... takes out values "
+             "by their place, as in mask:id,parameters.user,inputs.*.data"},
     {.name = "no-answer-bodies",
      .type = OPT_FLAG,
      .at = offsetof(struct config, no_answers),
@@ -125,9 +124,8 @@ static const struct opt options[] = {
     {.name = "compress",
      .type = OPT_FLAG,
      .at = offsetof(struct config, compress),
-     .help =
-         "packets: compress bodies of 16 KiB and more too, which are stored as they "
-         "are, for what comes faster than it can be compressed would be lost"},
+     .help = "packets: compress bodies of 16 KiB and more too, which are stored as "
+             "they are, for what comes faster than it can be compressed would be lost"},
     {.name = "keep-header",
      .type = OPT_STRV,
      .at = offsetof(struct config, headers),
@@ -175,9 +173,8 @@ static const struct opt options[] = {
      .at = offsetof(struct config, memory),
      .arg = "SIZE",
      .def = "256MiB",
-     .help =
-         "for all that is pending; near it, bodies of answers are let go, then those "
-         "of requests, then connections, all counted"},
+     .help = "for all that is pending; near it, bodies of answers are let go, then "
+             "those of requests, then connections, all counted"},
     {.name = "ring",
      .type = OPT_SIZE,
      .at = offsetof(struct config, ring),
@@ -226,27 +223,23 @@ static const struct opt_cmd doc = {
         "model, body, status and latency. What is no inference (health, metadata, "
         "metrics) is passed over; TLS is counted as opaque.\n\n"
         "From Kafka come the requests of pipelines and their models, joined with "
-        "answers "
-        "and errors by key. Times are those of the records, in steps of 1 ms: whose "
-        "clock, the trace notes. A model's leg within a pipeline holds the time of the "
-        "dataflow engine before it, which gives its records the time of the record "
-        "they come from. Status is 200, or 400 for errors, as the pipeline gateway "
-        "tells them. Direct calls of models are not in Kafka.\n\n"
+        "answers and errors by key. Times are those of the records, in steps of 1 ms: "
+        "whose clock, the trace notes. A model's leg within a pipeline holds the time "
+        "of the dataflow engine before it, which gives its records the time of the "
+        "record they come from. Status is 200, or 400 for errors, as the pipeline "
+        "gateway tells them. Direct calls of models are not in Kafka.\n\n"
         "Nothing is written before it is redacted. Headers are dropped but for content "
         "type, encodings and seldon-model; traceparent and x-seldon-route leave a "
-        "trace "
-        "of their presence alone. Headers that may hold credentials, and the queries "
-        "of "
-        "paths, are dropped in any case.\n\n"
+        "trace of their presence alone. Headers that may hold credentials, and the "
+        "queries of paths, are dropped in any case.\n\n"
         "Every byte and every request is accounted for: the summary, and notes in the "
         "trace, say how much was recorded, passed over, or lost and why, with the "
         "packets that the kernel dropped. A trace below 99.9 % says so when it is "
         "replayed.\n\n"
         "A first Ctrl-C closes the trace properly, a second one leaves at once.\n\n"
         "Exit status: 0 done; 3 below --min-coverage; 65 the input is damaged (what "
-        "came "
-        "before is in the trace); 69 or 74 the interface cannot be opened or the trace "
-        "not be written; 130 interrupted, with the trace closed.",
+        "came before is in the trace); 69 or 74 the interface cannot be opened or the "
+        "trace not be written; 130 interrupted, with the trace closed.",
     .opts = options,
     .examples =
         "# a pod's traffic for a minute, bodies without their contents\n"
@@ -377,8 +370,8 @@ static void print_refused(const struct config *c, uint64_t bodies)
 {
     if (bodies > 0)
         fprintf(stderr,
-                "  redaction   %" PRIu64 " bodies could not be treated as --bodies %s "
-                "wants and were hashed\n",
+                "  redaction   %" PRIu64
+                " bodies could not be treated as --bodies %s wants and were hashed\n",
                 bodies, c->bodies);
 }
 

@@ -49,10 +49,10 @@ static int parse_policy(struct cap_redact *r, struct err *e)
     struct span mode = span_str(r->o.bodies);
     for (size_t i = 0; i < r->o.header_count; i++)
         if (trc_secret_header(span_str(r->o.headers[i])))
-            return err_set(e, ERR_USAGE,
-                           "--keep-header '%s': headers that may hold credentials are "
-                           "never kept",
-                           r->o.headers[i]);
+            return err_set(
+                e, ERR_USAGE,
+                "--keep-header '%s': headers that may hold credentials are never kept",
+                r->o.headers[i]);
     if (mode.n == 0 || span_eq_str(mode, "keep"))
         r->bodies = BODIES_KEEP;
     else if (span_eq_str(mode, "hash"))

@@ -517,8 +517,8 @@ static void look_for_new(struct cap_kafka_source *s)
     rd_kafka_metadata_destroy(md);
     if (partitions > s->known) {
         log_warn("kafka",
-                 "partitions appeared that are not read: begin a capture anew "
-                 "to have them; count=%u",
+                 "partitions appeared that are not read: begin a capture anew to have "
+                 "them; count=%u",
                  partitions - s->known);
         s->reads.partitions_new += partitions - s->known;
         s->known = partitions;

@@ -58,8 +58,8 @@ static void add_untagged(struct text *t, const struct cap_live *how)
     }
     add(t, how->port_count ? "))" : ")");
     /* Fragments but the first; IPv6 with options, routing, fragments, destination. */
-    add(t, " or (ip[9] = 6 and ip[6:2] & 0x1fff != 0)"
-           " or (ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 60)");
+    add(t, " or (ip[9] = 6 and ip[6:2] & 0x1fff != 0) or (ip6[6] = 0 or ip6[6] = 43 or "
+           "ip6[6] = 44 or ip6[6] = 60)");
 }
 
 void cap_live_filter(const struct cap_live *how, bool vlan, char out[CAP_FILTER_MAX])
@@ -116,10 +116,10 @@ static int become(const struct passwd *user, struct err *e)
     if (initgroups(user->pw_name, user->pw_gid) < 0 ||
         setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
         setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
-        return err_sys(e, errno,
-                       "becoming user '%s' (needs the capabilities "
-                       "CAP_SETUID and CAP_SETGID)",
-                       user->pw_name);
+        return err_sys(
+            e, errno,
+            "becoming user '%s' (needs the capabilities CAP_SETUID and CAP_SETGID)",
+            user->pw_name);
     if (user->pw_uid != 0 && setuid(0) == 0)
         return err_set(e, ERR_IO, "user '%s' can become root again", user->pw_name);
     return 0;

@@ -15,9 +15,9 @@ static const struct {
 } presets[] = {
     {"k8s", "80=envoy,9000=envoy,lo:9000=server,9500=server,9001=rproxy,9501=rproxy,"
             "9010=pipelinegateway,9011=pipelinegateway,9092=kafka"},
-    {"compose", "9000=envoy,9999=rproxy,9998=rproxy,9997=rproxy,9996=rproxy,"
-                "8080=server,8081=server,8082=server,8083=server,"
-                "9010=pipelinegateway,9011=pipelinegateway,9092=kafka"},
+    {"compose", "9000=envoy,9999=rproxy,9998=rproxy,9997=rproxy,9996=rproxy,8080="
+                "server,8081=server,8082=server,8083=server,9010=pipelinegateway,9011="
+                "pipelinegateway,9092=kafka"},
 };
 #define PRESETS (sizeof presets / sizeof *presets)
 
@@ -67,10 +67,10 @@ static int add_word(struct cap_tiers *t, struct span word, struct err *e)
     size_t equals = span_find(rest, '=', 0);
     uint64_t port = 0;
     if (!span_u64(span_sub(rest, 0, equals), &port) || equals == rest.n)
-        return err_set(e, ERR_USAGE,
-                       "--map '%.*s' is neither [lo:]PORT=TIER nor a preset (k8s, "
-                       "compose)",
-                       SPAN_ARG(word));
+        return err_set(
+            e, ERR_USAGE,
+            "--map '%.*s' is neither [lo:]PORT=TIER nor a preset (k8s, compose)",
+            SPAN_ARG(word));
     if (port == 0 || port > UINT16_MAX)
         return err_set(e, ERR_USAGE, "--map '%.*s': no port has this number",
                        SPAN_ARG(word));

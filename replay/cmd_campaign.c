@@ -30,8 +30,7 @@ struct config {
 static const struct opt options[] = {
     {"out", 'o', OPT_STR, offsetof(struct config, out_dir), "DIR", "campaign",
      "Folder for the runs and the reports; made if it is not there, refused if it "
-     "holds runs "
-     "already",
+     "holds runs already",
      NULL, NULL},
     {"dry-run", 'n', OPT_FLAG, offsetof(struct config, dry_run), NULL, NULL,
      "Print the commands in the order in which they would run, and run nothing", NULL,
@@ -46,32 +45,24 @@ static const struct opt_cmd campaign_doc = {
     .summary =
         "run interleaved pairs of replays against two or more targets, then compare",
     .synopsis = "PLAN -o DIR [OPTION]...",
-    .about =
-        "Replays one trace against every arm of a plan, pair after pair, in a random "
-        "order "
-        "inside each pair that the plan's seed decides, and hands the runs to `reprise "
-        "compare`. The first arm is the baseline. A pair with an INVALID run is kept "
-        "on disk, "
-        "named by the comparison, and replaced by a spare pair while there are any.\n"
-        "\n"
-        "A plan is a JSON object with these keys: trace (a file); arms (a list of "
-        "objects "
-        "with name, optional version, and replay: the options of `reprise replay` that "
-        "are "
-        "this arm's alone); pairs (10); spares (2); seed (1); pause between runs "
-        "(\"0\"); "
-        "replay (options that all runs share); gates (as in `reprise compare --gate`); "
-        "before_run (a command to run before each run, as a list of words, without a "
-        "shell). "
-        "Unknown keys are refused. The hash of the plan and of its trace goes into "
-        "every "
-        "run.\n"
-        "\n"
-        "The folder then holds NNN-ARM.run for every run, and compare.txt, "
-        "compare.json and "
-        "compare.html (with more than two arms: compare-ARM.* for each of them against "
-        "the "
-        "baseline). The exit status is that of the comparison, the worst of several.",
+    .about = "Replays one trace against every arm of a plan, pair after pair, in a "
+             "random order inside each pair that the plan's seed decides, and hands "
+             "the runs to `reprise compare`. The first arm is the baseline. A pair "
+             "with an INVALID run is kept on disk, named by the comparison, and "
+             "replaced by a spare pair while there are any.\n"
+             "\n"
+             "A plan is a JSON object with these keys: trace (a file); arms (a list of "
+             "objects with name, optional version, and replay: the options of `reprise "
+             "replay` that are this arm's alone); pairs (10); spares (2); seed (1); "
+             "pause between runs (\"0\"); replay (options that all runs share); gates "
+             "(as in `reprise compare --gate`); before_run (a command to run before "
+             "each run, as a list of words, without a shell). Unknown keys are "
+             "refused. The hash of the plan and of its trace goes into every run.\n"
+             "\n"
+             "The folder then holds NNN-ARM.run for every run, and compare.txt, "
+             "compare.json and compare.html (with more than two arms: compare-ARM.* "
+             "for each of them against the baseline). The exit status is that of the "
+             "comparison, the worst of several.",
     .opts = options,
     .examples = "# ten pairs, as written in plan.json\n"
                 "reprise campaign plan.json -o results\n"

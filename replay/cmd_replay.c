@@ -80,8 +80,7 @@ static const struct opt options[] = {
      .arg = "HOST:PORT",
      .env = "INFER_GRPC_ENDPOINT",
      .help = "target of gRPC operations, with TLS grpcs://HOST:PORT; at the tier "
-             "envoy, which takes both on one port, "
-             "the address of --http unless given"},
+             "envoy, which takes both on one port, the address of --http unless given"},
     OPT_GROUP_ROW("What is written"),
     {.name = "output",
      .letter = 'o',
@@ -115,66 +114,59 @@ static const struct opt options[] = {
      .type = OPT_DURATION,
      .at = FIELD(warmup_ns),
      .arg = "D",
-     .help =
-         "note that what is due before D only warms up: it is sent and recorded like "
-         "all else, and report and compare leave it out, saying how many"},
+     .help = "note that what is due before D only warms up: it is sent and recorded "
+             "like all else, and report and compare leave it out, saying how many"},
     {.name = "cooldown",
      .type = OPT_DURATION,
      .at = FIELD(cooldown_ns),
      .arg = "D",
-     .help =
-         "the same for what is due within D of the last due time, or of the end that "
-         "--duration sets"},
+     .help = "the same for what is due within D of the last due time, or of the end "
+             "that --duration sets"},
     {.name = "start-at",
      .type = OPT_STR,
      .at = FIELD(start_at),
      .arg = "TIME",
      .help = "what is due first is due at this instant, on several machines the same: "
-             "2031-05-04T12:00:00Z, or from the call of the command on, as +5s; "
-             "a start that cannot be kept is an error"},
+             "2031-05-04T12:00:00Z, or from the call of the command on, as +5s; a "
+             "start that cannot be kept is an error"},
     {.name = "lag",
      .type = OPT_DURATION,
      .at = FIELD(lag_ns),
      .arg = "D",
-     .help =
-         "shadow live traffic D behind it: each operation is due D after it arrived "
-         "by its trace's calendar. Larger than what capture holds back and its "
-         "--flush, the pipe never starves the schedule; a smaller D shows as "
-         "trace-reading in the run's health"},
+     .help = "shadow live traffic D behind it: each operation is due D after it "
+             "arrived by its trace's calendar. Larger than what capture holds back and "
+             "its --flush, the pipe never starves the schedule; a smaller D shows as "
+             "trace-reading in the run's health"},
     {.name = "shard",
      .type = OPT_STR,
      .at = FIELD(shard),
      .arg = "I/N",
-     .help =
-         "send only part I of N, each a different one: every N-th operation, at its "
-         "time in the whole schedule. auto/N takes I from JOB_COMPLETION_INDEX, "
-         "which pods of a Kubernetes Indexed Job have. report and compare take the "
-         "runs of all shards as one"},
+     .help = "send only part I of N, each a different one: every N-th operation, at "
+             "its time in the whole schedule. auto/N takes I from "
+             "JOB_COMPLETION_INDEX, which pods of a Kubernetes Indexed Job have. "
+             "report and compare take the runs of all shards as one"},
     {.name = "closed-loop",
      .type = OPT_U64,
      .at = FIELD(users),
      .arg = "N",
-     .help =
-         "ignore the schedule: N virtual users send the same operations in the same "
-         "order, each the next one as soon as its answer came"},
+     .help = "ignore the schedule: N virtual users send the same operations in the "
+             "same order, each the next one as soon as its answer came"},
     {.name = "sessions",
      .type = OPT_FLAG,
      .at = FIELD(sessions),
-     .help =
-         "partly open: the first operation of each recorded client (or, where clients "
-         "are not known, connection) is due at its time, later ones after the answer "
-         "before plus the recorded think time; the gap between arrivals is taken where "
-         "the trace does not say when that answer came"},
+     .help = "partly open: the first operation of each recorded client (or, where "
+             "clients are not known, connection) is due at its time, later ones after "
+             "the answer before plus the recorded think time; the gap between arrivals "
+             "is taken where the trace does not say when that answer came"},
     {.name = "on-session-error",
      .type = OPT_CHOICE,
      .at = FIELD(session_error),
      .arg = "HOW",
      .def = "continue",
      .choices = session_choices,
-     .help =
-         "with --sessions: what follows an operation that was not answered well: the "
-         "next one of its session all the same, or none (they are recorded as "
-         "refused)"},
+     .help = "with --sessions: what follows an operation that was not answered well: "
+             "the next one of its session all the same, or none (they are recorded as "
+             "refused)"},
     OPT_GROUP_ROW("Connections"),
     {.name = "connections",
      .type = OPT_STR,
@@ -194,29 +186,26 @@ static const struct opt options[] = {
      .type = OPT_U64,
      .at = FIELD(requests_per_connection),
      .arg = "N",
-     .help =
-         "close a connection after N requests, once the last has ended, and make "
-         "another at once, as clients and proxies do that bound it; by default one "
-         "lasts until the target ends it. What ended connections, and how often, is "
-         "in the summary. With --engine curl in HTTP/1.1 alone"},
+     .help = "close a connection after N requests, once the last has ended, and make "
+             "another at once, as clients and proxies do that bound it; by default one "
+             "lasts until the target ends it. What ended connections, and how often, "
+             "is in the summary. With --engine curl in HTTP/1.1 alone"},
     OPT_GROUP_ROW("Credentials"),
     {.name = "header-file",
      .type = OPT_STR,
      .at = FIELD(header_file),
      .arg = "FILE",
-     .help =
-         "send these headers with every request, over gRPC as metadata: lines "
-         "\"name: value\", # begins a comment. For credentials, which do not belong "
-         "on a command line: values are told to the target alone, names are noted "
-         "in the run"},
+     .help = "send these headers with every request, over gRPC as metadata: lines "
+             "\"name: value\", # begins a comment. For credentials, which do not "
+             "belong on a command line: values are told to the target alone, names are "
+             "noted in the run"},
     {.name = "bearer-file",
      .type = OPT_STR,
      .at = FIELD(bearer_file),
      .arg = "FILE",
-     .help =
-         "send \"authorization: Bearer TOKEN\" with every request, TOKEN being what "
-         "the file holds; without it, what the environment variable REPRISE_BEARER "
-         "holds, if it is set"},
+     .help = "send \"authorization: Bearer TOKEN\" with every request, TOKEN being "
+             "what the file holds; without it, what the environment variable "
+             "REPRISE_BEARER holds, if it is set"},
     OPT_GROUP_ROW("TLS"),
     {.name = "tls-ca",
      .type = OPT_STR,
@@ -266,9 +255,8 @@ static const struct opt options[] = {
      .arg = "V",
      .def = "1.1",
      .choices = version_choices,
-     .help =
-         "HTTP version of REST operations, with --engine curl; 2 is spoken from the "
-         "first byte on"},
+     .help = "HTTP version of REST operations, with --engine curl; 2 is spoken from "
+             "the first byte on"},
     {.name = "proxy",
      .type = OPT_STR,
      .at = FIELD(proxy),
@@ -294,9 +282,8 @@ static const struct opt options[] = {
      .at = FIELD(deadline_ns),
      .arg = "D",
      .def = "30s",
-     .help =
-         "give an operation up when its answer is not complete this long after it was "
-         "sent; also told to gRPC targets"},
+     .help = "give an operation up when its answer is not complete this long after it "
+             "was sent; also told to gRPC targets"},
     {.name = "connect-timeout",
      .type = OPT_DURATION,
      .at = FIELD(connect_ns),
@@ -307,9 +294,8 @@ static const struct opt options[] = {
      .type = OPT_DURATION,
      .at = FIELD(drop_late_ns),
      .arg = "D",
-     .help =
-         "drop an operation that finds nothing free for this long, instead of sending "
-         "it ever later; it is recorded as dropped"},
+     .help = "drop an operation that finds nothing free for this long, instead of "
+             "sending it ever later; it is recorded as dropped"},
     {.name = "cap",
      .type = OPT_U64,
      .at = FIELD(cap),
@@ -327,13 +313,11 @@ static const struct opt options[] = {
      .type = OPT_STRV,
      .at = FIELD(rules),
      .arg = "RULE",
-     .help =
-         "end the run when the last --abort-window breaks the rule: p99>200ms "
-         "(response "
-         "from due; what failed counts as infinite), errors>5%, lateness>10ms (the "
-         "generator's, p99), achieved<90% (sent, of what was due) or outstanding>1000 "
-         "(due and not ended, all window long). May be given again; the exit status is "
-         "then 3"},
+     .help = "end the run when the last --abort-window breaks the rule: p99>200ms "
+             "(response from due; what failed counts as infinite), errors>5%, "
+             "lateness>10ms (the generator's, p99), achieved<90% (sent, of what was "
+             "due) or outstanding>1000 (due and not ended, all window long). May be "
+             "given again; the exit status is then 3"},
     {.name = "abort-window",
      .type = OPT_DURATION,
      .at = FIELD(window_ns),
@@ -345,18 +329,16 @@ static const struct opt options[] = {
      .type = OPT_F64,
      .at = FIELD(catch_up),
      .arg = "X",
-     .help =
-         "send what has piled up at most X times as fast as it was due, 1 or more; by "
-         "default as fast as connections become free"},
+     .help = "send what has piled up at most X times as fast as it was due, 1 or more; "
+             "by default as fast as connections become free"},
     OPT_GROUP_ROW("Names and ids"),
     {.name = "model-version",
      .type = OPT_U64,
      .at = FIELD(version),
      .arg = "N",
      .def = "1",
-     .help =
-         "version in the internal names of models (iris_N), for the tiers that need "
-         "them; 1 is right for a first load alone"},
+     .help = "version in the internal names of models (iris_N), for the tiers that "
+             "need them; 1 is right for a first load alone"},
     {.name = "internal-version",
      .type = OPT_STRV,
      .at = FIELD(versions),
@@ -368,10 +350,9 @@ static const struct opt options[] = {
      .arg = "HOW",
      .def = "mint",
      .choices = id_choices,
-     .help =
-         "x-request-id: mint a new one for each operation, keep the recorded one, or "
-         "send none; through the pipeline gateway, which confuses calls that share an "
-         "id, one is always minted"},
+     .help = "x-request-id: mint a new one for each operation, keep the recorded one, "
+             "or send none; through the pipeline gateway, which confuses calls that "
+             "share an id, one is always minted"},
     {.name = "seed",
      .type = OPT_U64,
      .at = FIELD(seed),
@@ -383,12 +364,11 @@ static const struct opt options[] = {
      .type = OPT_STRV,
      .at = FIELD(checks),
      .arg = "HOW",
-     .help =
-         "decode every answer and check it: model, against its request, as far as the "
-         "model type tells what is right; recorded, against the answer in the trace "
-         "(status, outputs by name, type, shape and value); recorded:1e-6 lets floats "
-         "differ by that share. May be given again; the exit status is 3 if any answer "
-         "is wrong, or another operation's"},
+     .help = "decode every answer and check it: model, against its request, as far as "
+             "the model type tells what is right; recorded, against the answer in the "
+             "trace (status, outputs by name, type, shape and value); recorded:1e-6 "
+             "lets floats differ by that share. May be given again; the exit status is "
+             "3 if any answer is wrong, or another operation's"},
     {.name = "check-answers",
      .type = OPT_FLAG,
      .at = FIELD(check),
@@ -399,10 +379,9 @@ static const struct opt options[] = {
      .arg = "WHAT",
      .def = "body",
      .choices = digest_choices,
-     .help =
-         "what of an answer its hash in the run file is of: body, its bytes; content, "
-         "what it says (outputs alone, without ids and versions), so that compare can "
-         "tell how many answers differ between runs"},
+     .help = "what of an answer its hash in the run file is of: body, its bytes; "
+             "content, what it says (outputs alone, without ids and versions), so that "
+             "compare can tell how many answers differ between runs"},
     {.name = "answer-limit",
      .type = OPT_SIZE,
      .at = FIELD(answer_max),
@@ -469,41 +448,30 @@ static const struct opt_cmd doc = {
     .name = "replay",
     .summary = "send a trace to a target on its own schedule, and record what happens",
     .synopsis = "TRACE --tier TIER --http URL --grpc HOST:PORT -o RUN [OPTION]...",
-    .about =
-        "Every operation of the trace is due at its own moment: the start, plus its "
-        "arrival since the trace's first, divided by --speed. It is sent then, "
-        "whatever "
-        "became of the others; if no connection is free it waits its turn, and the "
-        "wait is "
-        "recorded. The run file holds one outcome for each operation that was due: "
-        "sent, "
-        "first byte, done, status, sizes, a hash of the answer, or the cause of "
-        "failure. A "
-        "target that fails makes a bad run, not a failed command.\n"
-        "\n"
-        "An operation that the tier cannot express (a pipeline at a server) is "
-        "refused: it "
-        "gets an outcome, and is never sent. One that may have been processed is never "
-        "sent twice. Hop-by-hop headers, x-seldon-route and credentials of a recorded "
-        "request are not sent.\n"
-        "\n"
-        "With TRACE \"-\" the trace is read from standard input. A first Ctrl-C ends "
-        "the "
-        "run: what is in flight is recorded as stopped, and the file is closed "
-        "properly; a "
-        "second one leaves at once. Whether the generator itself was exact enough to "
-        "be "
-        "believed is stated as the run's health: VALID, DEGRADED or INVALID.\n"
-        "\n"
-        "Exit status: 0 completed, also with failed operations; 3 the run is INVALID, "
-        "an "
-        "answer was wrong "
-        "(--check), or it was ended early by a rule (--abort-if, --abort-late); 65 "
-        "the trace "
-        "cannot be read to its end; 69 the target "
-        "cannot "
-        "be reached, or nothing could be sent; 74 the run file cannot be written; 130 "
-        "interrupted.",
+    .about = "Every operation of the trace is due at its own moment: the start, plus "
+             "its arrival since the trace's first, divided by --speed. It is sent "
+             "then, whatever became of the others; if no connection is free it waits "
+             "its turn, and the wait is recorded. The run file holds one outcome for "
+             "each operation that was due: sent, first byte, done, status, sizes, a "
+             "hash of the answer, or the cause of failure. A target that fails makes a "
+             "bad run, not a failed command.\n"
+             "\n"
+             "An operation that the tier cannot express (a pipeline at a server) is "
+             "refused: it gets an outcome, and is never sent. One that may have been "
+             "processed is never sent twice. Hop-by-hop headers, x-seldon-route and "
+             "credentials of a recorded request are not sent.\n"
+             "\n"
+             "With TRACE \"-\" the trace is read from standard input. A first Ctrl-C "
+             "ends the run: what is in flight is recorded as stopped, and the file is "
+             "closed properly; a second one leaves at once. Whether the generator "
+             "itself was exact enough to be believed is stated as the run's health: "
+             "VALID, DEGRADED or INVALID.\n"
+             "\n"
+             "Exit status: 0 completed, also with failed operations; 3 the run is "
+             "INVALID, an answer was wrong (--check), or it was ended early by a rule "
+             "(--abort-if, --abort-late); 65 the trace cannot be read to its end; 69 "
+             "the target cannot be reached, or nothing could be sent; 74 the run file "
+             "cannot be written; 130 interrupted.",
     .opts = options,
     .examples =
         "# both protocols through envoy, at the recorded pace\n"
@@ -513,8 +481,7 @@ static const struct opt_cmd doc = {
         "127.0.0.1:9002 --speed 2 --duration 10m -o b.run\n"
         "# as k6 does it: twenty users, each waiting for its answer\n"
         "reprise replay day.trace --http 127.0.0.1:9000 --closed-loop 20 --duration 1m "
-        "-o "
-        "c.run\n"
+        "-o c.run\n"
         "# a third of the load from this machine, with two others, at noon\n"
         "reprise replay day.trace --http 10.0.0.7:9000 --shard 1/3 --start-at "
         "2031-05-04T12:00:00Z -o c1.run\n",

@@ -51,19 +51,17 @@ static const struct opt options[] = {
      .type = OPT_STRV,
      .at = FIELD(limits),
      .arg = "LIMIT",
-     .help =
-         "what must hold: p99<50ms (response, from due; failures count as infinite), "
-         "service:p99.9<1s, ttfb:p50<20ms, or errors<1%. May be given again: all must "
-         "hold"},
+     .help = "what must hold: p99<50ms (response, from due; failures count as "
+             "infinite), service:p99.9<1s, ttfb:p50<20ms, or errors<1%. May be given "
+             "again: all must hold"},
     {.name = "out",
      .letter = 'o',
      .type = OPT_STR,
      .at = FIELD(out_dir),
      .arg = "DIR",
      .def = "search",
-     .help =
-         "folder for the runs of the probes; made if it is not there, refused if it "
-         "holds some already"},
+     .help = "folder for the runs of the probes; made if it is not there, refused if "
+             "it holds some already"},
     {.name = "synth",
      .type = OPT_FLAG,
      .at = FIELD(synth),
@@ -105,10 +103,9 @@ static const struct opt options[] = {
      .type = OPT_DURATION,
      .at = FIELD(duration_ns),
      .arg = "D",
-     .help =
-         "let each probe end after D (replay --duration); without it each sends the "
-         "whole trace, in less time the faster it is. With --synth each is synthesized "
-         "to last so long, 10s unless given"},
+     .help = "let each probe end after D (replay --duration); without it each sends "
+             "the whole trace, in less time the faster it is. With --synth each is "
+             "synthesized to last so long, 10s unless given"},
     {.name = "pause",
      .type = OPT_DURATION,
      .at = FIELD(pause_ns),
@@ -138,37 +135,32 @@ static const struct opt options[] = {
 static const struct opt_cmd search_doc = {
     .name = "search",
     .summary = "find the highest rate at which a target keeps within a limit",
-    .synopsis = "TRACE|--synth --limit LIMIT [OPTION]... -- REPLAY-OPTION... "
-                "[-- SYNTH-OPTION...]",
-    .about =
-        "Replays one trace faster and slower (replay --speed) until the highest rate "
-        "within the limit and the lowest beyond it are at most --error apart, then "
-        "asks once more at the lower one. What stands behind -- goes to every replay: "
-        "tier, addresses, connections and the like, but neither --speed nor "
-        "--duration.\n"
-        "\n"
-        "With --synth a probe is not the same trace stretched: the mix behind the "
-        "second "
-        "-- is synthesized at the probe's rate, so that each probe lasts as long as "
-        "the "
-        "others, whatever its rate (--probe-duration), and traffic need not have been "
-        "recorded. It sets neither --rate, --duration, --stages nor --output. The "
-        "traces "
-        "stay in the folder as probe-NN.trace.\n"
-        "\n"
-        "Each probe is judged by its health first: one that is INVALID (the generator "
-        "was late or could not keep the rate), or too short for the quantile asked "
-        "for, says nothing. It is repeated; a second one ends the search with its "
-        "reason, because then it is not the target that was measured. The runs stay in "
-        "the folder as probe-NN.run.\n"
-        "\n"
-        "A probe has to last: an overload shows as a queue that grows with time, a "
-        "rate e above capacity lets responses wait e x duration. For 5 % and a limit "
-        "of "
-        "50 ms a few seconds suffice; see also --probe-duration.\n"
-        "\n"
-        "Exit status: 0 found; 2 the limit holds up to --to, or not even at --from, or "
-        "the probes ran out; 3 probes that say nothing.",
+    .synopsis = "TRACE|--synth --limit LIMIT [OPTION]... -- REPLAY-OPTION... [-- "
+                "SYNTH-OPTION...]",
+    .about = "Replays one trace faster and slower (replay --speed) until the highest "
+             "rate within the limit and the lowest beyond it are at most --error "
+             "apart, then asks once more at the lower one. What stands behind -- goes "
+             "to every replay: tier, addresses, connections and the like, but neither "
+             "--speed nor --duration.\n"
+             "\n"
+             "With --synth a probe is not the same trace stretched: the mix behind the "
+             "second -- is synthesized at the probe's rate, so that each probe lasts "
+             "as long as the others, whatever its rate (--probe-duration), and traffic "
+             "need not have been recorded. It sets neither --rate, --duration, "
+             "--stages nor --output. The traces stay in the folder as probe-NN.trace.\n"
+             "\n"
+             "Each probe is judged by its health first: one that is INVALID (the "
+             "generator was late or could not keep the rate), or too short for the "
+             "quantile asked for, says nothing. It is repeated; a second one ends the "
+             "search with its reason, because then it is not the target that was "
+             "measured. The runs stay in the folder as probe-NN.run.\n"
+             "\n"
+             "A probe has to last: an overload shows as a queue that grows with time, "
+             "a rate e above capacity lets responses wait e x duration. For 5 % and a "
+             "limit of 50 ms a few seconds suffice; see also --probe-duration.\n"
+             "\n"
+             "Exit status: 0 found; 2 the limit holds up to --to, or not even at "
+             "--from, or the probes ran out; 3 probes that say nothing.",
     .opts = options,
     .examples =
         "# what envoy takes at p99 below 50 ms and less than 0.1 % errors\n"

@@ -140,12 +140,11 @@ static void describe(enum measure m, double v, const struct rep_health_facts *f,
                  units_duration_text(f->generator_p99_ns, a));
         break;
     case M_EXPLAINED:
-        snprintf(
-            out, size,
-            "the generator's lateness makes %.1f %% of the response time's p99: %s "
-            "with it, %s without",
-            100 * v, units_duration_text(f->response_p99_ns, a),
-            units_duration_text(f->undelayed_p99_ns, b));
+        snprintf(out, size,
+                 "the generator's lateness makes %.1f %% of the response time's p99: "
+                 "%s with it, %s without",
+                 100 * v, units_duration_text(f->response_p99_ns, a),
+                 units_duration_text(f->undelayed_p99_ns, b));
         break;
     case M_TREND:
         snprintf(out, size, "the schedule slipped by %.0f ppm of the run time", v);
@@ -177,11 +176,10 @@ static void describe(enum measure m, double v, const struct rep_health_facts *f,
                  100 * v);
         break;
     case M_ARRIVALS:
-        snprintf(
-            out, size,
-            "the gaps between sends are not those of the schedule: %.1f %% of them "
-            "are off",
-            100 * v);
+        snprintf(out, size,
+                 "the gaps between sends are not those of the schedule: %.1f %% of "
+                 "them are off",
+                 100 * v);
         break;
     case M_COVERAGE:
         snprintf(out, size, "the trace lacks %.2f %% of what happened", 100 * v);

@@ -1099,9 +1099,9 @@ static int find_phases(struct run *x, struct err *e)
         end = last < end ? last : end;
     }
     if (c->cooldown_ns > 0 && end == REP_NEVER)
-        return err_set(e, ERR_USAGE,
-                       "--cooldown: it is not known when the run ends; --duration "
-                       "says it");
+        return err_set(
+            e, ERR_USAGE,
+            "--cooldown: it is not known when the run ends; --duration says it");
     if (c->warmup_ns > 0 && c->warmup_ns >= end)
         return err_set(e, ERR_USAGE, "the warm-up is as long as the run");
     if (c->cooldown_ns > 0 && c->cooldown_ns >= end - c->warmup_ns)
@@ -1148,9 +1148,9 @@ static int check_tls(const struct run *x, struct err *e)
         return err_set(e, ERR_USAGE,
                        "--proxy: TLS to the proxy itself is not supported");
     if (wanted && !x->http.tls && !x->grpc.tls)
-        return err_set(e, ERR_USAGE,
-                       "options for TLS, and no target that takes it: https://HOST, "
-                       "grpcs://HOST");
+        return err_set(
+            e, ERR_USAGE,
+            "options for TLS, and no target that takes it: https://HOST, grpcs://HOST");
     if (!t->cert_file != !t->key_file)
         return err_set(e, ERR_USAGE, "--tls-cert and --tls-key belong together");
     return 0;

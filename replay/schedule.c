@@ -38,11 +38,10 @@ int rep_speed_parse(const char *text, struct rep_speed *s, struct err *e)
     *s = (struct rep_speed){num, den};
     return 0;
 bad:
-    return err_set(
-        e, ERR_USAGE,
-        "speed '%s' is not a decimal number with at most %d decimals, such as "
-        "2 or 0.25",
-        text, DECIMALS_MAX);
+    return err_set(e, ERR_USAGE,
+                   "speed '%s' is not a decimal number with at most %d decimals, such "
+                   "as 2 or 0.25",
+                   text, DECIMALS_MAX);
 }
 
 int64_t rep_schedule_due(struct rep_speed s, int64_t offset_ns)

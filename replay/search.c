@@ -103,12 +103,11 @@ void rep_search_tell(struct rep_search *s, enum rep_probe said)
 
 static int bad_limit(const char *text, struct err *e)
 {
-    return err_set(
-        e, ERR_USAGE,
-        "--limit '%s' is not QUANTILE<DURATION, METRIC:QUANTILE<DURATION or "
-        "errors<PERCENT%%: p99<50ms, service:p99.9<1s, errors<1%%; METRIC is "
-        "response, service or ttfb, QUANTILE p50, p90, p95, p99 or p99.9",
-        text);
+    return err_set(e, ERR_USAGE,
+                   "--limit '%s' is not QUANTILE<DURATION, METRIC:QUANTILE<DURATION or "
+                   "errors<PERCENT%%: p99<50ms, service:p99.9<1s, errors<1%%; METRIC "
+                   "is response, service or ttfb, QUANTILE p50, p90, p95, p99 or p99.9",
+                   text);
 }
 
 static bool is_one_of(struct span s, const char *const *names)

@@ -52,8 +52,7 @@ int rep_shard_parse(const char *text, const char *completion_index, struct rep_s
 bad:
     return err_set(
         e, ERR_USAGE,
-        "shard '%.40s' is neither I/N, such as 1/3, nor auto/N, with at most "
-        "%u shards",
+        "shard '%.40s' is neither I/N, such as 1/3, nor auto/N, with at most %u shards",
         text, REP_SHARDS_MAX);
 }
 

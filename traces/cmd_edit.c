@@ -39,8 +39,7 @@ const struct opt_cmd trc_repair_page = {
     .synopsis = "FILE -o OUT",
     .about =
         "Index and footer are made anew behind the last whole block. Where blocks "
-        "inside "
-        "are lost, the rest is written anew and the notes repair.* say what is "
+        "inside are lost, the rest is written anew and the notes repair.* say what is "
         "missing.\n\n"
         "Exit status 0: nothing was lost. 3: blocks were lost, and how many operations "
         "at least, and around when, is printed. 65: nothing in the file can be used.",
@@ -135,9 +134,9 @@ const struct opt_cmd trc_cut_page = {
     .name = "trace cut",
     .summary = "copy a part of a trace, by time or count",
     .synopsis = "FILE [--from TIME] [--to TIME] [--count N] -o OUT",
-    .about = "The time --from becomes the beginning of the new trace, and the calendar "
-             "time of "
-             "that beginning moves along; --keep-times leaves both as they are.",
+    .about =
+        "The time --from becomes the beginning of the new trace, and the calendar time "
+        "of that beginning moves along; --keep-times leaves both as they are.",
     .opts = cut_opts,
     .examples =
         "# the second quarter of an hour\n"
@@ -172,10 +171,10 @@ int trc_run_cut(int argc, char **argv)
     if (rc < 0)
         return opt_fail(&trc_cut_page, &e);
     if (done.unclosed)
-        fprintf(stderr,
-                "reprise %s: warning: '%s' was not closed; all that is whole was "
-                "read\n",
-                trc_cut_page.name, argv[1]);
+        fprintf(
+            stderr,
+            "reprise %s: warning: '%s' was not closed; all that is whole was read\n",
+            trc_cut_page.name, argv[1]);
     if (!c.out.quiet)
         fprintf(stderr, "%s: %" PRIu64 " operations\n", c.out.path, done.written);
     return EXIT_DONE;
@@ -193,9 +192,8 @@ static const struct opt merge_opts[] = {
     {.name = "by-calendar",
      .type = OPT_FLAG,
      .at = offsetof(struct merge_config, by_calendar),
-     .help =
-         "put the traces where their calendar times say, instead of letting all begin "
-         "together"},
+     .help = "put the traces where their calendar times say, instead of letting all "
+             "begin together"},
     {.name = NULL},
 };
 const struct opt_cmd trc_merge_page = {
@@ -203,10 +201,8 @@ const struct opt_cmd trc_merge_page = {
     .summary = "make one trace of several, in order of time",
     .synopsis = "FILE... -o OUT [--by-calendar]",
     .about = "At equal times the file that is named first goes first. Connections and "
-             "clients "
-             "of different files stay apart; the notes of file N become merge.N.KEY. "
-             "One file "
-             "may be a stream.",
+             "clients of different files stay apart; the notes of file N become "
+             "merge.N.KEY. One file may be a stream.",
     .opts = merge_opts,
     .examples = "# two tenants at once\n"
                 "reprise trace merge a.trace b.trace -o both.trace\n",
@@ -224,8 +220,8 @@ static void warn_copy(const struct opt_cmd *cmd, const struct trc_merge_done *do
                 cmd->name);
     if (done->lost_answers)
         fprintf(stderr,
-                "reprise %s: warning: %" PRIu64 " answers came too long after their "
-                "operations and are lost\n",
+                "reprise %s: warning: %" PRIu64
+                " answers came too long after their operations and are lost\n",
                 cmd->name, done->lost_answers);
 }
 
@@ -279,9 +275,8 @@ const struct opt_cmd trc_filter_page = {
     .name = "trace filter",
     .summary = "copy the operations of some models, tiers, protocols or answers",
     .synopsis = "FILE -o OUT [OPTION]...",
-    .about =
-        "An operation must pass every option that is given. Times stay as they are. An "
-        "answer that was recorded late is judged as not there.",
+    .about = "An operation must pass every option that is given. Times stay as they "
+             "are. An answer that was recorded late is judged as not there.",
     .opts = filter_opts,
     .examples =
         "# what one model was asked over gRPC\n"
@@ -361,8 +356,7 @@ static const struct opt scale_opts[] = {
      .at = HOW(rate),
      .arg = "X",
      .help = "X times as many operations in the same time: below 1 by leaving some "
-             "out, above "
-             "1 by copies that are shifted in time"},
+             "out, above 1 by copies that are shifted in time"},
     {.name = "seed",
      .type = OPT_U64,
      .at = HOW(seed),
@@ -375,20 +369,15 @@ const struct opt_cmd trc_scale_page = {
     .name = "trace scale",
     .summary = "change the pace of a trace, and say what that does to its bursts",
     .synopsis = "FILE (--speed X | --rate X) -o OUT",
-    .about =
-        "--speed keeps the shape of the arrivals: gaps and bursts shrink alike. --rate "
-        "below 1 keeps each operation with that probability, which makes what is left "
-        "more "
-        "like a Poisson process. --rate above 1 lays copies over each other, each "
-        "turned in "
-        "a circle by a random part of the trace, which is smoother than the same rate "
-        "by "
-        "--speed.\n\n"
-        "The summary and the notes scale.* state the coefficient of variation of the "
-        "gaps "
-        "and the index of dispersion of the counts per second, before and after; both "
-        "are about 1 for a Poisson process. Traces of fewer than 20 whole seconds have "
-        "too few counts for the second.",
+    .about = "--speed keeps the shape of the arrivals: gaps and bursts shrink alike. "
+             "--rate below 1 keeps each operation with that probability, which makes "
+             "what is left more like a Poisson process. --rate above 1 lays copies "
+             "over each other, each turned in a circle by a random part of the trace, "
+             "which is smoother than the same rate by --speed.\n\n"
+             "The summary and the notes scale.* state the coefficient of variation of "
+             "the gaps and the index of dispersion of the counts per second, before "
+             "and after; both are about 1 for a Poisson process. Traces of fewer than "
+             "20 whole seconds have too few counts for the second.",
     .opts = scale_opts,
     .examples = "# half of the operations, at the times that they had\n"
                 "reprise trace scale day.trace --rate 0.5 -o half.trace\n"
@@ -454,10 +443,8 @@ const struct opt_cmd trc_pack_page = {
     .summary = "store a trace or a run in fewer bytes, with every record as it was",
     .synopsis = "FILE -o OUT [--level N]",
     .about = "Small blocks, as live recording writes them, are joined and compressed "
-             "harder. "
-             "The content hash stays the same and is checked. Packing a packed file at "
-             "the same "
-             "level changes no byte.",
+             "harder. The content hash stays the same and is checked. Packing a packed "
+             "file at the same level changes no byte.",
     .opts = pack_opts,
     .examples = "# before a capture is archived\n"
                 "reprise trace pack day.trace -o day.packed.trace --level 19\n",

@@ -64,9 +64,8 @@ const struct opt_cmd trc_export_page = {
         "headers, bodies and answers. Bodies that are not text are base64 and marked "
         "so. Timings that were not recorded are -1; an operation without answer has "
         "status 0; a trace without calendar begins in 1970, and says so. Bodies of "
-        "streams "
-        "are all their messages; _requestMessages and _responseMessages hold the time "
-        "and bytes of each.\n\n"
+        "streams are all their messages; _requestMessages and _responseMessages hold "
+        "the time and bytes of each.\n\n"
         "hlog: a HdrHistogram log of a run, to be read by its tools: response_ok, "
         "service and ttfb of good outcomes, lateness of all that were sent, in ns and "
         "with 3 digits, a line for each tag and interval of due times. Failures have "
@@ -122,14 +121,13 @@ static void tell(const struct export_config *c, const struct trc_export_done *do
         warn(done->records - done->written,
              "operations are neither REST nor gRPC, and are left out");
     if (c->format == PCAPNG)
-        warn(done->records - done->written, "operations are no single REST or gRPC "
-                                            "call that HTTP can carry whole, and are "
-                                            "left out");
+        warn(done->records - done->written,
+             "operations are no single REST or gRPC call that HTTP can carry whole, "
+             "and are left out");
     warn(done->answers_left_out,
          "answers lack their time, status or bytes, or are streams, and are left out");
-    warn(done->late_answers,
-         "answers stand behind their operations and are left out ('reprise trace pack' "
-         "joins them)");
+    warn(done->late_answers, "answers stand behind their operations and are left out "
+                             "('reprise trace pack' joins them)");
     if (done->unclosed)
         fprintf(stderr,
                 "reprise %s: warning: the input was not closed; all that is whole was "

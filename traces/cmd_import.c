@@ -129,17 +129,14 @@ static const struct opt_cmd azure_page = {
     "Azure LLM inference traces (CSV) as operations",
     "FILE -o TRACE [OPTION]...",
     "Reads TIMESTAMP, ContextTokens and GeneratedTokens, plain or compressed with "
-    "zstd, - "
-    "is standard input. " MADE
+    "zstd, - is standard input. " MADE
     "Token counts are kept with the operations. Rows out of order are sorted, and the "
     "disorder is stated. Times on a grid are refused unless --spread says otherwise. "
-    "The "
-    "rows are held in memory, 16 bytes each, 67 million at most.",
+    "The rows are held in memory, 16 bytes each, 67 million at most.",
     row_opts,
     "# an hour of conversations as requests to two models\n"
     "reprise import azure-llm AzureLLMInferenceTrace_conv.csv --model-type "
-    "iris,tfsimple "
-    "-o conv.trace\n",
+    "iris,tfsimple -o conv.trace\n",
     1,
     1,
 };
@@ -149,15 +146,12 @@ static const struct opt_cmd mooncake_page = {
     "Mooncake traces (JSON lines) as operations",
     "FILE -o TRACE [OPTION]...",
     "Reads timestamp, input_length and output_length, plain or compressed with zstd, - "
-    "is "
-    "standard input. " MADE
-    "Token counts are kept with the operations. Rows out of order are sorted, and the "
-    "disorder is stated.\n\n"
+    "is standard input. " MADE "Token counts are kept with the operations. Rows out of "
+    "order are sorted, and the disorder is stated.\n\n"
     "The recorded traces have their times on a grid of 3 s, so that nine of ten "
-    "requests "
-    "seem to come together. Such files are refused unless --spread uniform puts the "
-    "requests of each cell at uniformly drawn moments of it (each is flagged as "
-    "dequantized), or --spread none takes the bursts as they stand.",
+    "requests seem to come together. Such files are refused unless --spread uniform "
+    "puts the requests of each cell at uniformly drawn moments of it (each is flagged "
+    "as dequantized), or --spread none takes the bursts as they stand.",
     row_opts,
     "# an hour of conversations, spread within its 3 s cells\n"
     "reprise import mooncake conversation_trace.jsonl --spread uniform --model-type "
@@ -173,11 +167,10 @@ static const struct opt_cmd servegen_page = {
     "Reads client, window_start_s, rate_rps, iat_cv, family, shape and scale, plain or "
     "compressed with zstd, - is standard input. " MADE "\n\n"
     "In each window a client is an equilibrium renewal process of the window's family "
-    "and "
-    "shape, at the window's rate; windows are independent of each other. The client's "
-    "number is kept with each operation. A file holds up to 14 days and billions of "
-    "operations: choose a part with --from and --duration. A part gives the same "
-    "arrivals as the same part of the whole.",
+    "and shape, at the window's rate; windows are independent of each other. The "
+    "client's number is kept with each operation. A file holds up to 14 days and "
+    "billions of operations: choose a part with --from and --duration. A part gives "
+    "the same arrivals as the same part of the whole.",
     servegen_opts,
     "# ten minutes of the third day\n"
     "reprise import servegen m-small.csv --from 48h --duration 10m --model-type "
@@ -376,8 +369,9 @@ static int note_rows(struct job *j, const struct imp_rows *rows, struct err *e)
         rc = note(j, "import.grid", &text, e);
     if (rc == 0 && rows->steps_back > 0) {
         buf_fmt(&text,
-                "%" PRIu64 " rows came with an earlier time than the row before, by "
-                "up to %" PRId64 " ns; sorted",
+                "%" PRIu64
+                " rows came with an earlier time than the row before, by up to %" PRId64
+                " ns; sorted",
                 rows->steps_back, rows->worst_back_ns);
         rc = note(j, "import.disorder", &text, e);
     }
@@ -499,8 +493,8 @@ static int note_windows(struct job *j, const struct imp_servegen *s, struct err 
     struct buf text = {0};
     buf_fmt(&text,
             "%" PRIu64 " windows of %" PRId64
-            " s with a rate above 0, %u clients; within a "
-            "window an equilibrium renewal process of its family and shape at its rate",
+            " s with a rate above 0, %u clients; within a window an equilibrium "
+            "renewal process of its family and shape at its rate",
             i.windows, i.window_ns / CLK_SEC, i.clients);
     int rc = note(j, "import.windows", &text, e);
     buf_done(&text);
@@ -575,9 +569,8 @@ static void print_summary(const struct import_config *c, const struct summary *s
                 s->dequantized ? "; spread uniformly within each cell" : "");
     if (s->steps_back)
         fprintf(stderr,
-                "import: %" PRIu64
-                " rows came with an earlier time than the row before, by "
-                "up to %s; sorted\n",
+                "import: %" PRIu64 " rows came with an earlier time than the row "
+                "before, by up to %s; sorted\n",
                 s->steps_back, units_duration_text(s->worst_back_ns, text));
 }
 

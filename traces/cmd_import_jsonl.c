@@ -24,19 +24,18 @@ const struct opt_cmd trc_import_jsonl_page = {
     .name = "import jsonl",
     .summary = "JSON lines as 'trace cat' and 'trace export' print them, without loss",
     .synopsis = "FILE -o OUT",
-    .about =
-        "One operation (or, of a run, one outcome) a line, with the keys of "
-        "traces/FORMAT.md, section 10, plain or compressed with zstd; - is standard "
-        "input. Needed are arrival_ns, protocol and name; arrivals must ascend. An "
-        "unknown key is an error, because what it says would be lost.",
+    .about = "One operation (or, of a run, one outcome) a line, with the keys of "
+             "traces/FORMAT.md, section 10, plain or compressed with zstd; - is "
+             "standard input. Needed are arrival_ns, protocol and name; arrivals must "
+             "ascend. An unknown key is an error, because what it says would be lost.",
     .opts = jsonl_opts,
     .examples =
         "# three operations by hand\n"
         "printf '{\"arrival_ns\":%d,\"protocol\":\"rest\",\"name\":\"iris\"}\\n' 0 "
         "1000 2000 | reprise import jsonl - -o three.trace\n"
         "# edit a trace as text\n"
-        "reprise trace export day.trace | sed s/iris1/iris2/ | reprise import jsonl "
-        "- -o other.trace\n",
+        "reprise trace export day.trace | sed s/iris1/iris2/ | reprise import jsonl - "
+        "-o other.trace\n",
     .min_args = 1,
     .max_args = 1,
 };

@@ -32,15 +32,14 @@ const struct opt_cmd trc_legs_page = {
     .name = "trace legs",
     .summary = "take the latency of captured calls apart by tier",
     .synopsis = "FILE [--id ID | --json | --calls]",
-    .about =
-        "A capture at several tiers holds an operation for each tier that a call went "
-        "through. They share its request id, and are put together by that. For each "
-        "tier it says how long its legs took, and how much of that was the tier's own: "
-        "less what the legs inside it took.\n\n"
-        "A leg without an id is told by its message: another tier's leg with the same "
-        "one, around it or inside it in time, is of the same call, where no other call "
-        "comes into question.\n\n"
-        "All operations are held in memory, 72 bytes each, 32 million at most.",
+    .about = "A capture at several tiers holds an operation for each tier that a call "
+             "went through. They share its request id, and are put together by that. "
+             "For each tier it says how long its legs took, and how much of that was "
+             "the tier's own: less what the legs inside it took.\n\n"
+             "A leg without an id is told by its message: another tier's leg with the "
+             "same one, around it or inside it in time, is of the same call, where no "
+             "other call comes into question.\n\n"
+             "All operations are held in memory, 72 bytes each, 32 million at most.",
     .opts = legs_opts,
     .examples =
         "# where the time goes\n"

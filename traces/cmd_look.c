@@ -38,13 +38,10 @@ const struct opt_cmd trc_info_page = {
     .name = "trace info",
     .summary = "say what a trace or a run holds",
     .synopsis = "FILE [--json | --id ID]",
-    .about =
-        "Reads the footer and the index, so it takes the same few milliseconds for a "
-        "file of any size. A file that was not closed is gone through header by "
-        "header; "
-        "then counts by model, tier and protocol are not known. A stream (\"-\") is "
-        "read "
-        "to its end.",
+    .about = "Reads the footer and the index, so it takes the same few milliseconds "
+             "for a file of any size. A file that was not closed is gone through "
+             "header by header; then counts by model, tier and protocol are not known. "
+             "A stream (\"-\") is read to its end.",
     .opts = info_opts,
     .examples = "# what is in it\n"
                 "reprise trace info day.trace\n"
@@ -135,12 +132,10 @@ const struct opt_cmd trc_cat_page = {
     .name = "trace cat",
     .summary = "print the operations of a trace or the outcomes of a run",
     .synopsis = "FILE [--jsonl] [OPTION]...",
-    .about =
-        "One line per record, in the order of the file. The keys of the JSON lines are "
-        "those of traces/FORMAT.md, section 10.\n\n"
-        "Damaged blocks are passed over with a warning, and the exit status is 65 "
-        "then. "
-        "A file that was not closed is printed up to its last whole block.",
+    .about = "One line per record, in the order of the file. The keys of the JSON "
+             "lines are those of traces/FORMAT.md, section 10.\n\n"
+             "Damaged blocks are passed over with a warning, and the exit status is 65 "
+             "then. A file that was not closed is printed up to its last whole block.",
     .opts = cat_opts,
     .examples = "# what failed in the second minute\n"
                 "reprise trace cat a.run --status failed --from 1m --to 2m\n"
@@ -239,11 +234,9 @@ const struct opt_cmd trc_verify_page = {
     .name = "trace verify",
     .summary = "read everything once and hold it against its checksums and totals",
     .synopsis = "FILE...",
-    .about =
-        "Checks every checksum, the form of every block, the order of arrivals, and "
-        "that "
-        "index, totals and content hash are those of the blocks. The first fault is "
-        "named with file, offset and reason; exit status 65 then.",
+    .about = "Checks every checksum, the form of every block, the order of arrivals, "
+             "and that index, totals and content hash are those of the blocks. The "
+             "first fault is named with file, offset and reason; exit status 65 then.",
     .opts = verify_opts,
     .examples = "# before a file is archived\n"
                 "reprise trace verify day.trace a.run\n",

@@ -76,8 +76,7 @@ const struct opt_cmd trc_scrub_page = {
         "parameters in gRPC messages: a word is a key, an element's number or name, or "
         "* for any. Numbers become 0, texts as many x. A body that --mask or "
         "--shape-only cannot read (another format, compressed, server-sent events) is "
-        "not kept: its length "
-        "and a keyed hash stay, and the summary counts it.\n\n"
+        "not kept: its length and a keyed hash stay, and the summary counts it.\n\n"
         "Operations of which anything was taken are flagged as redacted. The note "
         "redaction.policy tells what was asked for, behind what the note said before; "
         "scrub.key names the key without telling it. Equal ids have equal hashes under "
@@ -87,16 +86,14 @@ const struct opt_cmd trc_scrub_page = {
         "What --shape-only leaves can be replayed: a message with the same tensors, "
         "JSON filled up with blanks to its old length (integers of gRPC messages may "
         "take fewer bytes than before). Equal shapes of equal length are stored once. "
-        "Answers to it "
-        "are not those that were recorded, but 'replay --check-answers' knows what "
-        "they must be.",
+        "Answers to it are not those that were recorded, but 'replay --check-answers' "
+        "knows what they must be.",
     .opts = scrub_opts,
-    .examples =
-        "# for people who may see shapes and times, but no values\n"
-        "reprise trace scrub day.trace --shape-only --hash-ids -o clean.trace\n"
-        "# without one tensor, one parameter, and what was answered\n"
-        "reprise trace scrub day.trace --mask inputs.text.data --mask parameters.user "
-        "--drop-answers -o clean.trace\n",
+    .examples = "# for people who may see shapes and times, but no values\n"
+                "reprise trace scrub day.trace --shape-only --hash-ids -o clean.trace\n"
+                "# without one tensor, one parameter, and what was answered\n"
+                "reprise trace scrub day.trace --mask inputs.text.data --mask "
+                "parameters.user --drop-answers -o clean.trace\n",
     .min_args = 1,
     .max_args = 1,
 };
@@ -164,12 +161,11 @@ const struct opt_cmd trc_scan_page = {
         "Looks at names, paths, headers, ids, bodies of requests and answers, and "
         "notes for bearer tokens, JWTs, AWS access keys, private keys, e-mail "
         "addresses, card numbers (by issuer, length and check digit), headers that "
-        "carry credentials, "
-        "and texts whose member, tensor or parameter is called password, token, secret "
-        "or the like. A line tells the operation, the place, the kind, what all of the "
-        "kind have in common, and where in the place it stands; never the secret. What "
-        "operations share (name, path, headers) is told once a block, for the first of "
-        "them.\n\n"
+        "carry credentials, and texts whose member, tensor or parameter is called "
+        "password, token, secret or the like. A line tells the operation, the place, "
+        "the kind, what all of the kind have in common, and where in the place it "
+        "stands; never the secret. What operations share (name, path, headers) is told "
+        "once a block, for the first of them.\n\n"
         "These are patterns: what is found may be harmless, and what has no pattern is "
         "not found. Bodies that are compressed are not looked into, and counted.\n\n"
         "Exit status: 0 nothing found; 1 something found; 3 nothing found, but there "
@@ -286,10 +282,10 @@ int trc_run_scan(int argc, char **argv)
     if (rc < 0)
         return opt_fail(&trc_scan_page, &e);
     if (done.unclosed)
-        fprintf(stderr,
-                "reprise %s: warning: '%s' was not closed; all that is whole was "
-                "read\n",
-                trc_scan_page.name, argv[1]);
+        fprintf(
+            stderr,
+            "reprise %s: warning: '%s' was not closed; all that is whole was read\n",
+            trc_scan_page.name, argv[1]);
     if (done.unopened)
         fprintf(stderr,
                 "reprise %s: warning: %" PRIu64

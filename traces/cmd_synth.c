@@ -50,29 +50,24 @@ static const struct opt synth_opts[] = {
      "REQUEST_RATE"},
     {"duration", 'd', OPT_STR, AT(duration), "TIME", NULL,
      "length of the trace (default: 30s, or none with --count). With --stages: what "
-     "all "
-     "stages hold together. The variable is in seconds without a unit",
+     "all stages hold together. The variable is in seconds without a unit",
      NULL, "CONSTANT_RATE_DURATION_SECONDS"},
     {"count", 'n', OPT_U64, AT(count), "N", NULL, "stop after N operations", NULL,
      NULL},
     {"arrivals", 'a', OPT_STR, AT(arrivals), "LAW", "constant",
      "how arrivals are spaced: constant, poisson, gamma:CV (coefficient of variation "
-     "of "
-     "the gaps) or weibull:SHAPE",
+     "of the gaps) or weibull:SHAPE",
      NULL, NULL},
     {"stages", 0, OPT_STR, AT(stages), "RATES", NULL,
      "rates per second of stages, instead of --rate: from 5/s, for each stage a ramp "
-     "of a "
-     "third of its duration (in whole seconds, rounded up), then the duration at its "
-     "rate. \"ramp\": one ramp from 5/s to --rate over --duration. \"none\": as "
+     "of a third of its duration (in whole seconds, rounded up), then the duration at "
+     "its rate. \"ramp\": one ramp from 5/s to --rate over --duration. \"none\": as "
      "without",
      NULL, "REQUEST_RATES"},
     {"stage-durations", 0, OPT_STR, AT(stage_durations), "TIMES", NULL,
      "how long each stage holds its rate: one time, or one per stage. Without it: "
-     "equal "
-     "parts of --duration. The variable is in seconds without units; a longer list "
-     "than "
-     "there are stages is cut, and a shorter one is not used, as in k6",
+     "equal parts of --duration. The variable is in seconds without units; a longer "
+     "list than there are stages is cut, and a shorter one is not used, as in k6",
      NULL, "CONSTANT_RATE_DURATIONS_SECONDS"},
     {"clients", 0, OPT_U64, AT(clients), "N", "0",
      "deal the operations by chance to N clients, each with a connection of its own, "
@@ -81,8 +76,7 @@ static const struct opt synth_opts[] = {
     {"seed", 0, OPT_U64, AT(seed), "N", "1", "seed of all that is random", NULL, NULL},
     {"epoch", 0, OPT_STR, AT(epoch), "MOMENT", NULL,
      "calendar time of the trace's start (2031-05-04T12:00:00Z); without it the trace "
-     "has "
-     "no calendar",
+     "has no calendar",
      NULL, NULL},
     OPT_GROUP_ROW("Reporting"),
     {"quiet", 'q', OPT_FLAG, AT(quiet), NULL, NULL, "no progress and no summary", NULL,
@@ -95,29 +89,24 @@ static const struct opt_cmd synth_page = {
     "synthesize a trace from model types, a rate and an arrival process",
     "-o TRACE [OPTION]...",
     "Writes operations as clients of Seldon Core v2 would send them: which model, by "
-    "which "
-    "protocol, with which body, and when. Times, choices and values come from --seed "
-    "alone: "
-    "equal options give equal bytes, on every machine.\n\n"
+    "which protocol, with which body, and when. Times, choices and values come from "
+    "--seed alone: equal options give equal bytes, on every machine.\n\n"
     "Random arrivals are stationary from the first instant: every window of the trace "
     "expects its length times the rate. Constant arrivals start at 0 and are placed to "
     "the nanosecond without drift; with --stages the n-th comes when the integral of "
-    "the "
-    "rate reaches n, as k6 does it.\n\n"
+    "the rate reaches n, as k6 does it.\n\n"
     "The variables named with the options are those of SCv2's k6 tests. INFER_TYPE "
-    "(REST, "
-    "else gRPC), and INFER_HTTP_ITERATIONS and INFER_GRPC_ITERATIONS (0 turns a "
-    "protocol "
-    "off) stand for --protocol where it is not given. Options win over variables, but "
-    "--stages, given either way, wins over --rate.",
+    "(REST, else gRPC), and INFER_HTTP_ITERATIONS and INFER_GRPC_ITERATIONS (0 turns a "
+    "protocol off) stand for --protocol where it is not given. Options win over "
+    "variables, but --stages, given either way, wins over --rate.",
     synth_opts,
     "# a minute of two models at 200 per second\n"
     "reprise synth -o day.trace --model-type iris,tfsimple --rate 200 --duration 60s "
     "--arrivals poisson\n"
     "# 50 iris models by Zipf's law, bursts, both protocols, batches of 1 and 4\n"
     "reprise synth -o zipf.trace --model-type iris --instances 50 --popularity "
-    "zipf:1.2 "
-    "--rate 500 --duration 5m --arrivals gamma:3 --protocol both --batch 1:8,4:1\n"
+    "zipf:1.2 --rate 500 --duration 5m --arrivals gamma:3 --protocol both --batch "
+    "1:8,4:1\n"
     "# the stages of a k6 job\n"
     "REQUEST_RATES=10,20,40 CONSTANT_RATE_DURATIONS_SECONDS=30,30,60 reprise synth -o "
     "k6.trace\n",

@@ -118,8 +118,7 @@ static const struct opt standin_opts[] = {
         "request: 6s,1s"),
     ROW("stream-messages", OPT_U64, stream_messages, "N", "1",
         "a streaming call of an MLServer model (infer_stream, ModelStreamInfer) gets "
-        "its "
-        "answer N times for each request"),
+        "its answer N times for each request"),
     ROW("stream-gap", OPT_DURATION, stream_gap_ns, "D", "0s",
         "and they go out D apart, the first after --service"),
     ROW("stream-timeout", OPT_DURATION, stream_timeout_ns, "D", "300s",
@@ -151,8 +150,8 @@ static const struct opt_cmd standin_cmd = {
         "for the same requests.\n\n"
         "What it imitates of SCv2 2.10 (and 2.8), what it was held against, and what "
         "it does not imitate stands in deploy/standin/README.md. Not imitated, above "
-        "all: the time that real tiers add, Kafka, the scheduler, compression, "
-        "the limit of 20 connections between rproxy and its server, Triton's binary "
+        "all: the time that real tiers add, Kafka, the scheduler, compression, the "
+        "limit of 20 connections between rproxy and its server, Triton's binary "
         "tensors over REST, and answers of ModelStreamInfer before the client has "
         "ended its half.\n\n"
         "Addresses are printed on standard output once all listen. SIGINT or SIGTERM "
@@ -162,14 +161,15 @@ static const struct opt_cmd standin_cmd = {
         "# every tier, on the ports of SCv2's docker compose\n"
         "reprise standin\n"
         "# envoy alone on a free port, 5 ms a request, four workers\n"
-        "reprise standin --tier envoy --http 127.0.0.1:0 --service fixed:5ms "
-        "--workers 4\n"
+        "reprise standin --tier envoy --http 127.0.0.1:0 --service fixed:5ms --workers "
+        "4\n"
         "# a version whose p99 is 10 % slower than that of the same without --slow\n"
         "reprise standin --tier envoy --service modes:0.985=8ms,0.015=30ms --slow "
         "1.10@0.98\n"
         "# ask it something\n"
-        "curl -d '{\"inputs\":[{\"name\":\"predict\",\"shape\":[1,4],\"datatype\":"
-        "\"FP32\",\"data\":[1,2,3,4]}]}' http://127.0.0.1:9000/v2/models/iris1/infer\n",
+        "curl -d "
+        "'{\"inputs\":[{\"name\":\"predict\",\"shape\":[1,4],\"datatype\":\"FP32\","
+        "\"data\":[1,2,3,4]}]}' http://127.0.0.1:9000/v2/models/iris1/infer\n",
 };
 
 const struct opt_cmd *const dep_standin_docs[] = {&standin_cmd, NULL};
@@ -316,9 +316,9 @@ static int listen_all(const struct standin_config *cfg, struct si_host *h,
     static const char any_port[] = "127.0.0.1:0";
     const struct si_tier *only = cfg->tier ? si_tier_find(cfg->tier) : NULL;
     if (!cfg->tls_cert != !cfg->tls_key || (cfg->tls_client_ca && !cfg->tls_cert))
-        return err_set(e, ERR_USAGE,
-                       "--tls-cert and --tls-key belong together, and "
-                       "--tls-client-ca needs them");
+        return err_set(
+            e, ERR_USAGE,
+            "--tls-cert and --tls-key belong together, and --tls-client-ca needs them");
     if (cfg->tier && !only)
         return err_set(e, ERR_USAGE, "unknown tier '%s'", cfg->tier);
     if (!only && (cfg->http || cfg->grpc))

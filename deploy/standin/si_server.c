@@ -162,8 +162,8 @@ static void put_member(struct buf *b, const char *before, struct span text)
 static void put_event_headers(struct buf *b, struct span internal, struct span id)
 {
     buf_str(b, ",\"parameters\":{\"headers\":{\"Ce-Specversion\":\"0.3\",\"Ce-Source\":"
-               "\"io.seldon.serving.deployment.mlserver\",\"Ce-Type\":"
-               "\"io.seldon.serving.inference.response\"");
+               "\"io.seldon.serving.deployment.mlserver\",\"Ce-Type\":\"io.seldon."
+               "serving.inference.response\"");
     put_member(b, ",\"Ce-Modelid\":", internal);
     buf_str(b, ",\"Ce-Inferenceservicename\":\"mlserver\"");
     put_member(b, ",\"Ce-Endpoint\":", internal);
@@ -598,12 +598,11 @@ static void grpc_model_ready(struct si_world *w, struct si_call *c, struct span 
     if (si_catalog_find_internal(&w->catalog, name, &m))
         grpc_flag(c, true);
     else /* not NOT_FOUND: so MLServer */
-        si_reply_grpc(
-            c, SI_UNKNOWN,
-            si_text(&c->arena,
-                    "Unexpected <class 'mlserver.errors.ModelNotFound'>: Model "
-                    "%.*s with version  not found",
-                    SPAN_ARG(name)));
+        si_reply_grpc(c, SI_UNKNOWN,
+                      si_text(&c->arena,
+                              "Unexpected <class 'mlserver.errors.ModelNotFound'>: "
+                              "Model %.*s with version  not found",
+                              SPAN_ARG(name)));
 }
 
 static void grpc_server_metadata(struct si_call *c)

@@ -211,10 +211,9 @@ int si_service_slow(struct si_service *s, const char *text, struct err *e)
         return rc;
     if (!(s->slow_factor > 0 && s->slow_factor <= 1000) ||
         !(s->slow_from >= 0 && s->slow_from < 1))
-        return err_set(
-            e, ERR_USAGE,
-            "'%s': the factor is above 0 and at most 1000, the quantile from 0 "
-            "to below 1",
-            text);
+        return err_set(e, ERR_USAGE,
+                       "'%s': the factor is above 0 and at most 1000, the quantile "
+                       "from 0 to below 1",
+                       text);
     return 0;
 }

@@ -335,10 +335,10 @@ static int await_refusal(struct rep_tls_conn *c, int64_t end_ns, struct err *e)
             continue;
         }
         rc = err_set(e, ERR_PEER, "%s",
-                     rep_tls_refused(c) ? rep_tls_why(c)
-                                        : "the peer closed the connection after the "
-                                          "TLS handshake, in which it asked for a "
-                                          "client's certificate");
+                     rep_tls_refused(c)
+                         ? rep_tls_why(c)
+                         : "the peer closed the connection after the TLS handshake, in "
+                           "which it asked for a client's certificate");
         break;
     } while (await(c->fd, false, end_ns) == 0);
     free(to);

@@ -57,19 +57,14 @@ enum {
 
 static const char REST_BODY[] =
     "{\"model_name\":\"iris_1\",\"model_version\":\"1\",\"outputs\":[{\"name\":"
-    "\"predict\","
-    "\"datatype\":\"INT64\",\"shape\":[1,1],\"data\":[0]}]}";
+    "\"predict\",\"datatype\":\"INT64\",\"shape\":[1,1],\"data\":[0]}]}";
 
 /* ModelInferResponse: model_name "iris_1", model_version "1", outputs {name "predict",
  * datatype "INT64", shape [1,1]}, raw_output_contents of one INT64; with its prefix. */
 static const char GRPC_ANSWER[] = "\0\0\0\0\x2b"
-                                  "\x0a\x06iris_1"
-                                  "\x12\x01"
-                                  "1"
-                                  "\x2a\x14"
-                                  "\x0a\x07predict"
-                                  "\x12\x05INT64"
-                                  "\x1a\x02\x01\x01"
+                                  "\x0a\x06iris_1\x12\x01"
+                                  "1\x2a\x14"
+                                  "\x0a\x07predict\x12\x05INT64\x1a\x02\x01\x01"
                                   "\x32\x08\0\0\0\0\0\0\0\0";
 
 struct stamp {

@@ -68,11 +68,10 @@ static void make_load(struct load *l, bool varied, bool ids, int64_t unit)
         t += 1e6 * rng_exponential(&r);
         o->arrival_ns = (int64_t)t / unit * unit;
         o->stream = &l->streams[which];
-        int n =
-            snprintf((char *)body, BODY,
-                     "{\"inputs\":[{\"name\":\"predict\",\"shape\":[1,4],\"datatype\":"
-                     "\"FP32\",\"data\":[[%.6f,%.6f,%.6f,%.6f]]}]}",
-                     rng_unit(&r), rng_unit(&r), rng_unit(&r), rng_unit(&r));
+        int n = snprintf((char *)body, BODY,
+                         "{\"inputs\":[{\"name\":\"predict\",\"shape\":[1,4],"
+                         "\"datatype\":\"FP32\",\"data\":[[%.6f,%.6f,%.6f,%.6f]]}]}",
+                         rng_unit(&r), rng_unit(&r), rng_unit(&r), rng_unit(&r));
         if (!varied && i >= 4)
             n = (int)strlen((char *)body);
         o->request = op_body_of(span_of(body, (size_t)n));

@@ -20,10 +20,10 @@
 
 static const char rest_body[] =
     "{\"id\": \"u-17\", \"parameters\": {\"user\": \"ann\", \"n\": 5, "
-    "\"content_type\": "
-    "\"pd\"}, \"inputs\": [{\"name\": \"predict\", \"shape\": [1, 4], \"datatype\": "
-    "\"FP32\", \"data\": [[1.5, -6.25e3, 6.1, 2]]}, {\"name\":\"t\",\"shape\":[2],"
-    "\"datatype\":\"BYTES\",\"data\":[\"Ann\",\"B\\u00e9\"]}]}";
+    "\"content_type\": \"pd\"}, \"inputs\": [{\"name\": \"predict\", \"shape\": [1, "
+    "4], \"datatype\": \"FP32\", \"data\": [[1.5, -6.25e3, 6.1, 2]]}, "
+    "{\"name\":\"t\",\"shape\":[2],\"datatype\":\"BYTES\",\"data\":[\"Ann\","
+    "\"B\\u00e9\"]}]}";
 
 struct bench {
     struct cap_redact *r;

@@ -59,9 +59,9 @@ static void the_trace_says_how_it_was_made_and_nothing_of_the_clock(void **state
     const char *options = trc_reader_note(m.r, "synth.options");
     check_str_has(options, "\"type\":\"tfsimple\",\"weight\":2,\"instances\":1,"
                            "\"prefix\":\"tfsimple\",\"batch\":1");
-    check_str_has(options,
-                  "\"arrivals\":\"constant\",\"rate\":[{\"from\":10,\"to\":10}],"
-                  "\"count\":10}");
+    check_str_has(
+        options,
+        "\"arrivals\":\"constant\",\"rate\":[{\"from\":10,\"to\":10}],\"count\":10}");
     check_int(trc_reader_info(m.r)->epoch_wall_ns, ==, 0);
     made_free(&m);
     m = synth("synth --count 1 --epoch 2031-05-04T12:00:00Z", NULL);
@@ -77,8 +77,8 @@ static void what_was_once_synthesized_stays_the_same_for_ever(void **state)
      */
     struct made m =
         synth("synth --model-type iris:3,tfsimple_string --instances 5 --popularity "
-              "zipf:1.1 --rate 100 --duration 20s --arrivals gamma:2 --protocol "
-              "both --batch 1:8,4:1 --values random --ids",
+              "zipf:1.1 --rate 100 --duration 20s --arrivals gamma:2 --protocol both "
+              "--batch 1:8,4:1 --values random --ids",
               NULL);
     char hash[40];
     const uint64_t *h = trc_reader_info(m.r)->content_hash;
@@ -111,8 +111,8 @@ static void types_follow_weights_and_instances_zipf(void **state)
 {
     (void)state;
     struct made m =
-        synth("synth --model-type iris:3,tfsimple --instances 10,2 --popularity "
-              "zipf:1 --count 40000 --protocol both --grpc-share 0.25",
+        synth("synth --model-type iris:3,tfsimple --instances 10,2 --popularity zipf:1 "
+              "--count 40000 --protocol both --grpc-share 0.25",
               NULL);
     double n = (double)m.n, iris = (double)count_type(&m, "iris"), grpc = 0, hot = 0;
     for (size_t i = 0; i < m.n; i++) {
@@ -132,9 +132,9 @@ static void stages_of_a_k6_job_move_over_with_its_variables(void **state)
     (void)state;
     /* 125 in the ramp from 5 to 20, 600 held, 60 down to 10, 100 held. */
     static const char job[] =
-        "MODEL_TYPE=iris,tfsimple MAX_NUM_MODELS=3,0 "
-        "REQUEST_RATES=20,10 CONSTANT_RATE_DURATIONS_SECONDS=30,10,99 "
-        "INFER_BATCH_SIZE=2,4 MODELNAME_PREFIX=m,t";
+        "MODEL_TYPE=iris,tfsimple MAX_NUM_MODELS=3,0 REQUEST_RATES=20,10 "
+        "CONSTANT_RATE_DURATIONS_SECONDS=30,10,99 INFER_BATCH_SIZE=2,4 "
+        "MODELNAME_PREFIX=m,t";
     struct made m = synth("synth", job);
     check_int(m.n, ==, 885);
     check_int(m.ops[0]->arrival_ns, <, 200 * CLK_MS); /* 5/s, and rising */
@@ -148,11 +148,11 @@ static void stages_of_a_k6_job_move_over_with_its_variables(void **state)
     made_free(&m);
     /* As k6: a list that is too short is not used; both stages hold half of 30 s. */
     m = synth("synth", "REQUEST_RATES=20,10 CONSTANT_RATE_DURATIONS_SECONDS=30");
-    check_str_has(trc_reader_note(m.r, "synth.options"),
-                  "[{\"duration_ns\":5000000000,\"from\":5,\"to\":20},"
-                  "{\"duration_ns\":15000000000,\"from\":20,\"to\":20},"
-                  "{\"duration_ns\":5000000000,\"from\":20,\"to\":10},"
-                  "{\"duration_ns\":15000000000,\"from\":10,\"to\":10}]");
+    check_str_has(
+        trc_reader_note(m.r, "synth.options"),
+        "[{\"duration_ns\":5000000000,\"from\":5,\"to\":20},{\"duration_ns\":"
+        "15000000000,\"from\":20,\"to\":20},{\"duration_ns\":5000000000,\"from\":20,"
+        "\"to\":10},{\"duration_ns\":15000000000,\"from\":10,\"to\":10}]");
     made_free(&m);
     m = synth("synth", "REQUEST_RATE=40 CONSTANT_RATE_DURATION_SECONDS=3");
     check_int(m.n, ==, 120);

@@ -234,8 +234,8 @@ static void a_plain_conversation_is_told_as_it_was(void **state)
     put(w, 0, 5, 6, CAP_FIN, " bye");
     put(w, 1, 6, 10, CAP_FIN, "");
     put(w, 0, 10, 7, 0, "");
-    check_told(w, "open(40000>9000) 0\"GET /\" 1\"200 OK\" 0\" bye\" fin0 fin1 "
-                  "close:fin ");
+    check_told(
+        w, "open(40000>9000) 0\"GET /\" 1\"200 OK\" 0\" bye\" fin0 fin1 close:fin ");
     check_int(cap_flows_totals(w->f)->flows_midway, ==, 0);
     check_int(counts(w, 0)->retransmissions + counts(w, 0)->out_of_order, ==, 0);
     world_free(w);
@@ -362,8 +362,9 @@ static void the_sequence_may_wrap_inside_a_body(void **state)
         put(w, 0, 4, 0, 0, "efgh");
         put(w, 1, 0, 12, 0, "soon");
         put(w, 0, 12, 8, CAP_FIN, "");
-        check_told(w, "open(40000>9000) 0\"abcd\" 0\"efgh\" 0\"ijkl\" 1\"soon\" "
-                      "1\"late\" fin0 ");
+        check_told(
+            w,
+            "open(40000>9000) 0\"abcd\" 0\"efgh\" 0\"ijkl\" 1\"soon\" 1\"late\" fin0 ");
         world_free(w);
     }
 }
@@ -479,8 +480,8 @@ static void what_is_missing_at_the_end_is_said(void **state)
     put(w, 0, 4, 0, 0, "efg");
     put(w, 1, 2, 0, 0, "xyz");
     cap_flows_end(w->f);
-    check_told(w, "open(40000>9000) gap0:4:ended 0\"efg\" gap1:2:ended 1\"xyz\" "
-                  "close:file ");
+    check_told(
+        w, "open(40000>9000) gap0:4:ended 0\"efg\" gap1:2:ended 1\"xyz\" close:file ");
     world_free(w);
 }
 
@@ -549,8 +550,9 @@ static void simultaneous_and_half_close(void **state)
     put(w, 1, 7, 9, 0, "answer");
     put(w, 0, 9, 13, 0, ""); /* acknowledgements go on */
     put(w, 1, 13, 9, CAP_FIN, "");
-    check_told(w, "open(40000>9000) 0\"question\" fin0 1\"a long \" 1\"answer\" fin1 "
-                  "close:fin ");
+    check_told(
+        w,
+        "open(40000>9000) 0\"question\" fin0 1\"a long \" 1\"answer\" fin1 close:fin ");
     world_free(w);
 }
 

@@ -47,9 +47,7 @@ static void pipelined_requests_are_paired_in_order(void **state) /* 33 */
 {
     (void)state;
     struct script s = {0};
-    script_text(&s, 0, 1,
-                POST("/1", "1") "a" POST("/2", "2") "bb"
-                                                    "\r\n" POST("/3", "0"));
+    script_text(&s, 0, 1, POST("/1", "1") "a" POST("/2", "2") "bb\r\n" POST("/3", "0"));
     script_text(&s, 1, 2, OK("1") "x" OK("2") "yy" OK("3") "zzz");
     expect_story(&s, "0 POST /1 [a] -> 200 [x] @1-1,2-2\n"
                      "1 POST /2 [bb] -> 200 [yy] @1-1,2-2\n"
@@ -293,11 +291,10 @@ static void body_bytes_that_look_like_a_message_are_body(void **state) /* 41, 42
     script_text(&s, 1, 2, OK("38") "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
     script_text(&s, 0, 3, "GET /b HTTP/1.1\r\nHost: h\r\n\r\n");
     script_text(&s, 1, 4, OK("0"));
-    expect_story(&s,
-                 "0 POST /a [\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n1 2 3\n"
-                 "\xf0\x9f\x90\xb5\xf0\x9f\x99\x88"
-                 "0123456789] -> 200 [HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n] "
-                 "@1-1,2-2\n1 GET /b - -> 200 - @3-3,4-4\n");
+    expect_story(&s, "0 POST /a [\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n1 2 3\n"
+                     "\xf0\x9f\x90\xb5\xf0\x9f\x99\x88"
+                     "0123456789] -> 200 [HTTP/1.1 200 OK\r\nContent-Length: "
+                     "9\r\n\r\n] @1-1,2-2\n1 GET /b - -> 200 - @3-3,4-4\n");
     script_done(&s);
 }
 
@@ -475,14 +472,13 @@ static void a_slow_answer_is_told_after_its_request(void **state)
     script_text(&s, 1, 5000, OK("1") "y");
     script_text(&s, 0, 6000, POST("/never", "1") "b");
     script_text(&s, 0, 1000000, POST("/next", "1") "c");
-    expect_story(&s, "(asked) 0 POST /slow [a] -> none - @1-1\n"
-                     "(answered) 0 POST /slow elided 1#00000000 -> 200 [y] "
-                     "@1-1,5000-5000\n"
-                     "(asked) 1 POST /never [b] -> none - @6000-6000\n"
-                     "(answered) 1 POST /never elided 1#00000000 -> none - "
-                     "!unanswered @6000-6000\n"
-                     "2 POST /next [c] -> none - !unanswered gap "
-                     "@1000000-1000000\n");
+    expect_story(
+        &s,
+        "(asked) 0 POST /slow [a] -> none - @1-1\n"
+        "(answered) 0 POST /slow elided 1#00000000 -> 200 [y] @1-1,5000-5000\n"
+        "(asked) 1 POST /never [b] -> none - @6000-6000\n"
+        "(answered) 1 POST /never elided 1#00000000 -> none - !unanswered @6000-6000\n"
+        "2 POST /next [c] -> none - !unanswered gap @1000000-1000000\n");
     script_done(&s);
 }
 

@@ -504,8 +504,8 @@ static void messages_are_cut_out_of_data_wherever_frames_end(void **state) /* 54
                      span_sub(buf_view(&all), at, at + size));
         script_bytes(&s, 0, 1, buf_view(&b));
         answer(&s, 2, 1, "x");
-        expect_story(&s, "1 POST /p.S/M [one] + [second] + - + [4] -> 200/0 [x] "
-                         "@1-1,2-2\n");
+        expect_story(
+            &s, "1 POST /p.S/M [one] + [second] + - + [4] -> 200/0 [x] @1-1,2-2\n");
         buf_done(&b);
         script_done(&s);
     }
@@ -692,8 +692,9 @@ static void a_message_that_breaks_off_in_a_gap_is_not_told_as_whole(void **state
     h2_frame(&b, H2_DATA, 0, 1, message("hello"));
     script_bytes(&s, 1, 2, span_sub(buf_view(&b), 0, b.n - 2));
     script_gap(&s, 1, 3, 2 + 40); /* with the trailers */
-    expect_story(&s, "1 POST /p.S/M [all of it] -> 200/-1 elided 8#00000000 !gap gap "
-                     "@1-1,2-2\n");
+    expect_story(
+        &s,
+        "1 POST /p.S/M [all of it] -> 200/-1 elided 8#00000000 !gap gap @1-1,2-2\n");
     buf_done(&b);
     script_done(&s);
 }

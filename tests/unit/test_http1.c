@@ -193,10 +193,11 @@ static void several_responses_on_one_connection(void **state)
 {
     (void)state;
     says(RESP,
-         OKAY "content-length: 1\r\n\r\na" OKAY "content-length: 2\r\n\r\nbc"
-              "HTTP/1.1 204 No Content\r\n\r\n" OKAY "content-length: 0\r\n\r\n",
-         " H200 1.1 keep content-length=1 [a] E H200 1.1 keep content-length=2 [bc] E"
-         " H204 1.1 keep E H200 1.1 keep content-length=0 E.");
+         OKAY "content-length: 1\r\n\r\na" OKAY
+              "content-length: 2\r\n\r\nbcHTTP/1.1 204 No Content\r\n\r\n" OKAY
+              "content-length: 0\r\n\r\n",
+         " H200 1.1 keep content-length=1 [a] E H200 1.1 keep content-length=2 [bc] E "
+         "H204 1.1 keep E H200 1.1 keep content-length=0 E.");
 }
 
 static void chunked_bodies(void **state)
@@ -232,8 +233,8 @@ static void requests(void **state)
     says(REQ,
          "GET /v2 HTTP/1.1\r\nHost: a\r\n\r\nPOST /b?c=%20 HTTP/1.1\r\n"
          "content-length: 3\r\nexpect: 100-continue\r\n\r\nabc",
-         " H GET /v2 1.1 keep Host=a E H POST /b?c=%20 1.1 keep content-length=3"
-         " expect=100-continue [abc] E.");
+         " H GET /v2 1.1 keep Host=a E H POST /b?c=%20 1.1 keep content-length=3 "
+         "expect=100-continue [abc] E.");
     says(REQ, "\r\n\r\nGET / HTTP/1.1\r\n\r\n\r\nGET / HTTP/1.0\r\n\r\n",
          " H GET / 1.1 keep E H GET / 1.0 close E.");
 }

@@ -224,8 +224,8 @@ static void accepts_what_jansson_accepts(void **state)
 {
     (void)state;
     static const char seed[] =
-        "{\"inputs\":[{\"name\":\"a\\u00e9\\n\",\"shape\":[1,2],\"d\":"
-        "[[0.5,-1e2],true,null,\"\xc3\xa9\"]}],\"id\":\"x\"}";
+        "{\"inputs\":[{\"name\":\"a\\u00e9\\n\",\"shape\":[1,2],\"d\":[[0.5,-1e2],true,"
+        "null,\"\xc3\xa9\"]}],\"id\":\"x\"}";
     static const char tokens[] = "{}[]\",:\\u0123456789.-+eEtruefalsn \xc3\xa9\xff\x01";
     struct rng rng;
     int accepted = 0;

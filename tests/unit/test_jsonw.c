@@ -37,9 +37,9 @@ static void nesting_and_commas_are_kept(void **state)
     jsonw_key_f64(&w, "f", 0.5);
     jsonw_key_str(&w, "g", "x");
     jsonw_end(&w);
-    check_str(buf_text(&b), "{\"a\":-1,\"b\":[18446744073709551615,true,{},[],null,"
-                            "{\"raw\":1}],\"c\":null,\"d\":false,\"e\":5,\"f\":0.5,"
-                            "\"g\":\"x\"}");
+    check_str(buf_text(&b),
+              "{\"a\":-1,\"b\":[18446744073709551615,true,{},[],null,{\"raw\":1}],"
+              "\"c\":null,\"d\":false,\"e\":5,\"f\":0.5,\"g\":\"x\"}");
     buf_done(&b);
 }
 

@@ -205,10 +205,10 @@ static void the_page_counts_each_outcome_once(void **state)
     check_str_has(text,
                   "reprise_response_seconds_bucket{tier=\"envoy\",le=\"+Inf\"} 4");
     check_str_has(text, "reprise_response_seconds_sum{tier=\"envoy\"} 0.020000000");
-    check_str_has(text, "reprise_lateness_seconds_bucket{tier=\"envoy\","
-                        "cause=\"generator\",le=\"1e-05\"} 0");
-    check_str_has(text, "reprise_lateness_seconds_bucket{tier=\"envoy\","
-                        "cause=\"generator\",le=\"2.5e-05\"} 4");
+    check_str_has(text, "reprise_lateness_seconds_bucket{tier=\"envoy\",cause="
+                        "\"generator\",le=\"1e-05\"} 0");
+    check_str_has(text, "reprise_lateness_seconds_bucket{tier=\"envoy\",cause="
+                        "\"generator\",le=\"2.5e-05\"} 4");
     buf_done(&page);
     rep_tally_done(&t);
 }

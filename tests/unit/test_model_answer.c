@@ -137,13 +137,13 @@ static void tfsimple_adds_and_subtracts(void **state)
     answer_is(
         "tfsimple",
         "{\"inputs\":[{\"name\":\"INPUT0\",\"datatype\":\"INT32\",\"shape\":[1,16],"
-        "\"data\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,2147483647]},"
-        "{\"name\":\"INPUT1\",\"datatype\":\"INT32\",\"shape\":[1,16],\"data\":"
-        "[" SIXTEEN_ONES "]}]}",
+        "\"data\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,2147483647]},{\"name\":"
+        "\"INPUT1\",\"datatype\":\"INT32\",\"shape\":[1,16],\"data\":[" SIXTEEN_ONES
+        "]}]}",
         "{\"model_name\":\"\",\"outputs\":[{\"name\":\"OUTPUT0\",\"shape\":[1,16],"
-        "\"datatype\":\"INT32\",\"data\":[2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,"
-        "-2147483648]},{\"name\":\"OUTPUT1\",\"shape\":[1,16],\"datatype\":"
-        "\"INT32\",\"data\":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,2147483646]}]}");
+        "\"datatype\":\"INT32\",\"data\":[2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,-"
+        "2147483648]},{\"name\":\"OUTPUT1\",\"shape\":[1,16],\"datatype\":\"INT32\","
+        "\"data\":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,2147483646]}]}");
 }
 
 static void tfsimple_string_adds_decimal_numbers(void **state)
@@ -192,12 +192,11 @@ static void add10_adds_ten_in_single_precision(void **state)
 static void iris_tells_species_by_their_petals(void **state)
 {
     (void)state;
-    answer_is(
-        "iris",
-        "{\"inputs\":[{\"name\":\"predict\",\"datatype\":\"FP32\",\"shape\":[3,4],"
-        "\"data\":[5.1,3.5,1.4,0.2, 5.7,2.8,4.5,1.3, 6.3,3.3,6,2.5]}]}",
-        "{\"model_name\":\"\",\"outputs\":[{\"name\":\"predict\",\"shape\":[3,1],"
-        "\"datatype\":\"INT64\",\"data\":[0,1,2]}]}");
+    answer_is("iris",
+              "{\"inputs\":[{\"name\":\"predict\",\"datatype\":\"FP32\",\"shape\":[3,4]"
+              ",\"data\":[5.1,3.5,1.4,0.2, 5.7,2.8,4.5,1.3, 6.3,3.3,6,2.5]}]}",
+              "{\"model_name\":\"\",\"outputs\":[{\"name\":\"predict\",\"shape\":[3,1],"
+              "\"datatype\":\"INT64\",\"data\":[0,1,2]}]}");
 }
 
 static void random_flowers_are_of_all_species(void **state)
@@ -219,11 +218,11 @@ static void echo_gives_back_names_contents_and_parameters(void **state)
     answer_is(
         "echo",
         "{\"inputs\":[{\"name\":\"a\",\"datatype\":\"BYTES\",\"shape\":[1],"
-        "\"parameters\":{\"content_type\":\"str\"},\"data\":[\"x\"]},"
-        "{\"name\":\"b\",\"datatype\":\"BOOL\",\"shape\":[2],\"data\":[true,false]}]}",
+        "\"parameters\":{\"content_type\":\"str\"},\"data\":[\"x\"]},{\"name\":\"b\","
+        "\"datatype\":\"BOOL\",\"shape\":[2],\"data\":[true,false]}]}",
         "{\"model_name\":\"\",\"outputs\":[{\"name\":\"a\",\"shape\":[1],\"datatype\":"
-        "\"BYTES\",\"parameters\":{\"content_type\":\"str\"},\"data\":[\"x\"]},"
-        "{\"name\":\"b\",\"shape\":[2],\"datatype\":\"BOOL\",\"data\":[true,false]}]}");
+        "\"BYTES\",\"parameters\":{\"content_type\":\"str\"},\"data\":[\"x\"]},{"
+        "\"name\":\"b\",\"shape\":[2],\"datatype\":\"BOOL\",\"data\":[true,false]}]}");
 }
 
 static void scores_add_up_to_one_and_depend_on_the_picture(void **state)
@@ -267,36 +266,31 @@ static void a_wrong_datatype_or_shape_is_named(void **state)
 static void sums_are_checked_to_the_element(void **state)
 {
     (void)state;
-    struct pay_message m =
-        request_json("{\"inputs\":[{\"name\":\"INPUT0\",\"datatype\":\"INT32\","
-                     "\"shape\":[1,16],\"data\":"
-                     "[" SIXTEEN_SEVENS
-                     "]},{\"name\":\"INPUT1\",\"datatype\":\"INT32\",\"shape\":[1,16],"
-                     "\"data\":[" SIXTEEN_ONES "]}]}");
+    struct pay_message m = request_json(
+        "{\"inputs\":[{\"name\":\"INPUT0\",\"datatype\":\"INT32\",\"shape\":[1,16],"
+        "\"data\":[" SIXTEEN_SEVENS "]},{\"name\":\"INPUT1\",\"datatype\":\"INT32\","
+        "\"shape\":[1,16],\"data\":[" SIXTEEN_ONES "]}]}");
     /* Other order, another output, parameters, nested data, a name of the server's. */
     accepted(
         "tfsimple", &m,
         "{\"model_name\":\"tfsimple_1\",\"model_version\":\"1\",\"id\":\"x\","
         "\"parameters\":{\"y\":1},\"outputs\":[{\"name\":\"OUTPUT1\",\"shape\":[1,16],"
-        "\"datatype\":\"INT32\",\"parameters\":{\"content_type\":\"np\"},\"data\":"
-        "[[6,6,6,6,6,6,6,6,6,6,6,6,6,6,6,6]]},{\"name\":\"more\",\"shape\":[0],"
+        "\"datatype\":\"INT32\",\"parameters\":{\"content_type\":\"np\"},\"data\":[[6,"
+        "6,6,6,6,6,6,6,6,6,6,6,6,6,6,6]]},{\"name\":\"more\",\"shape\":[0],"
         "\"datatype\":\"FP32\",\"data\":[]},{\"name\":\"OUTPUT0\",\"shape\":[1,16],"
         "\"datatype\":\"INT32\",\"data\":[8,8,8,8,8,8,8,8,8,8,8,8,8,8,8,8]}]}");
-    refused(
-        "tfsimple", &m,
-        "{\"outputs\":[{\"name\":\"OUTPUT0\",\"shape\":[1,16],\"datatype\":\"INT32\","
-        "\"data\":[8,8,8,8,8,8,8,8,8,8,8,8,8,8,9,8]}]}",
-        "'OUTPUT0' element 14 is 9, wanted 8");
-    refused(
-        "tfsimple", &m,
-        "{\"outputs\":[{\"name\":\"OUTPUT0\",\"shape\":[1,16],\"datatype\":\"INT32\","
-        "\"data\":[8,8,8,8,8,8,8,8,8,8,8,8,8,8,8,8]}]}",
-        "no output 'OUTPUT1'");
-    refused(
-        "tfsimple", &m,
-        "{\"outputs\":[{\"name\":\"OUTPUT0\",\"shape\":[1,2],\"datatype\":\"INT32\","
-        "\"data\":[8,8]}]}",
-        "'OUTPUT0' has shape [1,2], wanted [1,16]");
+    refused("tfsimple", &m,
+            "{\"outputs\":[{\"name\":\"OUTPUT0\",\"shape\":[1,16],\"datatype\":"
+            "\"INT32\",\"data\":[8,8,8,8,8,8,8,8,8,8,8,8,8,8,9,8]}]}",
+            "'OUTPUT0' element 14 is 9, wanted 8");
+    refused("tfsimple", &m,
+            "{\"outputs\":[{\"name\":\"OUTPUT0\",\"shape\":[1,16],\"datatype\":"
+            "\"INT32\",\"data\":[8,8,8,8,8,8,8,8,8,8,8,8,8,8,8,8]}]}",
+            "no output 'OUTPUT1'");
+    refused("tfsimple", &m,
+            "{\"outputs\":[{\"name\":\"OUTPUT0\",\"shape\":[1,2],\"datatype\":"
+            "\"INT32\",\"data\":[8,8]}]}",
+            "'OUTPUT0' has shape [1,2], wanted [1,16]");
     refused("tfsimple", &m,
             "{\"outputs\":[{\"name\":\"OUTPUT0\",\"shape\":[1],\"datatype\":\"INT64\","
             "\"data\":[8]}]}",
@@ -306,9 +300,8 @@ static void sums_are_checked_to_the_element(void **state)
 static void float_sums_are_compared_in_their_own_precision(void **state)
 {
     (void)state;
-    struct pay_message m = request_json(
-        "{\"inputs\":[{\"name\":\"INPUT\",\"datatype\":\"FP32\",\"shape\":[1],"
-        "\"data\":[0.1]}]}");
+    struct pay_message m = request_json("{\"inputs\":[{\"name\":\"INPUT\",\"datatype\":"
+                                        "\"FP32\",\"shape\":[1],\"data\":[0.1]}]}");
     /* 10.1 as FP32, written with the digits of a double. */
     accepted("add10", &m,
              "{\"outputs\":[{\"name\":\"OUTPUT\",\"shape\":[1],\"datatype\":\"FP32\","
@@ -322,9 +315,9 @@ static void float_sums_are_compared_in_their_own_precision(void **state)
 static void bytes_may_come_as_base64_of_what_is_right(void **state)
 {
     (void)state;
-    struct pay_message m = request_json(
-        "{\"inputs\":[{\"name\":\"p\",\"datatype\":\"BYTES\",\"shape\":[1],"
-        "\"data\":[\"hello\"]}]}");
+    struct pay_message m =
+        request_json("{\"inputs\":[{\"name\":\"p\",\"datatype\":\"BYTES\",\"shape\":[1]"
+                     ",\"data\":[\"hello\"]}]}");
     accepted("echo", &m,
              "{\"outputs\":[{\"name\":\"p\",\"shape\":[1],\"datatype\":\"BYTES\","
              "\"data\":[\"aGVsbG8=\"]}]}");
@@ -339,23 +332,20 @@ static void iris_classes_are_checked_by_range_and_count(void **state)
     (void)state;
     struct mt_request q = {.batch = 2};
     struct pay_message m = built(type("iris"), &q);
-    accepted(
-        "iris", &m,
-        "{\"outputs\":[{\"name\":\"predict\",\"shape\":[2,1],\"datatype\":\"INT64\","
-        "\"data\":[2,0]}]}");
+    accepted("iris", &m,
+             "{\"outputs\":[{\"name\":\"predict\",\"shape\":[2,1],\"datatype\":"
+             "\"INT64\",\"data\":[2,0]}]}");
     accepted("iris", &m,
              "{\"outputs\":[{\"name\":\"predict\",\"shape\":[2],\"datatype\":\"INT64\","
              "\"data\":[1,1]}]}");
-    refused(
-        "iris", &m,
-        "{\"outputs\":[{\"name\":\"predict\",\"shape\":[2,1],\"datatype\":\"INT64\","
-        "\"data\":[2,3]}]}",
-        "'predict' element 1 is 3, wanted 0, 1 or 2");
-    refused(
-        "iris", &m,
-        "{\"outputs\":[{\"name\":\"predict\",\"shape\":[1,1],\"datatype\":\"INT64\","
-        "\"data\":[2]}]}",
-        "'predict' has shape [1,1], wanted [2] or [2,1]");
+    refused("iris", &m,
+            "{\"outputs\":[{\"name\":\"predict\",\"shape\":[2,1],\"datatype\":"
+            "\"INT64\",\"data\":[2,3]}]}",
+            "'predict' element 1 is 3, wanted 0, 1 or 2");
+    refused("iris", &m,
+            "{\"outputs\":[{\"name\":\"predict\",\"shape\":[1,1],\"datatype\":"
+            "\"INT64\",\"data\":[2]}]}",
+            "'predict' has shape [1,1], wanted [2] or [2,1]");
     refused("iris", &m,
             "{\"outputs\":[{\"name\":\"predict\",\"shape\":[2,1],\"datatype\":\"FP32\","
             "\"data\":[1,1]}]}",
@@ -381,15 +371,13 @@ static void look_alikes_are_checked_by_size_and_finiteness(void **state)
             "'any' element 1 is not finite");
     q.batch = 1;
     struct pay_message gpt2 = built(type("onnx_gpt2"), &q);
-    accepted(
-        "onnx_gpt2", &gpt2,
-        "{\"outputs\":[{\"name\":\"logits\",\"shape\":[1,10,2],\"datatype\":\"FP32\","
-        "\"data\":[1,2,3,4,5,6,7,8,9,10,1,2,3,4,5,6,7,8,9,10]}]}");
-    refused(
-        "onnx_gpt2", &gpt2,
-        "{\"outputs\":[{\"name\":\"logits\",\"shape\":[1,2,10],\"datatype\":\"FP32\","
-        "\"data\":[1,2,3,4,5,6,7,8,9,10,1,2,3,4,5,6,7,8,9,10]}]}",
-        "no output of 1 x 10 x logits");
+    accepted("onnx_gpt2", &gpt2,
+             "{\"outputs\":[{\"name\":\"logits\",\"shape\":[1,10,2],\"datatype\":"
+             "\"FP32\",\"data\":[1,2,3,4,5,6,7,8,9,10,1,2,3,4,5,6,7,8,9,10]}]}");
+    refused("onnx_gpt2", &gpt2,
+            "{\"outputs\":[{\"name\":\"logits\",\"shape\":[1,2,10],\"datatype\":"
+            "\"FP32\",\"data\":[1,2,3,4,5,6,7,8,9,10,1,2,3,4,5,6,7,8,9,10]}]}",
+            "no output of 1 x 10 x logits");
 }
 
 static void sentiments_are_json_with_label_and_score(void **state)

@@ -97,11 +97,10 @@ static const struct opt_cmd cmd = {
     .name = "trace make",
     .summary = "make a trace for tests",
     .synopsis = "[FILE]... -o TRACE [OPTION]...",
-    .about =
-        "The first paragraph is long enough that it has to be broken into more than "
-        "one line of a terminal.\nIt goes on.\n\n"
-        "  a table   stays\n  as        it is\n\n"
-        "The last one says \\ and -x.",
+    .about = "The first paragraph is long enough that it has to be broken into more "
+             "than one line of a terminal.\nIt goes on.\n\n"
+             "  a table   stays\n  as        it is\n\n"
+             "The last one says \\ and -x.",
     .opts = opts,
     .examples = "# make one\nreprise trace make -o x.trace\n\n.dot at the start\n",
     .min_args = 0,
@@ -216,8 +215,9 @@ static void too_many_or_too_few_operands_are_refused(void **state)
     struct opt_cmd strict = cmd;
     strict.min_args = 1;
     check_int(parse_with(&strict, ""), ==, ERR_USAGE);
-    check_str(e.text, "operand missing; usage: reprise trace make [FILE]... -o TRACE "
-                      "[OPTION]...");
+    check_str(
+        e.text,
+        "operand missing; usage: reprise trace make [FILE]... -o TRACE [OPTION]...");
     strict.max_args = -1;
     check_int(parse_with(&strict, "1 2 3 4 5"), ==, 5);
 }
@@ -249,8 +249,7 @@ static void bad_values_name_their_option(void **state)
     refused("--factor two", "--factor: 'two' is not a number");
     refused("--duration 20", "--duration: '20' needs a unit: ns us ms s m h");
     refused("--max-body 1k",
-            "--max-body: '1k' has an unknown unit; known are: B KB MB GB "
-            "KiB MiB GiB");
+            "--max-body: '1k' has an unknown unit; known are: B KB MB GB KiB MiB GiB");
     refused("--protocol http", "--protocol: 'http' is not one of: rest, grpc, both");
     refused("--json=yes", "--json takes no value");
     refused("--no-json=yes", "--no-json takes no value");
@@ -285,9 +284,8 @@ static void the_environment_stands_between_command_line_and_default(void **state
     check_true(!opt_given(&cmd, "duration") && opt_given(&cmd, "json"));
 
     setenv("TEST_DURATION", "20", 1);
-    refused("",
-            "environment variable TEST_DURATION: --duration: '20' needs a unit: ns us "
-            "ms s m h");
+    refused("", "environment variable TEST_DURATION: --duration: '20' needs a unit: ns "
+                "us ms s m h");
     check_int(parse("-d 1s"), ==, 0); /* what is overruled is not looked at */
     unsetenv("TEST_DURATION");
     setenv("TEST_JSON", "maybe", 1);
@@ -557,8 +555,7 @@ static void the_man_page_is_this(void **state)
         ".TP\n1\nregressed: a difference was found (trace scan: a secret)\n"
         ".TP\n2\ninconclusive: the measurements cannot decide\n"
         ".TP\n3\na measurement that must not be believed, or damaged data that was "
-        "repaired "
-        "with\nloss\n"
+        "repaired with\nloss\n"
         ".TP\n64\nusage: the command line or a configuration makes no sense\n"
         ".TP\n65\nbad input data\n"
         ".TP\n69\nthe target is unavailable\n"
@@ -590,8 +587,7 @@ static void the_markdown_section_is_this(void **state)
         "```\n"
         "\n"
         "The first paragraph is long enough that it has to be broken into more than "
-        "one "
-        "line of a terminal. It goes on.\n"
+        "one line of a terminal. It goes on.\n"
         "\n"
         "```\n"
         "  a table   stays\n"
@@ -606,16 +602,14 @@ static void the_markdown_section_is_this(void **state)
         "| `--target NAME` | a target (may be given more than once; environment: "
         "TEST\\_TARGET) |\n"
         "| `-s, --seed N` | seed of all random numbers; the same seed, options and "
-        "version "
-        "give the same bytes on every machine (default: 1) |\n"
+        "version give the same bytes on every machine (default: 1) |\n"
         "| `--factor X` | a factor |\n"
         "| `-d, --duration D` | length of the trace (default: 60s; environment: "
         "TEST\\_DURATION) |\n"
         "| `--max-body SIZE` | a limit |\n"
         "| `--rate N` | operations per second |\n"
         "| `-p, --protocol NAME` | what to speak (one of: rest, grpc, both; default: "
-        "both; "
-        "environment: TEST\\_PROTOCOL) |\n"
+        "both; environment: TEST\\_PROTOCOL) |\n"
         "| `-j, --json` | print the summary as JSON (environment: TEST\\_JSON) |\n"
         "| `--[no-]spin` | poll before a send (default: on) |\n"
         "| `-h, --help` | print a summary and exit |\n"

@@ -329,9 +329,8 @@ static void messages_of_a_stream_are_framed_and_timed_each(void **state)
     op.request_messages = (struct op_messages){parts, 3};
     struct rep_request *r = prepare_op(&op);
     check_true(r->refusal == NULL && r->stream->streams);
-    static const char wire[] = "\0\0\0\0\6\x0a\4iris"
-                               "\0\0\0\0\6\x0a\4iris"
-                               "\0\0\0\0\6\x0a\4iris";
+    static const char wire[] =
+        "\0\0\0\0\6\x0a\4iris\0\0\0\0\6\x0a\4iris\0\0\0\0\6\x0a\4iris";
     check_true(span_eq(r->wire[0], span_of(wire, sizeof wire - 1)));
     check_int(r->out.bytes_out, ==, 18);
     check_int(r->parts.count, ==, 3);
@@ -404,9 +403,9 @@ static void answer_well(struct rep_request *r, struct arena *a)
 
 static void answers_are_held_against_the_recorded_one(void **state)
 {
-    static const char recorded[] = "{\"model_name\":\"iris_1\",\"id\":\"a\","
-                                   "\"outputs\":[{\"name\":\"x\",\"shape\":[2],"
-                                   "\"datatype\":\"FP32\",\"data\":[1.0,2.0]}]}";
+    static const char recorded[] =
+        "{\"model_name\":\"iris_1\",\"id\":\"a\",\"outputs\":[{\"name\":\"x\","
+        "\"shape\":[2],\"datatype\":\"FP32\",\"data\":[1.0,2.0]}]}";
     const struct op_stream s = {.protocol = OP_REST, .name = SPAN_LIT("m")};
     struct rep_answer_want want = {.recorded = true};
     struct arena scratch = {0};
@@ -505,9 +504,8 @@ static void wrapped_messages_are_judged_and_end_marks_are_not(void **state)
 
 static void a_stream_is_judged_message_by_message(void **state)
 {
-    static const char asked[] =
-        "{\"inputs\":[{\"name\":\"INPUT\",\"datatype\":\"FP32\",\"shape\":[2],"
-        "\"data\":[1,2]}]}";
+    static const char asked[] = "{\"inputs\":[{\"name\":\"INPUT\",\"datatype\":"
+                                "\"FP32\",\"shape\":[2],\"data\":[1,2]}]}";
     static const struct {
         const char *first, *second;
         enum out_check by_model, by_record;
@@ -575,16 +573,14 @@ static void the_digest_is_of_what_an_answer_says(void **state)
 {
     static const char *const same[] = {
         "{\"id\":\"a\",\"outputs\":[{\"name\":\"x\",\"shape\":[1],\"datatype\":"
-        "\"FP32\","
-        "\"data\":[0]},{\"name\":\"b\",\"shape\":[1],\"datatype\":\"BYTES\",\"data\":"
-        "[\"t\"]}]}",
+        "\"FP32\",\"data\":[0]},{\"name\":\"b\",\"shape\":[1],\"datatype\":\"BYTES\","
+        "\"data\":[\"t\"]}]}",
         "{\"model_version\":\"2\",\"outputs\":[{\"name\":\"b\",\"shape\":[1],"
         "\"datatype\":\"BYTES\",\"data\":[\"t\"]},{\"name\":\"x\",\"shape\":[1],"
         "\"datatype\":\"FP32\",\"data\":[-0.0]}]}"};
     static const char other[] =
         "{\"outputs\":[{\"name\":\"x\",\"shape\":[1],\"datatype\":\"FP32\",\"data\":[0]"
-        "},"
-        "{\"name\":\"b\",\"shape\":[1],\"datatype\":\"BYTES\",\"data\":[\"u\"]}]}";
+        "},{\"name\":\"b\",\"shape\":[1],\"datatype\":\"BYTES\",\"data\":[\"u\"]}]}";
     const struct op_stream s = {.protocol = OP_REST, .name = SPAN_LIT("m")};
     const struct rep_answer_want want = {.content = true};
     struct arena scratch = {0};

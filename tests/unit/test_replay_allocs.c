@@ -71,8 +71,7 @@ static void answer_h2(int fd, int nth, void *arg)
     static const uint8_t settings_ack[] = {0, 0, 0, 4, 1, 0, 0, 0, 0};
     /* A head that stays in the table, an empty message, trailers. */
     static const uint8_t first[] = "\0\0\x13\1\4\0\0\0\0\x88\x5f\x10"
-                                   "application/grpc"
-                                   "\0\0\5\0\0\0\0\0\0\0\0\0\0\0"
+                                   "application/grpc\0\0\5\0\0\0\0\0\0\0\0\0\0\0"
                                    "\0\0\x0f\1\5\0\0\0\0\x40\x0b"
                                    "grpc-status\1"
                                    "0";

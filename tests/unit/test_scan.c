@@ -542,13 +542,13 @@ static void waits_are_told_by_what_was_waited_for(void **state)
                                    "operations, 30 ms in all, 20 ms at most\n"
                                    "            connecting: 1 operations, 30 ms");
     ana_report_json(&run, &json);
-    check_str_has(buf_text(&json), "\"slot\": {\n      \"count\": 2,\n      "
-                                   "\"total_ns\": 30000000,\n      "
-                                   "\"max_ns\": 20000000");
+    check_str_has(buf_text(&json),
+                  "\"slot\": {\n      \"count\": 2,\n      \"total_ns\": 30000000,\n   "
+                  "   \"max_ns\": 20000000");
     ana_report_html(&run, &html);
-    check_str_has(buf_text(&html), "<td>a free connection or stream</td>"
-                                   "<td class=\"n\">2</td><td class=\"n\">30 ms</td>"
-                                   "<td class=\"n\">20 ms</td>");
+    check_str_has(buf_text(&html),
+                  "<td>a free connection or stream</td><td class=\"n\">2</td><td "
+                  "class=\"n\">30 ms</td><td class=\"n\">20 ms</td>");
     check_str_has(buf_text(&html), "<td>connecting</td><td class=\"n\">1</td>");
     check_true(strstr(buf_text(&html), "its turn") == NULL);
     ana_run_done(&run);

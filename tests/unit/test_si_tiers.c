@@ -244,9 +244,8 @@ static void rproxy_repeats_a_400_after_a_reload(void **state)
 static void the_gateway_panics_on_more_strings_than_the_first_dimension(void **state)
 {
     (void)state;
-    static const char body[] =
-        "{\"inputs\":[{\"name\":\"a\",\"shape\":[1,2],\"datatype\":\"BYTES\",\"data\":"
-        "[\"1\",\"2\"]}]}";
+    static const char body[] = "{\"inputs\":[{\"name\":\"a\",\"shape\":[1,2],"
+                               "\"datatype\":\"BYTES\",\"data\":[\"1\",\"2\"]}]}";
     struct si_rig rig;
     struct si_client c;
     si_rig_open(&rig, "fixed:0ms", NULL, SI_RELEASE_2_10);
@@ -340,12 +339,11 @@ static void equal_ids_mix_answers_up_and_the_first_hangs(void **state)
         char numbers[100] = "";
         for (int k = 0; k < 16; k++)
             sprintf(numbers + strlen(numbers), "%s%d", k ? "," : "", i ? 444 : 333);
-        snprintf(
-            body[i], sizeof body[i],
-            "{\"inputs\":[{\"name\":\"INPUT0\",\"shape\":[1,16],\"datatype\":\"INT32\","
-            "\"data\":[%s]},{\"name\":\"INPUT1\",\"shape\":[1,16],\"datatype\":"
-            "\"INT32\",\"data\":[%s]}]}",
-            numbers, numbers);
+        snprintf(body[i], sizeof body[i],
+                 "{\"inputs\":[{\"name\":\"INPUT0\",\"shape\":[1,16],\"datatype\":"
+                 "\"INT32\",\"data\":[%s]},{\"name\":\"INPUT1\",\"shape\":[1,16],"
+                 "\"datatype\":\"INT32\",\"data\":[%s]}]}",
+                 numbers, numbers);
     }
     send_infer(&first, headers, body[0]);
     si_rig_pass(&rig, 4 * MS);
@@ -389,9 +387,8 @@ static void the_older_gateway_is_poisoned_by_a_model_call(void **state)
     struct si_rig rig;
     struct si_client c;
     struct err e = {0};
-    static const char body[] =
-        "{\"inputs\":[{\"name\":\"INPUT\",\"shape\":[4],\"datatype\":"
-        "\"FP32\",\"data\":[1,2,3,4]}]}";
+    static const char body[] = "{\"inputs\":[{\"name\":\"INPUT\",\"shape\":[4],"
+                               "\"datatype\":\"FP32\",\"data\":[1,2,3,4]}]}";
     for (int release = SI_RELEASE_2_10; release <= SI_RELEASE_2_8; release++) {
         si_rig_open(&rig, "fixed:0ms", NULL, (enum si_release)release);
         check_ok(si_catalog_pipeline(&rig.world.catalog, "chain=add10-1,add10-2", &e),
@@ -436,9 +433,8 @@ static void large_answers_come_chunked_to_who_names_no_encoding(void **state)
     (void)state;
     struct si_rig rig;
     struct si_client c;
-    char body[4096] =
-        "{\"inputs\":[{\"name\":\"predict\",\"shape\":[200,4],\"datatype\":"
-        "\"FP32\",\"data\":[";
+    char body[4096] = "{\"inputs\":[{\"name\":\"predict\",\"shape\":[200,4],"
+                      "\"datatype\":\"FP32\",\"data\":[";
     for (int i = 0; i < 800; i++)
         strcat(body, i ? ",1" : "1");
     strcat(body, "]}]}");

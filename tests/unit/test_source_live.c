@@ -36,9 +36,9 @@ static void the_filter_is_the_ports_and_what_hides_them(void **state)
     const uint16_t ports[] = {9000, 9999};
     char text[CAP_FILTER_MAX];
     cap_live_filter(&(struct cap_live){.ports = ports, .port_count = 2}, false, text);
-    check_str(text, "(tcp and (port 9000 or port 9999))"
-                    " or (ip[9] = 6 and ip[6:2] & 0x1fff != 0)"
-                    " or (ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 60)");
+    check_str(text,
+              "(tcp and (port 9000 or port 9999)) or (ip[9] = 6 and ip[6:2] & 0x1fff "
+              "!= 0) or (ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 60)");
     cap_live_filter(&(struct cap_live){0}, false, text);
     check_str_has(text, "(tcp) or (ip[9] = 6");
 }

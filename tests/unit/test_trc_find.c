@@ -117,8 +117,9 @@ static void members_are_judged_by_name_and_escapes_hide_nothing(void **state)
 static void json_is_looked_at_value_by_value_and_once(void **state)
 {
     (void)state;
-    struct seen s = in_body("{\"a\":[4111111111111111, 0.4111111111111111],"
-                            "\"b\":\"\\nann@example.org\",\"x@y.org\":null}");
+    struct seen s =
+        in_body("{\"a\":[4111111111111111, "
+                "0.4111111111111111],\"b\":\"\\nann@example.org\",\"x@y.org\":null}");
     check_int(s.all, ==, 3);
     check_int(s.n[TRC_FIND_CARD], ==, 1);
     check_int(s.n[TRC_FIND_EMAIL], ==, 2);

@@ -171,10 +171,9 @@ static void unknown_required_columns_are_refused_by_their_id(void **state)
     struct ops o;
     ops_init(&o, 1);
     craft_column(&o.g[TRC_SCHEDULE], 99, true, SPAN_LIT("x"));
-    ops_expect(
-        &o, 1, ERR_FORMAT,
-        "OPS block 1: schedule: column 99 must be understood and is not known to "
-        "this version at byte 149");
+    ops_expect(&o, 1, ERR_FORMAT,
+               "OPS block 1: schedule: column 99 must be understood and is not known "
+               "to this version at byte 149");
 }
 
 static void unknown_required_blocks_are_refused_by_their_kind(void **state)
@@ -209,14 +208,12 @@ static void header_case(size_t offset, uint8_t v, bool sign, enum err_code code,
 static void headers_that_break_their_rules_are_refused(void **state)
 {
     (void)state;
-    header_case(
-        4, 2, true, ERR_FORMAT,
-        "block header: format version 2, this program reads version 1 at byte 149; "
-        "164 bytes skipped at byte 149");
+    header_case(4, 2, true, ERR_FORMAT,
+                "block header: format version 2, this program reads version 1 at byte "
+                "149; 164 bytes skipped at byte 149");
     header_case(
         12, 9, false, ERR_FORMAT,
-        "block header: checksum mismatch at byte 149; 164 bytes skipped at byte "
-        "149");
+        "block header: checksum mismatch at byte 149; 164 bytes skipped at byte 149");
     header_case(7, 2, true, ERR_FORMAT, "block header: unknown flags 0x02 at byte 149");
     header_case(8, 9, true, ERR_FORMAT,
                 "block header: unknown resolution 10^9 ns at byte 149");
@@ -242,10 +239,9 @@ static void headers_that_break_their_rules_are_refused(void **state)
                 "block 1: the block before has 149 bytes, not 7 at byte 149");
     header_case(59, 0x7f, true, ERR_LIMIT,
                 "block header: raw length above 67108864 bytes at byte 149");
-    header_case(
-        58, 0x40, true, ERR_LIMIT,
-        "block header: group schedule: 4194323 bytes from 28 compressed ones at "
-        "byte 149");
+    header_case(58, 0x40, true, ERR_LIMIT,
+                "block header: group schedule: 4194323 bytes from 28 compressed ones "
+                "at byte 149");
     header_case(
         61, 0x40, true, ERR_LIMIT,
         "block header: group schedule: 16412 compressed bytes for 19 at byte 149");
@@ -253,10 +249,9 @@ static void headers_that_break_their_rules_are_refused(void **state)
                 "block header: half of group answers is absent at byte 149");
     header_case(88, 0, true, ERR_FORMAT,
                 "OPS block 1: schedule: checksum mismatch at byte 149");
-    header_case(
-        56, 29, true, ERR_FORMAT,
-        "OPS block 1: schedule: zstd frame of 19 bytes where 29 were promised at "
-        "byte 149");
+    header_case(56, 29, true, ERR_FORMAT,
+                "OPS block 1: schedule: zstd frame of 19 bytes where 29 were promised "
+                "at byte 149");
     header_case(6, 0x86, true, ERR_FORMAT, "OUTCOMES block 1 in a trace at byte 149");
 }
 
@@ -357,8 +352,7 @@ static void columns_that_break_their_rules_are_refused(void **state)
     craft_ints(&o.g[TRC_ANSWERS], TRC_COL_RESPONSE, no, (uint64_t[]){1}, 1);
     ops_expect(
         &o, 1, ERR_FORMAT,
-        "OPS block 1: answers column 9: a reference outside of its table at byte "
-        "149");
+        "OPS block 1: answers column 9: a reference outside of its table at byte 149");
 
     ops_init(&o, 1);
     craft_ints(&o.g[TRC_IDS], TRC_COL_WEIGHT, no, (uint64_t[]){0x7f800000}, 1);
@@ -385,18 +379,16 @@ static void bodies_that_break_their_rules_are_refused(void **state)
     ops_init(&o, 1);
     craft_ints(&o.g[TRC_PAYLOAD], TRC_COL_REQUEST_TABLE, one, (uint64_t[]){8 * 3}, 1);
     craft_column(&o.g[TRC_PAYLOAD], TRC_COL_REQUEST_TABLE + 2, true, SPAN_LIT("abc"));
-    ops_expect(
-        &o, 1, ERR_FORMAT,
-        "OPS block 1: schedule column 3: a table entry that nothing refers to at "
-        "byte 149");
+    ops_expect(&o, 1, ERR_FORMAT,
+               "OPS block 1: schedule column 3: a table entry that nothing refers to "
+               "at byte 149");
 
     ops_init(&o, 1);
     craft_ints(&o.g[TRC_PAYLOAD], TRC_COL_REQUEST_TABLE, one, (uint64_t[]){8 * 4}, 1);
     craft_column(&o.g[TRC_PAYLOAD], TRC_COL_REQUEST_TABLE + 2, true, SPAN_LIT("abc"));
     ops_expect(
         &o, 1, ERR_FORMAT,
-        "OPS block 1: payload column 26: fewer bytes than the bodies have at byte "
-        "149");
+        "OPS block 1: payload column 26: fewer bytes than the bodies have at byte 149");
 
     ops_init(&o, 1);
     craft_ints(&o.g[TRC_PAYLOAD], TRC_COL_REQUEST_TABLE, one, (uint64_t[]){8 * 2}, 1);

@@ -53,13 +53,11 @@ static void refused(const char *json, enum err_code code, const char *why)
 static void members_may_come_in_any_order(void **state)
 {
     (void)state;
-    struct pay_message m = request(
-        "{\"outputs\":[{\"name\":\"o\"}],\"inputs\":[{\"data\":[1,2],\"extra\":{\"a\":["
-        "]},"
-        "\"parameters\":{\"p\":true,\"q\":-7,\"r\":\"s\",\"t\":1.5,\"u\":null,\"v\":"
-        "1e2},"
-        "\"datatype\":\"INT8\",\"shape\":[2,1],\"name\":\"x\"}],\"parameters\":{},"
-        "\"id\":\"42\"}");
+    struct pay_message m =
+        request("{\"outputs\":[{\"name\":\"o\"}],\"inputs\":[{\"data\":[1,2],\"extra\":"
+                "{\"a\":[]},\"parameters\":{\"p\":true,\"q\":-7,\"r\":\"s\",\"t\":1.5,"
+                "\"u\":null,\"v\":1e2},\"datatype\":\"INT8\",\"shape\":[2,1],\"name\":"
+                "\"x\"}],\"parameters\":{},\"id\":\"42\"}");
     check_span(m.id, "42");
     check_int(m.tensor_count, ==, 1);
     const struct pay_tensor *t = &m.tensors[0];
@@ -114,8 +112,8 @@ static void a_string_is_its_element_whatever_the_content_type(void **state)
 {
     (void)state;
     struct pay_message m = request(
-        "{\"inputs\":[{\"name\":\"x\",\"shape\":[1],\"data\":[\"//4=\"],"
-        "\"datatype\":\"BYTES\",\"parameters\":{\"content_type\":\"base64\"}}]}");
+        "{\"inputs\":[{\"name\":\"x\",\"shape\":[1],\"data\":[\"//"
+        "4=\"],\"datatype\":\"BYTES\",\"parameters\":{\"content_type\":\"base64\"}}]}");
     check_span(m.tensors[0].bytes[0], "//4=");
 }
 
@@ -171,8 +169,8 @@ static void an_answer_may_have_parameters_that_are_objects(void **state)
     struct err failure = {0};
     (void)state;
     check_ok(v2_json_parse_response(
-                 SPAN_LIT("{\"outputs\":[],\"parameters\":{\"headers\":"
-                          "{\"Ce-Id\":\"x\",\"n\":{}},\"content_type\":\"np\"}}"),
+                 SPAN_LIT("{\"outputs\":[],\"parameters\":{\"headers\":{\"Ce-Id\":"
+                          "\"x\",\"n\":{}},\"content_type\":\"np\"}}"),
                  &a, &m, &failure),
              &failure);
     check_int(m.param_count, ==, 1);
@@ -244,12 +242,11 @@ static void responses_have_names_and_errors_are_told(void **state)
 {
     (void)state;
     struct pay_message m;
-    check_ok(
-        parse("{\"model_name\":\"iris_1\",\"model_version\":null,\"id\":null,"
-              "\"parameters\":null,\"outputs\":[{\"name\":\"predict\",\"shape\":[1,1],"
-              "\"datatype\":\"INT64\",\"parameters\":null,\"data\":[2]}]}",
-              false, &m),
-        &e);
+    check_ok(parse("{\"model_name\":\"iris_1\",\"model_version\":null,\"id\":null,"
+                   "\"parameters\":null,\"outputs\":[{\"name\":\"predict\",\"shape\":["
+                   "1,1],\"datatype\":\"INT64\",\"parameters\":null,\"data\":[2]}]}",
+                   false, &m),
+             &e);
     check_span(m.model_name, "iris_1");
     check_int(m.model_version.n + m.id.n + m.param_count, ==, 0);
     check_int(parse("{\"error\":\"Model nope not found\"}", false, &m), ==, ERR_FORMAT);
@@ -267,11 +264,11 @@ static void numbers_are_written_with_the_fewest_digits(void **state)
     struct buf out = {0};
     struct pay_message m =
         request(TENSOR("[14]", "FP32",
-                       "[0.1,0,-0.0,1,-2.5,16777216,3.4028235e38,1e-45,0.00001,"
-                       "1.17549435e-38,123456.789,1e15,0.3,-1e-7]"));
+                       "[0.1,0,-0.0,1,-2.5,16777216,3.4028235e38,1e-45,0.00001,1."
+                       "17549435e-38,123456.789,1e15,0.3,-1e-7]"));
     v2_json_data(&m.tensors[0], &out);
-    check_str(buf_text(&out), "[0.1,0,-0.0,1,-2.5,16777216,3.4028235e+38,1e-45,1e-05,"
-                              "1.1754944e-38,123456.79,1e+15,0.3,-1e-07]");
+    check_str(buf_text(&out), "[0.1,0,-0.0,1,-2.5,16777216,3.4028235e+38,1e-45,1e-05,1."
+                              "1754944e-38,123456.79,1e+15,0.3,-1e-07]");
     buf_reset(&out);
     m = request(TENSOR("[6]", "FP64",
                        "[0.1,0.30000000000000004,5e-324,1.7976931348623157e308,"
@@ -400,9 +397,10 @@ static void bytes_that_are_no_text_go_as_base64(void **state)
     struct pay_message m = {.tensors = &t, .tensor_count = 1};
     struct buf out = {0};
     v2_json_request(&m, &out);
-    check_str(buf_text(&out), "{\"inputs\":[{\"name\":\"x\",\"shape\":[2],\"datatype\":"
-                              "\"BYTES\",\"parameters\":{\"content_type\":\"base64\"},"
-                              "\"data\":[\"//4=\",\"b2s=\"]}]}");
+    check_str(
+        buf_text(&out),
+        "{\"inputs\":[{\"name\":\"x\",\"shape\":[2],\"datatype\":\"BYTES\","
+        "\"parameters\":{\"content_type\":\"base64\"},\"data\":[\"//4=\",\"b2s=\"]}]}");
     t.params = params;
     t.param_count = 2;
     buf_reset(&out);
@@ -417,11 +415,10 @@ static void a_whole_message_is_written_without_blanks(void **state)
     (void)state;
     static const char json[] =
         "{\"model_name\":\"m\\\"1\",\"model_version\":\"2\",\"id\":\"i\","
-        "\"parameters\":"
-        "{\"b\":false,\"i\":-1,\"d\":2.0,\"s\":\"\\n\"},\"outputs\":[{\"name\":\"a b\","
-        "\"shape\":[],\"datatype\":\"INT8\",\"data\":[-1]},{\"name\":\"\",\"shape\":[0]"
-        ","
-        "\"datatype\":\"BYTES\",\"data\":[]}]}";
+        "\"parameters\":{\"b\":false,\"i\":-1,\"d\":2.0,\"s\":\"\\n\"},\"outputs\":[{"
+        "\"name\":\"a "
+        "b\",\"shape\":[],\"datatype\":\"INT8\",\"data\":[-1]},{\"name\":\"\","
+        "\"shape\":[0],\"datatype\":\"BYTES\",\"data\":[]}]}";
     struct pay_message m;
     struct buf out = {0};
     check_ok(parse(json, false, &m), &e);

@@ -88,9 +88,8 @@ static void typed_contents_are_packed_in_their_own_field(void **state)
                             .tensor_count = 1};
     struct buf out = {0};
     v2_proto_request(&m, &out);
-    check_hex(&out, "0a 01 6d  1a 01 37  2a 1c"
-                    "  0a 01 78  12 05 49 4e 54 33 32  1a 01 02"
-                    "  2a 0d 12 0b 01 fe ff ff ff ff ff ff ff ff 01");
+    check_hex(&out, "0a 01 6d  1a 01 37  2a 1c  0a 01 78  12 05 49 4e 54 33 32  1a 01 "
+                    "02  2a 0d 12 0b 01 fe ff ff ff ff ff ff ff ff 01");
 }
 
 static void raw_contents_stand_behind_all_tensors(void **state)
@@ -104,10 +103,10 @@ static void raw_contents_stand_behind_all_tensors(void **state)
     struct pay_message m = {.tensors = t, .tensor_count = 2, .raw = true};
     struct buf out = {0};
     v2_proto_response(&m, &out);
-    check_hex(&out, "2a 0d 0a 01 78 12 05 49 4e 54 33 32 1a 01 02"
-                    "2a 0d 0a 01 78 12 05 42 59 54 45 53 1a 01 02"
-                    "32 08 01 00 00 00 fe ff ff ff"
-                    "32 0a 02 00 00 00 61 62 00 00 00 00");
+    check_hex(
+        &out,
+        "2a 0d 0a 01 78 12 05 49 4e 54 33 32 1a 01 022a 0d 0a 01 78 12 05 42 59 54 45 "
+        "53 1a 01 0232 08 01 00 00 00 fe ff ff ff32 0a 02 00 00 00 61 62 00 00 00 00");
 }
 
 static void parameters_are_map_entries(void **state)
@@ -124,10 +123,9 @@ static void parameters_are_map_entries(void **state)
     v2_proto_request(&m, &out);
     check_ok(v2_proto_parse_request(buf_view(&out), &arena, &back, &e), &e);
     check_true(messages_equal(&m, &back));
-    check_hex(&out, "22 07 0a 01 62 12 02 08 01"
-                    "22 10 0a 01 69 12 0b 10 ff ff ff ff ff ff ff ff ff 01"
-                    "22 09 0a 01 73 12 04 1a 02 70 64"
-                    "22 0e 0a 01 64 12 09 21 00 00 00 00 00 00 f0 3f");
+    check_hex(&out, "22 07 0a 01 62 12 02 08 0122 10 0a 01 69 12 0b 10 ff ff ff ff ff "
+                    "ff ff ff ff 0122 09 0a 01 73 12 04 1a 02 70 6422 0e 0a 01 64 12 "
+                    "09 21 00 00 00 00 00 00 f0 3f");
 }
 
 static void what_is_not_packed_is_read_as_well(void **state)
@@ -135,8 +133,7 @@ static void what_is_not_packed_is_read_as_well(void **state)
     (void)state;
     /* shape 2, int_contents 3 and 4, each in a field of its own */
     struct pay_message m =
-        request("2a 12 0a 01 78 12 05 49 4e 54 33 32 18 02 2a 04 10 03 10"
-                "04");
+        request("2a 12 0a 01 78 12 05 49 4e 54 33 32 18 02 2a 04 10 03 1004");
     check_int(pay_tensor_int(&m.tensors[0], 1), ==, 4);
 }
 
@@ -144,8 +141,8 @@ static void unknown_fields_and_requested_outputs_are_passed_over(void **state)
 {
     (void)state;
     /* 6 outputs {name "o"}, 99 varint, 100 fixed32, parameter of an unknown choice */
-    struct pay_message m = request("32 03 0a 01 6f  98 06 05  a5 06 01 02 03 04"
-                                   " 22 07 0a 01 70 12 02 30 01  0a 01 6d");
+    struct pay_message m = request("32 03 0a 01 6f  98 06 05  a5 06 01 02 03 04 22 07 "
+                                   "0a 01 70 12 02 30 01  0a 01 6d");
     check_span(m.model_name, "m");
     check_int(m.tensor_count + m.param_count, ==, 0);
 }
@@ -202,8 +199,8 @@ static void raw_contents_must_fit(void **state)
     refused(INT32_2 "3a 04 01 00 00 00", ERR_FORMAT,
             "tensor 0: 4 raw bytes, 2 elements of 4 by its shape");
     refused(INT32_2 INT32_2 "3a 00", ERR_FORMAT, "1 raw contents for 2 tensors");
-    refused("2a 13 0a 01 78 12 05 49 4e 54 33 32 1a 01 02 2a 04 12 02 01 02"
-            "3a 08 01 00 00 00 02 00 00 00",
+    refused("2a 13 0a 01 78 12 05 49 4e 54 33 32 1a 01 02 2a 04 12 02 01 023a 08 01 00 "
+            "00 00 02 00 00 00",
             ERR_FORMAT, "tensor 0: both raw contents and int_contents");
     refused(BYTES_2 "3a 04 00 00 00 00", ERR_FORMAT,
             "tensor 0: 4 raw bytes are fewer than 2 elements");
@@ -286,8 +283,8 @@ static void renaming_changes_nothing_else(void **state)
     renamed("0a 02 61 62  12 01 31  98 06 05  2a 02 ff ff  1a 01 39  a1 06 "
             "0102030405060708",
             "iris_1", "",
-            "0a 06 69 72 69 73 5f 31  98 06 05  2a 02 ff ff  1a 01 39"
-            "a1 06 0102030405060708");
+            "0a 06 69 72 69 73 5f 31  98 06 05  2a 02 ff ff  1a 01 39a1 06 "
+            "0102030405060708");
     renamed("1a 01 39 2a 00 0a 01 61", "n", "id", "0a 01 6e 1a 02 69 64 2a 00");
     renamed("", "n", "", "0a 01 6e");
     renamed("0a 01 61 2a 00", "", "", "2a 00");

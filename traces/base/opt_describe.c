@@ -477,9 +477,8 @@ static void man_page(const struct page *p)
     char date[16];
     man_date(date);
     full_name(p, "-", &title);
-    buf_str(out,
-            ".\\\" Made by 'reprise help --man-pages' from the option tables: do not "
-            "edit.\n.TH ");
+    buf_str(out, ".\\\" Made by 'reprise help --man-pages' from the option tables: do "
+                 "not edit.\n.TH ");
     for (const char *c = buf_text(&title); *c; c++)
         if (*c == '-')
             buf_str(out, "\\-");

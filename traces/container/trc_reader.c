@@ -761,9 +761,8 @@ static int take_block(struct trc_reader *r, const struct trc_head *h,
     default:
         if (!trc_kind_name(h->kind) && (h->kind & TRC_REQUIRED))
             rc = err_at(e, ERR_FORMAT, at,
-                        "block %" PRIu32
-                        " is of kind 0x%02x, which must be understood and "
-                        "is not known to this version",
+                        "block %" PRIu32 " is of kind 0x%02x, which must be understood "
+                        "and is not known to this version",
                         h->ordinal, h->kind);
     }
     return rc < 0 ? rc : rc == 1 ? 1 : 2;

@@ -189,8 +189,7 @@ static int settle(struct imp_servegen *s, struct err *e)
             w->start_s - s->v[i - 1].start_s < s->window_s)
             return err_set(
                 e, ERR_FORMAT,
-                "line %u: the window of client %u at %u s overlaps the one of "
-                "line %u",
+                "line %u: the window of client %u at %u s overlaps the one of line %u",
                 w->line, w->client, w->start_s, s->v[i - 1].line);
     }
     for (size_t i = 0; i < s->n; i++) {

@@ -140,8 +140,7 @@ static int check_sentiment(const struct pay_tensor *want,
         if (!is_sentiment(json, a))
             return err_set(e, ERR_FORMAT,
                            "'%.*s' element %" PRIu64
-                           " is \"%.*s\", wanted a label and a"
-                           " score from 0 to 1",
+                           " is \"%.*s\", wanted a label and a score from 0 to 1",
                            SHOWN(got->name), i, SHOWN(got->bytes[i]));
     }
     return 0;

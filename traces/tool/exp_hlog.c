@@ -146,11 +146,10 @@ static void put_head(struct hlog *l, const struct trc_reader *r)
     }
     if (wall == 0)
         buf_str(&l->out, "#[The run does not say when it began: 1970]\n");
-    buf_str(&l->out,
-            "#[Values in ns, maxima in ms; intervals are of due times. Good outcomes "
-            "only, but lateness: all that were sent]\n"
-            "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\","
-            "\"Interval_Compressed_Histogram\"\n");
+    buf_str(&l->out, "#[Values in ns, maxima in ms; intervals are of due times. Good "
+                     "outcomes only, but lateness: all that were sent]\n"
+                     "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\","
+                     "\"Interval_Compressed_Histogram\"\n");
 }
 
 static int read_all(struct hlog *l, struct trc_reader *r, struct trc_export_done *done,

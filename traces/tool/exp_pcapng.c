@@ -348,8 +348,7 @@ static int put_answer(struct packets *k, const struct op *o, struct wire w,
     if (rc == 0 && (__builtin_add_overflow(o->arrival_ns, o->first_ns, &a.at_ns) ||
                     __builtin_add_overflow(o->arrival_ns, last, &a.last_ns)))
         rc = err_set(e, ERR_LIMIT,
-                     "operation %" PRIu64 " is answered after the end "
-                     "of time",
+                     "operation %" PRIu64 " is answered after the end of time",
                      o->index);
     a.bytes = b.p;
     a.n = b.n;

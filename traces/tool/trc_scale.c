@@ -231,11 +231,10 @@ static int open_copies(struct scaling *s, const char *in, struct err *e)
         if (s->n == 1)
             return 0;
         if (!info->complete || info->file_bytes == 0 || info->records < 2)
-            return err_set(
-                e, ERR_USAGE,
-                "'%s': a rate above 1 needs a complete file (not a stream) with "
-                "two operations at least",
-                in);
+            return err_set(e, ERR_USAGE,
+                           "'%s': a rate above 1 needs a complete file (not a stream) "
+                           "with two operations at least",
+                           in);
         /* A mean gap behind the last arrival closes the circle. */
         int64_t gap = info->last_ns / (int64_t)(info->records - 1);
         s->period = info->last_ns + (gap > 0 ? gap : 1);

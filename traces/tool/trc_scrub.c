@@ -267,10 +267,10 @@ static int prepare(struct scrubbing *m, struct err *e)
     const struct trc_scrub *how = m->how;
     for (size_t i = 0; i < how->header_count; i++)
         if (trc_secret_header(span_str(how->headers[i])))
-            return err_set(e, ERR_USAGE,
-                           "--keep-header '%s': headers that may hold credentials are "
-                           "never kept",
-                           how->headers[i]);
+            return err_set(
+                e, ERR_USAGE,
+                "--keep-header '%s': headers that may hold credentials are never kept",
+                how->headers[i]);
     if (how->shape_only && how->path_count > 0)
         return err_set(e, ERR_USAGE, "--shape-only leaves nothing for --mask");
     if (how->path_count > PAY_MASKS_MAX)
