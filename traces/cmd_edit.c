@@ -435,7 +435,9 @@ static const struct opt pack_opts[] = {
      .at = offsetof(struct pack_config, level),
      .arg = "N",
      .def = "7",
-     .help = "zstd level, 1 to 19; above 7 it takes long and gains little"},
+     .help =
+         "zstd level, 1 to 19; above 7 it takes long and gains little. 0 stores bytes "
+         "as they are: a larger file, which replay reads with the least work"},
     {.name = NULL},
 };
 const struct opt_cmd trc_pack_page = {
@@ -447,7 +449,9 @@ const struct opt_cmd trc_pack_page = {
              "file at the same level changes no byte.",
     .opts = pack_opts,
     .examples = "# before a capture is archived\n"
-                "reprise trace pack day.trace -o day.packed.trace --level 19\n",
+                "reprise trace pack day.trace -o day.packed.trace --level 19\n"
+                "# before bodies that all differ are replayed at the highest rates\n"
+                "reprise trace pack day.trace -o day.plain.trace --level 0\n",
     .min_args = 1,
     .max_args = 1,
 };
@@ -462,10 +466,11 @@ int trc_run_pack(int argc, char **argv)
         return EXIT_DONE;
     if (rc == 0)
         rc = outfile_wanted(&c.out, (const char *const *)(argv + 1), 1, &e);
-    if (rc == 0 && (c.level < 1 || c.level > 19))
-        rc = err_set(&e, ERR_USAGE, "--level is 1 to 19");
+    if (rc == 0 && c.level > 19)
+        rc = err_set(&e, ERR_USAGE, "--level is 0 to 19");
     if (rc == 0)
-        rc = trc_repack(argv[1], c.out.path, (int)c.level, &done, &e);
+        rc = trc_repack(argv[1], c.out.path, c.level ? (int)c.level : TRC_LEVEL_STORE,
+                        &done, &e);
     if (rc < 0)
         return opt_fail(&trc_pack_page, &e);
     if (!c.out.quiet && done.bytes_before && done.bytes_after) {

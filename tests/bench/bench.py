@@ -402,12 +402,16 @@ def closed_rest() -> None:
     closed_rows("REST, 64 connections, closed loop", samples)
 
 
-def grpc_commands(*options) -> dict:
+def grpc_commands(*options, stored=False) -> dict:
     """8 connections of 10 streams: a trace of ModelInfer, and h2load with its first message."""
     message = work / "message"
     message.write_bytes(first_request("grpc", *options))
     users = ("--closed-loop", IN_FLIGHT, "--grpc-connections", 8, "--streams", 10)
     trace = closed_trace("grpc", users, *options)
+    if stored:
+        plain = trace.with_name("stored.trace")
+        trace_tool("pack", trace, "--level", 0, "--force", "--quiet", "-o", plain)
+        trace = plain
 
     def ours(port: int) -> list:
         return replay(trace, port, *users)
@@ -430,8 +434,10 @@ def closed_grpc() -> None:
     closed_rows(f"{what}, batching server", alternate(batching, commands))
     closed_rows(f"{what}, nginx", alternate(measure_nginx, commands))
     # 256 rows of four FP32; h2load sends one of these messages all the time.
-    commands = grpc_commands("--batch", 256, "--values", "random")
-    closed_rows(f"{what}, distinct tensors of 4 KiB", alternate(batching, commands))
+    for kind, stored in (("", False), (", trace stored", True)):
+        commands = grpc_commands("--batch", 256, "--values", "random", stored=stored)
+        rows = f"{what}, distinct tensors of 4 KiB{kind}"
+        closed_rows(rows, alternate(batching, commands))
 
 
 def trace_tool(*arguments) -> str:

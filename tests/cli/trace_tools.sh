@@ -145,12 +145,12 @@ same "$(answers "$tmp/m.trace")" '{"name":"m0","arrival":0,"status":250} {"name"
 
 # --- pack: the same records, fewer bytes, and no byte changes when it is done again
 hash_of() { "$REPRISE" trace info --json "$1" | jq -r .hash; }
-packed() { # FILE: keeps the hash and is idempotent
-    expect 0 "$REPRISE" trace pack "$1" --force -o "$tmp/p1" --level 5
+packed() { # FILE [LEVEL]: keeps the hash and is idempotent
+    expect 0 "$REPRISE" trace pack "$1" --force -o "$tmp/p1" --level "${2:-5}"
     err_has ' records, '
     expect 0 "$REPRISE" trace verify --quiet "$tmp/p1"
     same "$(hash_of "$tmp/p1")" "$(hash_of "$1")" "hash of $1 packed"
-    expect 0 "$REPRISE" trace pack "$tmp/p1" --force -o "$tmp/p2" --level 5 -q
+    expect 0 "$REPRISE" trace pack "$tmp/p1" --force -o "$tmp/p2" --level "${2:-5}" -q
     cmp "$tmp/p1" "$tmp/p2" || fail "packing $1 twice changes it"
 }
 packed "$tmp/ab.trace"
@@ -162,9 +162,13 @@ for seed in 1 2; do
     packed "$tmp/r.trace"
     python3 "$root/tests/decoder/random_jsonl.py" run $seed 800 | "$REPRISE" import jsonl - --force -o "$tmp/r.run" -q
     packed "$tmp/r.run"
+    small=$(stat -c %s "$tmp/p1")
+    packed "$tmp/r.run" 0
+    [ "$(stat -c %s "$tmp/p1")" -gt "$small" ] || fail 'level 0 compresses'
+    packed "$tmp/r.trace" 0
 done
 expect 64 "$REPRISE" trace pack "$tmp/ab.trace" --force -o "$tmp/x" --level 20
-err_has '--level is 1 to 19'
+err_has '--level is 0 to 19'
 [ ! -e "$tmp/x" ] || fail 'a refused pack leaves a file'
 # --- dispersion is told of 20 seconds or more, and is about 1 for a Poisson process
 for seconds in 19 600; do

@@ -14,8 +14,9 @@ struct trc_repack_done {
 };
 
 /* Writes trace or run `in` anew at `out`, small blocks joined, at a zstd level of 1
- * to 19. Late answers join their operation where they meet it. The content hash stays;
- * it is checked when both are files. Packing what is packed changes no byte. */
+ * to 19, or TRC_LEVEL_STORE. Late answers join their operation where they meet it. The
+ * content hash stays; it is checked when both are files. Packing what is packed changes
+ * no byte. */
 int trc_repack(const char *in, const char *out, int level, struct trc_repack_done *done,
                struct err *e) MUST_USE;
 
