@@ -299,6 +299,7 @@ static bool fill_message(struct cap_parse *w, struct cap_half *h, bool grpc,
         if (!list_messages(&w->arena, h, m))
             return false;
         m->grpc_messages = h->messages;
+        m->message_bytes = h->message_bytes;
         m->grpc_compressed = h->compressed;
         m->body = m->messages_listed ? m->messages[0].body : cut_body(h);
         m->in_message = h->in_message || h->prefix_n || h->grpc == CAP_GRPC_OFF;

@@ -204,8 +204,9 @@ static struct clk_wall certain_until(const struct session *s, struct clk_wall ol
  * where else bodies would be shed (order.h, from a half of its memory on). */
 static int write_certain(struct session *s)
 {
-    struct clk_wall oldest =
-        cap_kafka_join_oldest(s->join, cap_parse_oldest(s->parse, s->now));
+    struct clk_wall oldest = cap_krecords_oldest(
+        s->kafka.records,
+        cap_kafka_join_oldest(s->join, cap_parse_oldest(s->parse, s->now)));
     int rc = cap_order_advance(s->order, s->now, certain_until(s, oldest), s->e);
     if (rc == 0)
         rc = cap_order_ease(s->order, oldest, s->c->memory_bytes / HOLD_SHARE, s->e);
@@ -228,6 +229,7 @@ static int advance(struct session *s)
         s->second = second;
     }
     cap_parse_time(s->parse, s->now);
+    cap_krecords_time(s->kafka.records, s->now);
     int rc = cap_recorder_check(s->recorder, s->e);
     if (rc == 0)
         rc = cap_krecords_check(s->kafka.records, s->e);
@@ -342,6 +344,7 @@ static int finish(struct session *s, int read_rc)
 {
     struct cap_session_result *r = s->result;
     cap_flows_end(s->flows);
+    cap_krecords_flush(s->kafka.records);
     int rc = cap_recorder_check(s->recorder, s->e);
     if (rc == 0)
         rc = cap_krecords_check(s->kafka.records, s->e);
