@@ -600,40 +600,6 @@ def start_up() -> None:
     )
 
 
-def drift() -> None:
-    """How late the last second of a ten-minute trace is sent, at a hundredfold speed.
-
-    Its median, so that one hiccup of the machine is not taken for drift; at slower speeds
-    the same integers are waited for for longer (tests/unit/test_schedule.c).
-    """
-    progress("drift")
-    trace = synth("drift.trace", "--protocol", "rest", "--rate", 20, "--duration", "600s")
-    schedule = [due // 100 for due in arrivals(trace)]
-    samples, late = [], []
-    for _ in range(REPEATS):
-        sample = measure(
-            "rest",
-            "reprise",
-            lambda port: replay(trace, port, "--connections", 64, "--speed", 100),
-            stamps=True,
-        )
-        if len(schedule) != sample.requests:
-            raise Failed(f"{len(schedule)} were due, {sample.requests} arrived")
-        begin, tail = start_of_run(), sum(due >= schedule[-1] - 10**9 for due in schedule)
-        values = [s - begin - due for s, due in zip(sample.stamps, schedule)]
-        late.append(statistics.median(values[-tail:]))
-        samples.append(sample)
-    late.sort()
-    row(
-        "REST, ten minutes at ×100: the last second, after plan",
-        "reprise",
-        f"{statistics.median(late) / 1e3:,.1f} µs",
-        f"{late[0] / 1e3:,.1f}–{late[-1] / 1e3:,.1f}",
-        "",
-        samples,
-    )
-
-
 def quantile(values: list[int], name: str) -> int:
     """Nearest rank."""
     share = 1.0 if name == "max" else float(name[1:]) / 100
@@ -775,76 +741,6 @@ def version(command: list[str]) -> str:
     return (done.stdout + done.stderr).split("\n")[0].strip()
 
 
-KNOWN_DELAY_MS = 10
-
-
-@contextlib.contextmanager
-def delaying_server():
-    """The stand-in, each answer KNOWN_DELAY_MS late; yields port, pid and, afterwards, the
-    delays that it gave by its own stamps, ascending."""
-    ports, stamps = work / "ports", work / "delays"
-    ports.unlink(missing_ok=True)
-    process = start(
-        SERVER_CORE,
-        [
-            *(reprise, "standin", "--tier", "server", "--http", "127.0.0.1:0", "--quiet"),
-            *("--service", f"fixed:{KNOWN_DELAY_MS}ms", "--ports", ports, "--stamps", stamps),
-        ],
-        stdout=subprocess.DEVNULL,
-    )
-    found = {"pid": process.pid}
-    try:
-        limit = time.monotonic() + 10
-        while not ports.exists():
-            if process.poll() is not None or time.monotonic() > limit:
-                raise Failed("the stand-in does not start")
-            time.sleep(0.01)
-        yield int(ports.read_text().strip().rsplit(":", 1)[1]), found
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
-    lines = (line.split() for line in stamps.read_text().splitlines() if line[0] != "#")
-    found["delays"] = sorted(int(f[2]) - int(f[0]) for f in lines)
-
-
-def known_delay() -> None:
-    """What each engine reports as service time, less the delay that the server gave."""
-    progress("known delay")
-    trace = synth(
-        "delay.trace",
-        *("--protocol", "rest", "--arrivals", "poisson"),
-        *("--rate", 200, "--duration", f"{OPEN_SECONDS}s"),
-    )
-    engines = {"reprise": ["own"], "libcurl": ["curl"]}
-    over = {name: {"p50": [], "p90": [], "p99": []} for name in engines}
-
-    def one(name: str, engine: list) -> Sample:
-        with delaying_server() as (port, found):
-            sample = run_client(
-                name, replay(trace, port, "--engine", *engine), [found["pid"]]
-            )
-        lines = map(json.loads, trace_tool("cat", RUN, "--jsonl").splitlines())
-        service = sorted(o["done_ns"] - o["sent_ns"] for o in lines)
-        if len(service) != len(found["delays"]):
-            raise Failed(f"{len(service)} answers, {len(found['delays'])} given")
-        for q, list_ in over[name].items():
-            list_.append(quantile(service, q) - quantile(found["delays"], q))
-        return sample
-
-    samples = alternate(one, engines)
-    for q in ("p50", "p90", "p99"):
-        for name in engines:
-            list_ = sorted(over[name][q])
-            row(
-                f"service time above a delay of {KNOWN_DELAY_MS} ms, 200/s: {q}",
-                name,
-                f"{statistics.median(list_) / 1e3:,.1f} µs",
-                f"{list_[0] / 1e3:,.1f}–{list_[-1] / 1e3:,.1f}",
-                "",
-                samples[name],
-            )
-
-
 def table() -> str:
     widths = [max(len(r[i]) for r in [HEAD, *rows]) for i in range(len(HEAD))]
     lines = [HEAD, tuple("-" * w for w in widths), *rows]
@@ -879,9 +775,8 @@ In open loop the highest rate is sought in steps of a tenth of what wrk reaches 
 right before, against the same stamping server; {tries} tries a step. *Start* counts from before
 the fork that becomes the program, libraries, calibration and connecting included.
 
-*Service time above a delay*: quantiles of what the run file says, less those of the delays
-that the stand-in gave by its own stamps. What is left is two wake-ups, the network and the
-engine; `reprise` is the engine of our own, `libcurl` is `--engine curl`.
+What is reported is held against what a server stamped in RESULTS_TRUTH.md: known delays, a
+stall, arrivals and drift.
 """
 
 
@@ -922,9 +817,7 @@ def main() -> None:
         lateness(1_000)
         lateness(10_000)
         lateness(1_000, "--no-spin")
-        drift()
         evenness()
-        known_delay()
         trace_files = container()
     except Failed as failure:
         sys.exit(f"bench: {failure}")
