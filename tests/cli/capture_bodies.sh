@@ -21,8 +21,8 @@ record() { # NAME OPTION...: captures, holds the accounts and the calls to what 
     "$REPRISE" trace info "$name.trace" --json | jq -r .hash >"$name.hash"
 }
 calls() { # NAME [MOVED]
-    "$REPRISE" trace cat --jsonl "$1.trace" >cat
-    python3 "$root/tests/cli/large_bodies.py" check expected.json cat "${@:2}" >said 2>&1 ||
+    "$REPRISE" trace cat --jsonl "$1.trace" >calls.jsonl
+    python3 "$root/tests/cli/large_bodies.py" check expected.json calls.jsonl "${@:2}" >said 2>&1 ||
         fail "$1: $(cat said)"
 }
 record plain
@@ -32,7 +32,7 @@ record stored --store
 calls stored
 record packed --compress
 calls packed
-cmp -s plain.hash stored.hash && cmp -s plain.hash packed.hash ||
+{ cmp -s plain.hash stored.hash && cmp -s plain.hash packed.hash; } ||
     fail "how it is compressed changes what is recorded"
 size() { stat -c %s "$1.trace"; }
 [ "$(size stored)" -gt "$(size plain)" ] || fail "bodies that repeat themselves are stored"
@@ -55,7 +55,7 @@ grep -qa secret-4711 stored.trace || fail "the text to be masked is not in the b
 for bodies in hash shape mask:id; do
     expect 0 "$REPRISE" capture -r big.pcap --map "$map" -o "$bodies.trace" --store -q --bodies "$bodies"
     grep -qa secret-4711 "$bodies.trace" && fail "--bodies $bodies lets text through"
-    "$REPRISE" trace info "$bodies.trace" --json >info
-    same "$(jq .operations info)" 96 "--bodies $bodies"
+    "$REPRISE" trace info "$bodies.trace" --json >facts
+    same "$(jq .operations facts)" 96 "--bodies $bodies"
 done
 finish

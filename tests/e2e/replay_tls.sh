@@ -186,7 +186,7 @@ CONF
     # nginx's own word: connections with a request, and those of them that resumed.
     words() { sort -u nginx.access | awk '$4 == "POST" {n++; r += $2 == "r"} END {print n, r + 0}'; }
     read -r took reused <<<"$(words)"
-    [ "$reused" -ge 4 ] && [ "$reused" -le "$resumed" ] && [ "$reused" -ge $((resumed - 2)) ] ||
+    [[ $reused -ge 4 && $reused -le $resumed && $reused -ge $((resumed - 2)) ]] ||
         fail "nginx saw $took connections, $reused of them resumed; we counted $resumed"
     expect 0 replay rest.trace --http "https://$at" --tls-ca ca.pem --connections 2 --no-tls-resume
     expect 0 "$REPRISE" trace info tls.run --json
@@ -194,7 +194,7 @@ CONF
     : >nginx.access # nginx appends
     expect 0 replay rest.trace --http "https://$at" --tls-ca ca.pem --connections 2 --no-tls-resume
     read -r took reused <<<"$(words)"
-    [ "$took" -ge 4 ] && [ "$reused" = 0 ] || fail "nginx saw $took connections, $reused of them resumed"
+    [[ $took -ge 4 && $reused = 0 ]] || fail "nginx saw $took connections, $reused of them resumed"
     expect 69 replay both.trace --protocol grpc --grpc "grpcs://$at" --tls-ca ca.pem
     err_has "(h2)"
     nginx_at "ssl http2"

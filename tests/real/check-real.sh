@@ -254,7 +254,7 @@ idle_race() {
     count=$(($(mlserver_count) - before)) ok=$(jq .operations.ok "$report")
     holds "$report" race '.operations | .due == 80 and .sent == 80 and .done == 80'
     holds "$report" race '[.errors[].class] - ["closed", "reset"] == []'
-    [ "$count" -ge "$ok" ] && [ "$count" -le 80 ] ||
+    [[ $count -ge $ok && $count -le 80 ]] ||
         fail "race: the server processed $count, of 80 requests of which $ok were answered"
     "$program" trace cat "$run/race.run" --jsonl >"$run/race.run.jsonl"
     [ "$(jq -s 'map(select(.attempts > 1)) | length' "$run/race.run.jsonl")" = "$(jq .connections.retries "$report")" ] ||
