@@ -1107,8 +1107,7 @@ static void a_peer_begins_with_its_settings(void **state)
 {
     (void)state;
     static const char *const texts[] = {"HTTP/1.1 400 Bad Request\r\n\r\n",
-                                        "\0\0\x08\6\0\0\0\0\0"
-                                        "12345678",
+                                        "\0\0\x08\6\0\0\0\0\0ping-me!",
                                         "\0\0\0\4\1\0\0\0\0"};
     static const size_t sizes[] = {28, 17, 9};
     for (size_t i = 0; i < 3; i++) {
