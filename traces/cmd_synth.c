@@ -33,7 +33,7 @@ struct synth_config {
     const char *stage_durations; /* as duration */
     const char *arrivals, *epoch;
     uint64_t count, seed, clients;
-    bool has_count, force, quiet;
+    bool has_count, force, store, quiet;
 };
 
 #define AT(field) offsetof(struct synth_config, field)
@@ -43,6 +43,9 @@ static const struct opt synth_opts[] = {
     {"output", 'o', OPT_STR, AT(out), "FILE", NULL, "the trace to write; - is a pipe",
      NULL, NULL},
     OUTFILE_FORCE_OPT(AT(force)),
+    {"store", 0, OPT_FLAG, AT(store), NULL, NULL,
+     "compress nothing: a larger file, which replay reads with the least work", NULL,
+     NULL},
     OPT_GROUP_ROW("What is sent"),
     MIX_OPTS(struct synth_config, mix),
     OPT_GROUP_ROW("When"),
@@ -369,7 +372,9 @@ static int synth_run(const struct synth_config *c, struct summary *s, struct err
         rc = plan_make(c, p, e);
     if (rc == 0)
         rc = mix_new(&mix, &c->mix, c->seed, e);
-    const struct trc_options options = {.kind = TRC_TRACE, .epoch_wall_ns = epoch.ns};
+    const struct trc_options options = {.kind = TRC_TRACE,
+                                        .epoch_wall_ns = epoch.ns,
+                                        .level = c->store ? TRC_LEVEL_STORE : 0};
     if (rc == 0)
         rc = trc_writer_open(&w, c->out, &options, e);
     if (rc == 0)

@@ -402,16 +402,12 @@ def closed_rest() -> None:
     closed_rows("REST, 64 connections, closed loop", samples)
 
 
-def grpc_commands(*options, stored=False) -> dict:
+def grpc_commands(*options) -> dict:
     """8 connections of 10 streams: a trace of ModelInfer, and h2load with its first message."""
     message = work / "message"
     message.write_bytes(first_request("grpc", *options))
     users = ("--closed-loop", IN_FLIGHT, "--grpc-connections", 8, "--streams", 10)
     trace = closed_trace("grpc", users, *options)
-    if stored:
-        plain = trace.with_name("stored.trace")
-        trace_tool("pack", trace, "--level", 0, "--force", "--quiet", "-o", plain)
-        trace = plain
 
     def ours(port: int) -> list:
         return replay(trace, port, *users)
@@ -427,17 +423,23 @@ def grpc_commands(*options, stored=False) -> dict:
 
 
 def closed_grpc() -> None:
-    """One small message, again and again; then 4 KiB that differ from call to call."""
+    """One small message, again and again; then tensors that differ from call to call."""
     progress("gRPC, closed loop")
     what, batching = "gRPC, 8 × 10 streams, closed loop", functools.partial(measure, "grpc")
     commands = grpc_commands()
     closed_rows(f"{what}, batching server", alternate(batching, commands))
     closed_rows(f"{what}, nginx", alternate(measure_nginx, commands))
-    # 256 rows of four FP32; h2load sends one of these messages all the time.
-    for kind, stored in (("", False), (", trace stored", True)):
-        commands = grpc_commands("--batch", 256, "--values", "random", stored=stored)
-        rows = f"{what}, distinct tensors of 4 KiB{kind}"
-        closed_rows(rows, alternate(batching, commands))
+    # 784 numbers that compress by a tenth, and so are stored; then 1,024 measures to a tenth,
+    # which the trace holds in a third of their size. h2load sends one message all the time.
+    random = ("--values", "random")
+    flowers = (*random, "--batch", 256)
+    distinct = {
+        "distinct random tensors of 3 KiB": ("--model-type", "tfmnist", *random),
+        "distinct measures of 4 KiB": flowers,
+        "distinct measures of 4 KiB, synth --store": (*flowers, "--store"),
+    }
+    for name, options in distinct.items():
+        closed_rows(f"{what}, {name}", alternate(batching, grpc_commands(*options)))
 
 
 def trace_tool(*arguments) -> str:

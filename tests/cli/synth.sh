@@ -21,6 +21,13 @@ same "$(wc -c <err)" 0 "--quiet says nothing"
 
 zstd -q -t a.trace || fail "a trace is not a legal zstd file"
 
+# The same operations, uncompressed.
+expect 0 "$REPRISE" synth -o stored.trace "${mix[@]}" --store
+same "$("$REPRISE" trace info stored.trace --json | jq -r .hash)" \
+    "$("$REPRISE" trace info a.trace --json | jq -r .hash)" "hash of what --store wrote"
+[ "$(wc -c <stored.trace)" -gt "$(jq -n "$("$REPRISE" trace info a.trace --json) | .payload_bytes")" ] \
+    || fail "--store wrote fewer bytes than the bodies have"
+
 # The same by variables of k6.
 expect 0 "$REPRISE" synth -o e.trace --model-type iris,tfsimple --instances 3 --rate 40 --duration 3s
 expect 0 env MODEL_TYPE=iris,tfsimple MAX_NUM_MODELS=3 REQUEST_RATE=40 \

@@ -837,6 +837,93 @@ static size_t blob_blocks(const char *from, uint64_t *blobs)
     return count;
 }
 
+/* What all payload groups of a file have, and what they take in it. */
+static void group_bytes(const char *from, uint64_t *raw, uint64_t *packed)
+{
+    struct buf file = {0};
+    struct err e = {0};
+    check_ok(buf_read_file(&file, from, BUF_MAX, &e), &e);
+    struct trc_head h = {0};
+    bool checked;
+    *raw = *packed = 0;
+    for (size_t at = 0; h.kind != TRC_FOOTER; at += (size_t)trc_head_block_bytes(&h)) {
+        struct span rest = span_sub(buf_view(&file), at, at + TRC_HEAD_BYTES);
+        check_ok(trc_head_decode(rest, at, &h, &checked, &e), &e);
+        *raw += h.raw[TRC_PAYLOAD];
+        *packed += h.packed[TRC_PAYLOAD];
+    }
+    buf_done(&file);
+}
+
+enum { NUMBERS = 1024, MESSAGES = 200 };
+
+/* What the payload groups of a trace take, whose bodies are numbers drawn by `draw`. */
+static void payload_of(int level, float (*draw)(struct rng *), uint64_t *raw,
+                       uint64_t *packed)
+{
+    struct err e = {0};
+    struct trc_writer *w;
+    struct trc_reader *r;
+    struct trc_block *b;
+    struct op_stream s = {.name = SPAN_LIT("cifar10")};
+    struct trc_options options = {.level = level, .block_records = 64};
+    static float bodies[MESSAGES][NUMBERS];
+    struct rng rng;
+    rng_init(&rng, 5);
+    for (size_t i = 0; i < MESSAGES; i++)
+        for (size_t k = 0; k < NUMBERS; k++)
+            bodies[i][k] = draw(&rng);
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    for (size_t i = 0; i < MESSAGES; i++) {
+        struct op o = op_empty();
+        o.stream = &s;
+        o.arrival_ns = (int64_t)i;
+        o.request = op_body_of(span_of(bodies[i], sizeof bodies[i]));
+        check_ok(trc_writer_op(w, &o, &e), &e);
+    }
+    check_ok(trc_writer_close(w, &e), &e);
+    check_ok(trc_reader_open(&r, path, &e), &e);
+    for (size_t seen = 0; trc_reader_next(r, &b, &e) == 1; trc_block_free(b))
+        for (uint32_t i = 0; i < b->count; i++, seen++)
+            check_true(span_eq(b->ops[i].request.data,
+                               span_of(bodies[seen], sizeof bodies[seen])));
+    check_ok(e.code, &e);
+    trc_reader_close(r);
+    group_bytes(path, raw, packed);
+    check_int(*raw, >, sizeof bodies);
+}
+
+static float any_number(struct rng *r)
+{
+    return (float)rng_unit(r);
+}
+
+static float normal_number(struct rng *r)
+{
+    return (float)rng_normal(r);
+}
+
+static float number_to_a_tenth(struct rng *r)
+{
+    return (float)rng_below(r, 80) / 10.0F;
+}
+
+static void bodies_that_compressing_makes_hardly_smaller_stay_as_they_are(void **state)
+{
+    (void)state;
+    uint64_t raw, packed;
+    payload_of(0, any_number, &raw, &packed);
+    check_int(packed, >, raw);
+    payload_of(0, normal_number, &raw, &packed);
+    check_int(packed, >, raw);
+    payload_of(0, number_to_a_tenth, &raw, &packed);
+    check_int(packed, <, raw / 2);
+    payload_of(2, any_number, &raw, &packed); /* a level that was asked for is kept */
+    check_int(packed, <, raw / 100 * 95);
+    payload_of(TRC_LEVEL_STORE, number_to_a_tenth, &raw, &packed);
+    check_int(packed, >, raw);
+}
+
 enum { PLAIN_KINDS = 6 };
 
 /* Small, repeating, and large bodies; those of i and i + PLAIN_KINDS are equal. */
@@ -1029,6 +1116,7 @@ static void an_outcome_of_a_steady_run_takes_16_bytes_at_most(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bodies_that_compressing_makes_hardly_smaller_stay_as_they_are),
         cmocka_unit_test(large_bodies_are_written_plain_at_first_sight_and_once),
         cmocka_unit_test(blocks_of_plain_bodies_stay_near_their_blobs),
         cmocka_unit_test(a_killed_writer_of_plain_bodies_leaves_whole_blocks),

@@ -25,6 +25,7 @@
 #define BLOCK_RECORDS_MAX 131072u /* so that columns alone stay below TRC_RAW_MAX */
 #define LEVEL             2
 #define LEVEL_MAX         19 /* beyond it zstd's window may exceed TRC_WINDOW_LOG_MAX */
+#define PAYS_SHARE        8u /* compressing bodies pays from one part in so many on */
 #define LATE_RECORDS      4096u
 #define WRITEOUT_BYTES    (8u << 20)
 
@@ -34,6 +35,7 @@ struct trc_writer {
     int fd;
     bool regular; /* can be cut back after a failed write */
     bool broken;  /* a failure after which nothing more may be written */
+    bool choosy;  /* no level was asked for: bodies are compressed where that pays */
     bool full; /* the block goes out before the next record: late answers may still join
                 */
     bool meta_done; /* the first META is written: later notes go to the second */
@@ -92,9 +94,7 @@ static int check_options(struct trc_options *o, struct err *e)
                        o->resolution_ns);
     if (o->kind == TRC_RUN && o->resolution_ns != 1)
         return err_set(e, ERR_USAGE, "a run is kept to the nanosecond");
-    if (o->level == 0)
-        o->level = LEVEL;
-    if ((o->level < 1 && o->level != TRC_LEVEL_STORE) || o->level > LEVEL_MAX)
+    if ((o->level < 0 && o->level != TRC_LEVEL_STORE) || o->level > LEVEL_MAX)
         return err_set(e, ERR_USAGE, "compression level %d: use 1 to %d", o->level,
                        LEVEL_MAX);
     if (o->plain_from != 0 && o->plain_from < TRC_PLAIN_MIN)
@@ -137,6 +137,9 @@ static int open_writer(struct trc_writer **out, const char *path,
     w->last_arrival = -1;
     w->path = strdup(path);
     int rc = check_options(&w->options, e);
+    w->choosy = w->options.level == 0;
+    if (w->choosy)
+        w->options.level = LEVEL;
     w->blobs.trusted = w->options.trust_hashes;
     w->blobs.plain_from = w->options.plain_from;
     w->blobs.plain_all = w->options.level == TRC_LEVEL_STORE;
@@ -285,28 +288,41 @@ static int level_of(const struct trc_writer *w, const struct trc_head *h)
                : LEVEL;
 }
 
+/* Compresses group g. *plain: as it is, it is better kept. Random numbers lose a tenth
+ * or less (their exponents are alike, their fractions are not), and whoever replays
+ * them would pay a microsecond for each KiB to have it back. */
+static int pack_group(struct trc_writer *w, int level, int g, bool *plain,
+                      struct err *e)
+{
+    const size_t raw = w->groups[g].raw.n;
+    int rc = trc_pack_group(w->pack, level, &w->groups[g], &w->packed[g], e);
+    *plain = w->choosy && g == TRC_PAYLOAD && w->packed[g].n > raw - raw / PAYS_SHARE;
+    return rc;
+}
+
 /* Makes a frame of group g (and of back, joined to it), and adds its pieces to w->out,
  * which has *n. */
 static int frame_group(struct trc_writer *w, struct trc_head *h, int g,
                        struct span back, size_t *n, struct err *e)
 {
     const struct buf *raw = &w->groups[g].raw;
-    struct trc_plain *plain = &w->plain[g];
     struct iovec one;
     const struct iovec *v = &one;
     size_t count = 1;
-    int level = level_of(w, h), rc;
-    h->raw[g] = (uint32_t)(raw->n + back.n);
-    if (level == TRC_LEVEL_STORE || back.n) {
-        rc = trc_plain_frame(plain, buf_view(raw), back, e);
-        v = plain->v;
-        count = plain->n;
-        h->packed[g] = (uint32_t)plain->bytes;
+    int level = level_of(w, h), rc = 0;
+    bool plain = level == TRC_LEVEL_STORE || back.n;
+    if (!plain)
+        rc = pack_group(w, level, g, &plain, e);
+    if (rc == 0 && plain) {
+        rc = trc_plain_frame(&w->plain[g], buf_view(raw), back, e);
+        v = w->plain[g].v;
+        count = w->plain[g].n;
+        h->packed[g] = (uint32_t)w->plain[g].bytes;
     } else {
-        rc = trc_pack_group(w->pack, level, &w->groups[g], &w->packed[g], e);
         one = (struct iovec){w->packed[g].p, w->packed[g].n};
         h->packed[g] = (uint32_t)one.iov_len;
     }
+    h->raw[g] = (uint32_t)(raw->n + back.n);
     if (rc == 0)
         rc = room_out(w, *n + count, e);
     if (rc < 0)

@@ -29,7 +29,9 @@ struct trc_options {
     int64_t epoch_wall_ns; /* wall time of arrival 0; 0: the trace has no calendar */
     uint64_t file_id; /* random identity against stale tails; 0: derived from the seed
                          of the contents so that equal input gives equal bytes */
-    int level;        /* zstd level, 1 to 19; 0 means 2; TRC_LEVEL_STORE */
+    /* zstd level, 1 to 19, or TRC_LEVEL_STORE. 0 means 2, and that payloads which it
+     * makes smaller by less than an eighth stay as they are: random numbers. */
+    int level;
     /* For writers that must keep up: bodies from so many bytes on (at least
      * TRC_PLAIN_MIN; 0: none) are written at once and as they are, without being
      * gathered or compressed, unless they repeat so much that this costs nothing. */
