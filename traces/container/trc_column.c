@@ -237,35 +237,99 @@ int trc_ints_open(struct trc_ints *it, const struct trc_group *g, unsigned id,
     return 0;
 }
 
-/* Plain varints while at least 10 bytes are left for each; the rest is read with care.
- */
+static uint64_t load64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
+}
+
+/* Bit i: byte i of the 64 at p ends a varint, its top bit is clear. The product moves
+ * the lowest bit of each of eight bytes into the highest byte, no two to one place. */
+static uint64_t ends_of(const uint8_t *p)
+{
+    uint64_t ends = 0;
+    for (unsigned i = 0; i < 64; i += 8) {
+        uint64_t low = ~load64(p + i) >> 7 & UINT64_C(0x0101010101010101);
+        ends |= (low * UINT64_C(0x0102040810204080)) >> 56 << i;
+    }
+    return ends;
+}
+
+/* What a varint of n bytes keeps of the eight that were loaded. */
+static const uint64_t seven_bits[9] = {
+    0,
+    UINT64_C(0x7f),
+    UINT64_C(0x7f7f),
+    UINT64_C(0x7f7f7f),
+    UINT64_C(0x7f7f7f7f),
+    UINT64_C(0x7f7f7f7f7f),
+    UINT64_C(0x7f7f7f7f7f7f),
+    UINT64_C(0x7f7f7f7f7f7f7f),
+    UINT64_C(0x7f7f7f7f7f7f7f7f),
+};
+
+/* Eight groups of seven bits, moved together: pairs, then fours, then all. */
+static uint64_t join_sevens(uint64_t v)
+{
+    v = (v & UINT64_C(0x007f007f007f007f)) | (v & UINT64_C(0x7f007f007f007f00)) >> 1;
+    v = (v & UINT64_C(0x00003fff00003fff)) | (v & UINT64_C(0x3fff00003fff0000)) >> 2;
+    return (v & UINT64_C(0x0fffffff)) | (v & UINT64_C(0x0fffffff00000000)) >> 4;
+}
+
+#define WINDOW 64 /* bytes looked at together */
+
+/* Plain varints of up to 8 bytes, while a window and what is loaded behind it are
+ * there; the rest is read with care. Where varints end is found for a window at a time,
+ * so that no length waits for, or is guessed from, the one before. */
 static size_t take_fast(struct trc_ints *it, int64_t *out, size_t n)
 {
-    const uint8_t *p = it->p, *safe = it->end - 10;
+    const uint8_t *p = it->p;
     size_t i = 0;
-    if (it->end - it->p < 10)
-        return 0;
-    for (; i < n && p <= safe; i++) {
-        uint64_t v = p[0];
-        if (v < 0x80) {
-            p += 1;
-        } else if (p[1] < 0x80) {
-            v = (v & 0x7f) | (uint64_t)p[1] << 7;
-            p += 2;
-        } else if (p[2] < 0x80) {
-            v = (v & 0x7f) | (uint64_t)(p[1] & 0x7f) << 7 | (uint64_t)p[2] << 14;
-            p += 3;
-        } else if (p[3] < 0x80) {
-            v = (v & 0x7f) | (uint64_t)(p[1] & 0x7f) << 7 |
-                (uint64_t)(p[2] & 0x7f) << 14 | (uint64_t)p[3] << 21;
-            p += 4;
-        } else {
-            break; /* rare: the careful way */
+    while (i < n && it->end - p >= WINDOW + 8) {
+        uint64_t ends = ends_of(p);
+        if (ends == UINT64_MAX && n - i >= WINDOW) {
+            for (unsigned k = 0; k < WINDOW; k++)
+                out[i + k] = p[k];
+            i += WINDOW;
+            p += WINDOW;
+            continue;
         }
-        out[i] = (int64_t)v;
+        unsigned from = 0, bytes = 0;
+        for (; ends && i < n; ends &= ends - 1) {
+            unsigned to = (unsigned)__builtin_ctzll(ends) + 1;
+            bytes = to - from;
+            if (bytes > 8)
+                break;
+            out[i++] =
+                (int64_t)join_sevens(load64(p + from) & seven_bits[bytes]);
+            from = to;
+        }
+        p += from;
+        if (bytes > 8 || from == 0)
+            break;
     }
     it->p = p;
     return i;
+}
+
+/* Values as they are stored, made what they mean. The form is asked once, not for each.
+ */
+static bool unfold_all(const struct trc_ints *it, int64_t *v, size_t n)
+{
+    uint64_t bad = 0;
+    if (!it->is_signed && !it->nullable) {
+        for (size_t i = 0; i < n; i++)
+            bad |= (uint64_t)v[i];
+        return bad <= INT64_MAX;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!unfold(it, (uint64_t)v[i], &v[i]))
+            return false;
+    return true;
 }
 
 bool trc_ints_take(struct trc_ints *it, int64_t *out, size_t n)
@@ -275,13 +339,10 @@ bool trc_ints_take(struct trc_ints *it, int64_t *out, size_t n)
             out[i] = it->value;
         return true;
     }
-    bool plain = !it->is_signed && !it->nullable;
     for (size_t i = 0; i < n;) {
         size_t got = take_fast(it, out + i, n - i);
-        if (!plain)
-            for (size_t k = i; k < i + got; k++)
-                if (!unfold(it, (uint64_t)out[k], &out[k]))
-                    return false;
+        if (!unfold_all(it, out + i, got))
+            return false;
         i += got;
         uint64_t u;
         if (i < n) {
