@@ -134,6 +134,13 @@ static int find_leaf(struct ana_scan *s, const struct op_stream *stream,
     }
 }
 
+/* What a report needs of an outcome. */
+#define WANTED                                                                         \
+    (TRC_WANT_DUE | TRC_WANT_READY | TRC_WANT_SENT | TRC_WANT_FIRST | TRC_WANT_DONE |  \
+     TRC_WANT_STREAM | TRC_WANT_CAUSE | TRC_WANT_CHECK | TRC_WANT_WAIT |               \
+     TRC_WANT_STATUS | TRC_WANT_GRPC_STATUS | TRC_WANT_BYTES_OUT | TRC_WANT_BYTES_IN | \
+     TRC_WANT_MESSAGES)
+
 /* --- outcomes --------------------------------------------------------------------- */
 
 static int grow_columns(struct ana_leaf *l, struct err *e)
@@ -259,13 +266,11 @@ static int take_messages(struct ana_scan *s, const struct op_messages *m,
     return rc;
 }
 
-static void count_wait(struct ana_run *run, const struct outcome *o)
+static void count_wait(struct ana_run *run, enum out_wait wait, int64_t ns)
 {
-    struct ana_wait *w = &run->waits[o->wait];
-    if (o->wait == OUT_WAIT_NONE || o->sent_ns == OP_TIME_NONE ||
-        o->ready_ns <= o->due_ns)
+    struct ana_wait *w = &run->waits[wait];
+    if (wait == OUT_WAIT_NONE || ns <= 0)
         return;
-    int64_t ns = o->ready_ns - o->due_ns;
     w->count++;
     w->most_ns = ns > w->most_ns ? ns : w->most_ns;
     if (__builtin_add_overflow(w->total_ns, ns, &w->total_ns))
@@ -312,11 +317,101 @@ static int take_outcome(struct ana_scan *s, const struct outcome *o, struct ana_
         return rc;
     s->run->clock_faults += s->clock_fault;
     count_outcome(&l->counts, o, ok);
-    count_wait(s->run, o);
+    if (o->sent_ns != OP_TIME_NONE && o->ready_ns != OP_TIME_NONE)
+        count_wait(s->run, o->wait, o->ready_ns - o->due_ns);
     widen(&s->run->first_due_ns, &s->run->last_due_ns, o->due_ns);
     widen(&s->run->first_sent_ns, &s->run->last_sent_ns, o->sent_ns);
     widen(&ignored, &s->run->last_done_ns, o->done_ns);
     return ok ? 0 : count_class(s, o, e);
+}
+
+/* The least and greatest moments of the plain outcomes of a block. */
+struct extent {
+    int64_t first_due, last_due, first_sent, last_sent, last_done;
+};
+
+/* Good, answered, and with moments in order: nearly all of them, and what take_outcome
+ * does with such a one is short. */
+static bool is_plain(const struct ana_scan *s, const struct trc_columns *c, uint32_t i)
+{
+    int64_t due = c->due_ns[i], ready = c->ready_ns[i], sent = c->sent_ns[i],
+            first = c->first_ns[i], done = c->done_ns[i];
+    return (c->cause[i] == OUT_OK) & (c->check[i] < OUT_WRONG) & (due >= 0) &
+           (ready >= due) & (sent >= ready) & (first >= sent) & (done >= first) &
+           (done < INT64_C(1) << 62) & (due >= s->warmup_ns) &
+           (due < s->cooldown_from_ns);
+}
+
+static void take_plain(struct ana_scan *s, const struct trc_columns *c, uint32_t i,
+                       struct ana_leaf *l, struct extent *x)
+{
+    int64_t due = c->due_ns[i], ready = c->ready_ns[i], sent = c->sent_ns[i],
+            done = c->done_ns[i];
+    size_t n = l->n++;
+    l->column[ANA_COL_DUE][n] = due;
+    l->column[ANA_COL_RESPONSE][n] = done - due;
+    l->column[ANA_COL_SERVICE][n] = done - sent;
+    l->column[ANA_COL_TTFB][n] = c->first_ns[i] - sent;
+    l->column[ANA_COL_GENERATOR][n] = sent - ready;
+    l->column[ANA_COL_BACK_PRESSURE][n] = ready - due;
+    l->plain++;
+    l->counts.bytes_out += c->bytes_out[i];
+    l->counts.bytes_in += c->bytes_in[i];
+    if (c->wait[i] != OUT_WAIT_NONE)
+        count_wait(s->run, (enum out_wait)c->wait[i], ready - due);
+    x->first_due = due < x->first_due ? due : x->first_due;
+    x->last_due = due > x->last_due ? due : x->last_due;
+    x->first_sent = sent < x->first_sent ? sent : x->first_sent;
+    x->last_sent = sent > x->last_sent ? sent : x->last_sent;
+    x->last_done = done > x->last_done ? done : x->last_done;
+}
+
+/* What take_plain left for the end of the block. */
+static void settle_plain(struct ana_scan *s, const struct trc_block *b,
+                         const struct extent *x)
+{
+    struct ana_run *run = s->run;
+    uint64_t plain = 0;
+    int64_t ignored = OP_TIME_NONE;
+
+    for (uint32_t i = 0; i < b->stream_count; i++) {
+        struct ana_leaf *l = &s->leaves[s->map[i]];
+        plain += l->plain;
+        l->counts.due += l->plain;
+        l->counts.sent += l->plain;
+        l->counts.done += l->plain;
+        l->counts.ok += l->plain;
+        l->plain = 0;
+    }
+    if (plain == 0)
+        return;
+    widen(&run->first_due_ns, &run->last_due_ns, x->first_due);
+    widen(&run->first_due_ns, &run->last_due_ns, x->last_due);
+    widen(&run->first_sent_ns, &run->last_sent_ns, x->first_sent);
+    widen(&run->first_sent_ns, &run->last_sent_ns, x->last_sent);
+    widen(&ignored, &run->last_done_ns, x->last_done);
+}
+
+static int take_rows(struct ana_scan *s, const struct trc_block *b, struct err *e)
+{
+    const struct trc_columns *c = b->columns;
+    struct extent x = {INT64_MAX, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MIN};
+    int rc = 0;
+
+    for (uint32_t i = 0; i < b->count && rc == 0; i++) {
+        struct ana_leaf *l = &s->leaves[s->map[c->stream_index[i]]];
+        if (!is_plain(s, c, i) || (c->messages && c->messages[i].count > 0)) {
+            struct outcome o = trc_columns_row(c, b->streams, i);
+            rc = take_outcome(s, &o, l, e);
+            continue;
+        }
+        if (l->n == l->cap)
+            rc = grow_columns(l, e);
+        if (rc == 0)
+            take_plain(s, c, i, l, &x);
+    }
+    settle_plain(s, b, &x);
+    return rc;
 }
 
 static int take_block(struct ana_scan *s, const struct trc_block *b, struct err *e)
@@ -332,13 +427,7 @@ static int take_block(struct ana_scan *s, const struct trc_block *b, struct err 
     }
     for (uint32_t i = 0; i < b->stream_count && rc == 0; i++)
         rc = find_leaf(s, &b->streams[i], &s->map[i], e);
-    for (uint32_t i = 0; i < b->count && rc == 0; i++) {
-        const struct outcome *o = &b->outcomes[i];
-        if (o->stream_index >= b->stream_count)
-            return err_set(e, ERR_FORMAT, "outcome %u of a block has no stream", i);
-        rc = take_outcome(s, o, &s->leaves[s->map[o->stream_index]], e);
-    }
-    return rc;
+    return rc == 0 ? take_rows(s, b, e) : rc;
 }
 
 /* --- notes ------------------------------------------------------------------------ */
@@ -486,7 +575,7 @@ static int scan_file(struct ana_scan *s, struct ana_shard *shard, struct err *e)
     if (rc == 0 && trc_reader_info(r)->kind != TRC_RUN)
         rc = err_set(e, ERR_FORMAT, "'%s' is a trace, not a run", shard->path);
     if (rc == 0) { /* hashes of answers are half of a file, and no part of a report */
-        trc_reader_want(r, TRC_READ_SCHEDULE | TRC_READ_ANSWERS | TRC_READ_IDS);
+        trc_reader_want_columns(r, WANTED);
         rc = read_blocks(s, r, e);
     }
     if (rc == 0)

@@ -29,6 +29,7 @@ struct ana_leaf {
     struct ana_counts counts;
     int64_t *column[ANA_COLUMN_COUNT];
     size_t n, cap;
+    uint64_t plain; /* of the present block, not yet in counts */
     /* Of good answers that stream: time to the first message of each; all gaps. */
     struct ana_values {
         int64_t *v;

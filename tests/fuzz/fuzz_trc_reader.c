@@ -1,6 +1,7 @@
 /*
  * fuzz_trc_reader.c - the reader on anything: raw bytes, and blocks whose headers,
- * checksums and compression are right while what they hold is the fuzzer's.
+ * checksums and compression are right while what they hold is the fuzzer's. A run is
+ * read as records and as columns, which must tell the same.
  *
  * Byte 0 of the input: even, the rest is the file; odd, the rest is a list of blocks:
  *   u8 kind, u8 shape, u16 records, u64 t_min, u64 t_max, 4 × u16 raw lengths, raw
@@ -15,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/unit/trc_both.h"
 #include "tests/unit/trc_craft.h"
 #include "traces/container/trc_reader.h"
 
@@ -125,6 +127,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_all(path, TRC_READ_ALL);
     read_all(path, data[0] >> 1);
     move_about(path);
+    const char *differ = trc_both_ways(path);
+    if (differ) {
+        fprintf(stderr, "%s\n", differ);
+        abort();
+    }
     if (data[0] & 1)
         craft_done(&c);
     return 0;

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/trc_both.h"
 #include "tests/unit/trc_random.h"
 #include "traces/base/buf.h"
 #include "traces/container/trc_writer.h"
@@ -132,6 +133,7 @@ static void every_field_of_random_outcomes_comes_back(void **state)
         check_int(trc_reader_next(r, &b, &e), ==, 0);
         check_ok(trc_reader_verify(r, &e), &e);
         trc_reader_close(r);
+        check_true(trc_both_ways(path) == NULL);
         arena_done(&a);
     }
 }

@@ -202,9 +202,11 @@ int trc_reader_verify(struct trc_reader *r, struct err *e)
 {
     struct trc_audit audit = {0};
     unsigned wanted = r->wanted;
+    uint32_t columns = r->columns;
     if (r->source.seekable)
         trc_reader_rewind(r);
     r->wanted = TRC_READ_ALL;
+    r->columns = 0;
     r->audit = &audit;
     int rc = 1;
     struct trc_block *b;
@@ -215,6 +217,7 @@ int trc_reader_verify(struct trc_reader *r, struct err *e)
     }
     r->audit = NULL;
     r->wanted = wanted;
+    r->columns = columns;
     trc_audit_done(&audit);
     if (r->source.seekable)
         trc_reader_rewind(r);

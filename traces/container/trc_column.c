@@ -291,10 +291,17 @@ static size_t take_fast(struct trc_ints *it, int64_t *out, size_t n)
     size_t i = 0;
     while (i < n && it->end - p >= WINDOW + 8) {
         uint64_t ends = ends_of(p);
-        if (ends == UINT64_MAX && n - i >= WINDOW) {
+        if (ends == UINT64_MAX && n - i >= WINDOW) { /* one byte each */
             for (unsigned k = 0; k < WINDOW; k++)
                 out[i + k] = p[k];
             i += WINDOW;
+            p += WINDOW;
+            continue;
+        }
+        if (ends == UINT64_C(0xaaaaaaaaaaaaaaaa) && n - i >= WINDOW / 2) { /* two */
+            for (unsigned k = 0; k < WINDOW / 2; k++)
+                out[i + k] = (p[2 * k] & 0x7f) | p[2 * k + 1] << 7;
+            i += WINDOW / 2;
             p += WINDOW;
             continue;
         }
@@ -304,8 +311,7 @@ static size_t take_fast(struct trc_ints *it, int64_t *out, size_t n)
             bytes = to - from;
             if (bytes > 8)
                 break;
-            out[i++] =
-                (int64_t)join_sevens(load64(p + from) & seven_bits[bytes]);
+            out[i++] = (int64_t)join_sevens(load64(p + from) & seven_bits[bytes]);
             from = to;
         }
         p += from;
@@ -316,20 +322,25 @@ static size_t take_fast(struct trc_ints *it, int64_t *out, size_t n)
     return i;
 }
 
-/* Values as they are stored, made what they mean. The form is asked once, not for each.
- */
+/* Values as they are stored, made what they mean: unfold, without branches on values,
+ * since "none" comes in no order that could be foreseen. */
 static bool unfold_all(const struct trc_ints *it, int64_t *v, size_t n)
 {
-    uint64_t bad = 0;
+    uint64_t bad = 0, top = 0;
     if (!it->is_signed && !it->nullable) {
         for (size_t i = 0; i < n; i++)
-            bad |= (uint64_t)v[i];
-        return bad <= INT64_MAX;
+            top |= (uint64_t)v[i];
+        return top <= INT64_MAX;
     }
-    for (size_t i = 0; i < n; i++)
-        if (!unfold(it, (uint64_t)v[i], &v[i]))
-            return false;
-    return true;
+    uint64_t one = it->nullable, sign = it->is_signed;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t none = one & (v[i] == 0), u = (uint64_t)v[i] - one;
+        uint64_t zigzag = (u >> 1) ^ (0 - (u & 1));
+        uint64_t x = sign ? zigzag : u;
+        bad |= (none ^ 1) & (sign ? x == (uint64_t)INT64_MIN : x > INT64_MAX);
+        v[i] = none ? TRC_NULL : (int64_t)x;
+    }
+    return !bad;
 }
 
 bool trc_ints_take(struct trc_ints *it, int64_t *out, size_t n)

@@ -1,8 +1,8 @@
 /*
  * trc_decode.c - see trc_decode.h.
  *
- * Columns are decoded CHUNK rows at a time into a small array and from there into the
- * records, so that a record's memory is still near when its next column comes.
+ * Columns are decoded TRC_CHUNK rows at a time into a small array and from there into
+ * the records, so that a record's memory is still near when its next column comes.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -15,12 +15,12 @@
 #include <string.h>
 
 #include "traces/container/trc_body.h"
+#include "traces/container/trc_feed.h"
 #include "traces/container/trc_hash.h"
 #include "traces/container/trc_ident.h"
 #include "traces/container/trc_messages.h"
+#include "traces/container/trc_outcomes.h"
 #include "traces/container/trc_stream.h"
-
-#define CHUNK 256
 
 /* The columns of a kind, per group. */
 static const uint8_t ops_columns[TRC_GROUPS][16] = {
@@ -51,79 +51,6 @@ static const uint8_t outcome_columns[TRC_GROUPS][16] = {
     {TRC_COL_HASH_REF, TRC_COL_HASH_TABLE},
 };
 
-struct decoding {
-    struct trc_block_own *b;
-    uint64_t at;
-    char name[48];
-    struct trc_group groups[TRC_GROUPS];
-    const struct trc_blob_source *blobs;
-    struct op_body *bodies[2]; /* requests, responses; freed by finish */
-    size_t body_count[2];
-    unsigned wanted;
-    struct err *e;
-};
-
-/* One integer column on its way into the records. */
-struct feeder {
-    struct decoding *d;
-    const struct trc_group *g;
-    unsigned id;
-    struct trc_ints it;
-    int64_t low, high; /* inclusive; TRC_NULL passes when null_ok */
-    bool null_ok;
-};
-
-static int complain(const struct feeder *f, const char *reason)
-{
-    return trc_column_error(f->g, f->id, reason, f->d->e);
-}
-
-static int feeder_open(struct feeder *f, struct decoding *d, int group, unsigned id,
-                       int64_t def, int64_t low, int64_t high)
-{
-    *f = (struct feeder){.d = d,
-                         .g = &d->groups[group],
-                         .id = id,
-                         .low = low,
-                         .high = high,
-                         .null_ok = def == TRC_NULL};
-    int rc = trc_ints_open(&f->it, f->g, id, def, d->e);
-    /* A value takes a byte at least: so many records are told to be impossible before
-     * anything is made for them. */
-    if (rc == 0 && !f->it.constant &&
-        (size_t)(f->it.end - f->it.p) < d->b->head.records)
-        rc = complain(f, "malformed integers");
-    return rc;
-}
-
-/* The next n values, each within its range. */
-static int feed(struct feeder *f, int64_t *v, size_t n)
-{
-    if (!trc_ints_take(&f->it, v, n))
-        return complain(f, "malformed integers");
-    bool fits = true;
-    if (f->null_ok)
-        for (size_t i = 0; i < n; i++)
-            fits &= (v[i] >= f->low && v[i] <= f->high) || v[i] == TRC_NULL;
-    else
-        for (size_t i = 0; i < n; i++)
-            fits &= v[i] >= f->low && v[i] <= f->high;
-    return fits ? 0 : complain(f, "a value out of range");
-}
-
-static int feeder_end(const struct feeder *f)
-{
-    return trc_ints_ended(&f->it) ? 0 : complain(f, "bytes left over");
-}
-
-static int required(struct decoding *d, int group, unsigned id)
-{
-    struct span content;
-    if (d->b->head.records == 0 || trc_group_find(&d->groups[group], id, &content))
-        return 0;
-    return trc_column_error(&d->groups[group], id, "the column is absent", d->e);
-}
-
 /* --- bodies --- */
 
 struct body_parts {
@@ -132,7 +59,7 @@ struct body_parts {
     struct cursor details, bytes;
 };
 
-static int decode_body(struct decoding *d, struct body_parts *p, int64_t form,
+static int decode_body(struct trc_decoding *d, struct body_parts *p, int64_t form,
                        struct op_body *out)
 {
     uint64_t bytes = (uint64_t)form >> 3;
@@ -168,7 +95,7 @@ static int decode_body(struct decoding *d, struct body_parts *p, int64_t form,
     return d->blobs->fetch(d->blobs->arg, d->b, first, (uint32_t)fragments, out, d->e);
 }
 
-static int decode_bodies(struct decoding *d, int which)
+static int decode_bodies(struct trc_decoding *d, int which)
 {
     struct trc_group *g = &d->groups[TRC_PAYLOAD];
     struct body_parts p = {
@@ -207,87 +134,50 @@ static int decode_bodies(struct decoding *d, int which)
     return 0;
 }
 
-/* References of a column, turned into indices of the body table; -1: no body. */
-struct resolver {
-    struct feeder f;
-    size_t next, count;
-};
-
-static int resolver_open(struct resolver *r, struct decoding *d, int group, unsigned id,
-                         size_t count)
-{
-    r->next = 0;
-    r->count = count;
-    return feeder_open(&r->f, d, group, id, 0, 0, (int64_t)TRC_RECORDS_MAX + 1);
-}
-
-static int resolve(struct resolver *r, int64_t *v, size_t n)
-{
-    int rc = feed(&r->f, v, n);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        size_t back = v[i] > 0 ? (size_t)v[i] - 1 : 0;
-        if (v[i] == 0)
-            v[i] = -1;
-        else if (back == 0 && r->next < r->count)
-            v[i] = (int64_t)r->next++;
-        else if (back > 0 && back <= r->next)
-            v[i] = (int64_t)(r->next - back);
-        else
-            rc = complain(&r->f, "a reference outside of its table");
-    }
-    return rc;
-}
-
-static int resolver_end(struct resolver *r)
-{
-    if (r->next != r->count)
-        return complain(&r->f, "a table entry that nothing refers to");
-    return feeder_end(&r->f);
-}
-
 /* --- answers, shared by OPS and LATE --- */
 
 struct answers {
-    struct feeder status, grpc, first, last;
-    struct resolver response;
+    struct trc_feeder status, grpc, first, last;
+    struct trc_resolver response;
 };
 
-static int answers_open(struct answers *a, struct decoding *d)
+static int answers_open(struct answers *a, struct trc_decoding *d)
 {
     int64_t time_max = TRC_TIME_MAX / d->b->head.resolution_ns;
-    int rc = feeder_open(&a->status, d, TRC_ANSWERS, TRC_COL_STATUS, 0, 0, UINT16_MAX);
+    int rc =
+        trc_feeder_open(&a->status, d, TRC_ANSWERS, TRC_COL_STATUS, 0, 0, UINT16_MAX);
     if (rc == 0)
-        rc =
-            feeder_open(&a->grpc, d, TRC_ANSWERS, TRC_COL_GRPC, TRC_NULL, 0, INT16_MAX);
+        rc = trc_feeder_open(&a->grpc, d, TRC_ANSWERS, TRC_COL_GRPC, TRC_NULL, 0,
+                             INT16_MAX);
     if (rc == 0)
-        rc = feeder_open(&a->first, d, TRC_ANSWERS, TRC_COL_FIRST, TRC_NULL, -time_max,
-                         time_max);
+        rc = trc_feeder_open(&a->first, d, TRC_ANSWERS, TRC_COL_FIRST, TRC_NULL,
+                             -time_max, time_max);
     if (rc == 0)
-        rc = feeder_open(&a->last, d, TRC_ANSWERS, TRC_COL_LAST, TRC_NULL, -time_max,
-                         time_max);
+        rc = trc_feeder_open(&a->last, d, TRC_ANSWERS, TRC_COL_LAST, TRC_NULL,
+                             -time_max, time_max);
     if (rc == 0)
-        rc = resolver_open(&a->response, d, TRC_ANSWERS, TRC_COL_RESPONSE,
-                           d->body_count[1]);
+        rc = trc_resolver_open(&a->response, d, TRC_ANSWERS, TRC_COL_RESPONSE,
+                               d->body_count[1]);
     return rc;
 }
 
 static int answers_take(struct answers *a, struct op *o, size_t n, int64_t unit)
 {
-    int64_t v[CHUNK];
-    int rc = feed(&a->status, v, n);
+    int64_t v[TRC_CHUNK];
+    int rc = trc_feed(&a->status, v, n);
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < n; i++)
         o[i].status = (uint16_t)v[i];
-    if ((rc = feed(&a->grpc, v, n)) < 0)
+    if ((rc = trc_feed(&a->grpc, v, n)) < 0)
         return rc;
     for (size_t i = 0; i < n; i++)
         o[i].grpc_status = v[i] == TRC_NULL ? -1 : (int16_t)v[i];
-    if ((rc = feed(&a->first, v, n)) < 0)
+    if ((rc = trc_feed(&a->first, v, n)) < 0)
         return rc;
     for (size_t i = 0; i < n; i++)
         o[i].first_ns = v[i] == TRC_NULL ? OP_TIME_NONE : v[i] * unit;
-    if ((rc = feed(&a->last, v, n)) < 0)
+    if ((rc = trc_feed(&a->last, v, n)) < 0)
         return rc;
     for (size_t i = 0; i < n; i++) {
         int64_t base = o[i].first_ns == OP_TIME_NONE ? 0 : o[i].first_ns;
@@ -295,7 +185,7 @@ static int answers_take(struct answers *a, struct op *o, size_t n, int64_t unit)
     }
     if (!(a->status.d->wanted & TRC_READ_PAYLOAD))
         return 0;
-    if ((rc = resolve(&a->response, v, n)) < 0)
+    if ((rc = trc_resolve(&a->response, v, n)) < 0)
         return rc;
     const struct op_body *bodies = a->response.f.d->bodies[1];
     for (size_t i = 0; i < n; i++)
@@ -306,21 +196,21 @@ static int answers_take(struct answers *a, struct op *o, size_t n, int64_t unit)
 
 static int answers_end(struct answers *a)
 {
-    int rc = feeder_end(&a->status);
+    int rc = trc_feeder_end(&a->status);
     if (rc == 0)
-        rc = feeder_end(&a->grpc);
+        rc = trc_feeder_end(&a->grpc);
     if (rc == 0)
-        rc = feeder_end(&a->first);
+        rc = trc_feeder_end(&a->first);
     if (rc == 0)
-        rc = feeder_end(&a->last);
+        rc = trc_feeder_end(&a->last);
     if (rc == 0 && (a->status.d->wanted & TRC_READ_PAYLOAD))
-        rc = resolver_end(&a->response);
+        rc = trc_resolver_end(&a->response);
     return rc;
 }
 
 /* --- messages of streams, once the bodies stand --- */
 
-static int take_messages(struct decoding *d, int which)
+static int take_messages(struct trc_decoding *d, int which)
 {
     uint32_t records = d->b->head.records;
     struct op_messages *lists;
@@ -341,29 +231,30 @@ static int take_messages(struct decoding *d, int which)
 /* --- the identity of operations --- */
 
 struct idents {
-    struct feeder form, connection, conn_stream, client, tokens_in, tokens_out, weight;
+    struct trc_feeder form, connection, conn_stream, client, tokens_in, tokens_out,
+        weight;
     struct cursor bytes;
     uint8_t *text; /* room for ids that are stored packed */
 };
 
 /* Packed ids become text: how much, over all rows. A second pass over the forms. */
-static int ident_text_bytes(struct decoding *d, size_t *bytes)
+static int ident_text_bytes(struct trc_decoding *d, size_t *bytes)
 {
-    struct feeder f;
-    int64_t v[CHUNK];
-    int rc = feeder_open(&f, d, TRC_IDS, TRC_COL_ID_FORM, 0, 0, TRC_STRING_MAX + 3);
+    struct trc_feeder f;
+    int64_t v[TRC_CHUNK];
+    int rc = trc_feeder_open(&f, d, TRC_IDS, TRC_COL_ID_FORM, 0, 0, TRC_STRING_MAX + 3);
     *bytes = 0;
-    for (size_t at = 0; rc == 0 && at < d->b->head.records; at += CHUNK) {
+    for (size_t at = 0; rc == 0 && at < d->b->head.records; at += TRC_CHUNK) {
         size_t n = d->b->head.records - at;
-        n = n < CHUNK ? n : CHUNK;
-        rc = feed(&f, v, n);
+        n = n < TRC_CHUNK ? n : TRC_CHUNK;
+        rc = trc_feed(&f, v, n);
         for (size_t i = 0; rc == 0 && i < n; i++)
             *bytes += v[i] == 1 ? TRC_UUID_TEXT : v[i] == 2 ? TRC_XID_TEXT : 0;
     }
     return rc;
 }
 
-static int idents_open(struct idents *s, struct decoding *d)
+static int idents_open(struct idents *s, struct trc_decoding *d)
 {
     struct span bytes;
     size_t text;
@@ -381,7 +272,7 @@ static int idents_open(struct idents *s, struct decoding *d)
     if (!s->text)
         return err_set(d->e, ERR_NOMEM, "out of memory for request ids");
     struct {
-        struct feeder *f;
+        struct trc_feeder *f;
         unsigned id;
         int64_t def, low, high;
     } columns[] = {
@@ -394,15 +285,15 @@ static int idents_open(struct idents *s, struct decoding *d)
         {&s->weight, TRC_COL_WEIGHT, TRC_WEIGHT_ONE, 0, UINT32_MAX},
     };
     for (size_t i = 0; rc == 0 && i < sizeof columns / sizeof *columns; i++)
-        rc = feeder_open(columns[i].f, d, TRC_IDS, columns[i].id, columns[i].def,
-                         columns[i].low, columns[i].high);
+        rc = trc_feeder_open(columns[i].f, d, TRC_IDS, columns[i].id, columns[i].def,
+                             columns[i].low, columns[i].high);
     return rc;
 }
 
 static int take_ids(struct idents *s, struct op *o, size_t n)
 {
-    int64_t v[CHUNK];
-    int rc = feed(&s->form, v, n);
+    int64_t v[TRC_CHUNK];
+    int rc = trc_feed(&s->form, v, n);
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < n; i++) {
@@ -423,7 +314,7 @@ static int take_ids(struct idents *s, struct op *o, size_t n)
         o[i].id = span_of(s->text, length);
         s->text += length;
     }
-    return s->bytes.bad ? complain(&s->form, "ids end early") : 0;
+    return s->bytes.bad ? trc_complain(&s->form, "ids end early") : 0;
 }
 
 static uint32_t ordinal_of(int64_t v)
@@ -433,7 +324,7 @@ static uint32_t ordinal_of(int64_t v)
 
 #define TAKE_ORDINALS(feeder, field)                                                   \
     do {                                                                               \
-        if ((rc = feed(feeder, v, n)) < 0)                                             \
+        if ((rc = trc_feed(feeder, v, n)) < 0)                                         \
             return rc;                                                                 \
         for (size_t i = 0; i < n; i++)                                                 \
             o[i].field = ordinal_of(v[i]);                                             \
@@ -441,7 +332,7 @@ static uint32_t ordinal_of(int64_t v)
 
 static int idents_take(struct idents *s, struct op *o, size_t n)
 {
-    int64_t v[CHUNK];
+    int64_t v[TRC_CHUNK];
     int rc = take_ids(s, o, n);
     if (rc < 0)
         return rc;
@@ -450,91 +341,93 @@ static int idents_take(struct idents *s, struct op *o, size_t n)
     TAKE_ORDINALS(&s->client, client);
     TAKE_ORDINALS(&s->tokens_in, tokens_in);
     TAKE_ORDINALS(&s->tokens_out, tokens_out);
-    if ((rc = feed(&s->weight, v, n)) < 0)
+    if ((rc = trc_feed(&s->weight, v, n)) < 0)
         return rc;
     for (size_t i = 0; i < n; i++) {
         uint32_t bits = (uint32_t)v[i];
         memcpy(&o[i].weight, &bits, sizeof bits);
         if (!(o[i].weight > 0) || isinf(o[i].weight))
-            return complain(&s->weight, "a weight that is not above 0");
+            return trc_complain(&s->weight, "a weight that is not above 0");
     }
     return 0;
 }
 
 static int idents_end(struct idents *s)
 {
-    const struct feeder *all[] = {&s->form,   &s->connection, &s->conn_stream,
-                                  &s->client, &s->tokens_in,  &s->tokens_out,
-                                  &s->weight};
+    const struct trc_feeder *all[] = {&s->form,   &s->connection, &s->conn_stream,
+                                      &s->client, &s->tokens_in,  &s->tokens_out,
+                                      &s->weight};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        int rc = feeder_end(all[i]);
+        int rc = trc_feeder_end(all[i]);
         if (rc < 0)
             return rc;
     }
-    return cursor_left(&s->bytes) ? complain(&s->form, "ids are longer than said") : 0;
+    return cursor_left(&s->bytes) ? trc_complain(&s->form, "ids are longer than said")
+                                  : 0;
 }
 
 /* --- operations --- */
 
 struct schedule {
-    struct feeder time, stream, flags;
-    struct resolver request;
+    struct trc_feeder time, stream, flags;
+    struct trc_resolver request;
     int64_t now;
 };
 
-static int schedule_open(struct schedule *s, struct decoding *d)
+static int schedule_open(struct schedule *s, struct trc_decoding *d)
 {
     const struct trc_head *h = &d->b->head;
-    int rc = required(d, TRC_SCHEDULE, TRC_COL_TIME);
+    int rc = trc_required(d, TRC_SCHEDULE, TRC_COL_TIME);
     if (rc == 0 && h->records > 0)
         rc = trc_streams_decode(&d->groups[TRC_SCHEDULE], &d->b->arena,
                                 &d->b->pub.streams, &d->b->pub.stream_count, d->e);
     if (rc == 0)
-        rc = feeder_open(&s->time, d, TRC_SCHEDULE, TRC_COL_TIME, 0, 0,
-                         TRC_TIME_MAX / h->resolution_ns);
+        rc = trc_feeder_open(&s->time, d, TRC_SCHEDULE, TRC_COL_TIME, 0, 0,
+                             TRC_TIME_MAX / h->resolution_ns);
     if (rc == 0)
-        rc = feeder_open(&s->stream, d, TRC_SCHEDULE, TRC_COL_STREAM, 0, 0,
-                         (int64_t)d->b->pub.stream_count - 1);
+        rc = trc_feeder_open(&s->stream, d, TRC_SCHEDULE, TRC_COL_STREAM, 0, 0,
+                             (int64_t)d->b->pub.stream_count - 1);
     if (rc == 0)
-        rc = feeder_open(&s->flags, d, TRC_SCHEDULE, TRC_COL_FLAGS, 0, 0, UINT32_MAX);
+        rc = trc_feeder_open(&s->flags, d, TRC_SCHEDULE, TRC_COL_FLAGS, 0, 0,
+                             UINT32_MAX);
     if (rc == 0)
-        rc = resolver_open(&s->request, d, TRC_SCHEDULE, TRC_COL_REQUEST,
-                           d->body_count[0]);
+        rc = trc_resolver_open(&s->request, d, TRC_SCHEDULE, TRC_COL_REQUEST,
+                               d->body_count[0]);
     s->now = h->t_min;
     if (rc == 0 && h->t_min % h->resolution_ns)
-        rc = complain(&s->time, "t_min is not a multiple of the resolution");
+        rc = trc_complain(&s->time, "t_min is not a multiple of the resolution");
     return rc;
 }
 
 static int schedule_take(struct schedule *s, struct op *o, size_t n)
 {
-    int64_t v[CHUNK];
+    int64_t v[TRC_CHUNK];
     const struct trc_block_own *b = s->time.d->b;
     const struct op_stream *streams = b->pub.streams;
     int64_t unit = b->head.resolution_ns, now = s->now;
-    int rc = feed(&s->time, v, n);
+    int rc = trc_feed(&s->time, v, n);
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < n; i++) {
         if (v[i] > (b->head.t_max - now) / unit)
-            return complain(&s->time, "an arrival behind t_max");
+            return trc_complain(&s->time, "an arrival behind t_max");
         now += v[i] * unit;
         o[i].arrival_ns = now;
     }
     s->now = now;
-    if ((rc = feed(&s->stream, v, n)) < 0)
+    if ((rc = trc_feed(&s->stream, v, n)) < 0)
         return rc;
     for (size_t i = 0; i < n; i++) {
         o[i].stream = &streams[v[i]];
         o[i].stream_index = (uint32_t)v[i];
     }
-    if ((rc = feed(&s->flags, v, n)) < 0)
+    if ((rc = trc_feed(&s->flags, v, n)) < 0)
         return rc;
     for (size_t i = 0; i < n; i++)
         o[i].flags = (uint32_t)v[i];
     if (!(s->time.d->wanted & TRC_READ_PAYLOAD))
         return 0;
-    if ((rc = resolve(&s->request, v, n)) < 0)
+    if ((rc = trc_resolve(&s->request, v, n)) < 0)
         return rc;
     const struct op_body *bodies = s->time.d->bodies[0];
     for (size_t i = 0; i < n; i++)
@@ -546,28 +439,28 @@ static int schedule_take(struct schedule *s, struct op *o, size_t n)
 static int schedule_end(struct schedule *s)
 {
     const struct trc_head *h = &s->time.d->b->head;
-    int rc = feeder_end(&s->time);
+    int rc = trc_feeder_end(&s->time);
     if (rc == 0)
-        rc = feeder_end(&s->stream);
+        rc = trc_feeder_end(&s->stream);
     if (rc == 0)
-        rc = feeder_end(&s->flags);
+        rc = trc_feeder_end(&s->flags);
     if (rc == 0 && (s->time.d->wanted & TRC_READ_PAYLOAD))
-        rc = resolver_end(&s->request);
+        rc = trc_resolver_end(&s->request);
     if (rc == 0 && h->records > 0 && s->now != h->t_max)
-        rc = complain(&s->time, "the last arrival is not t_max");
+        rc = trc_complain(&s->time, "the last arrival is not t_max");
     return rc;
 }
 
 /* Records of one kind cannot be more than what their smallest column can say; constant
  * columns say any number in few bytes, so only the header's limit bounds them. */
-static int alloc_ops(struct decoding *d)
+static int alloc_ops(struct trc_decoding *d)
 {
     uint32_t n = d->b->head.records;
     d->b->ops = malloc((n ? n : 1) * sizeof(struct op));
     return d->b->ops ? 0 : err_set(d->e, ERR_NOMEM, "out of memory for %u records", n);
 }
 
-static int decode_ops(struct decoding *d)
+static int decode_ops(struct trc_decoding *d)
 {
     struct schedule schedule;
     struct answers answers;
@@ -582,9 +475,9 @@ static int decode_ops(struct decoding *d)
     if (rc == 0)
         rc = alloc_ops(d);
     const struct op empty = op_empty();
-    for (uint32_t at = 0; rc == 0 && at < records; at += CHUNK) {
+    for (uint32_t at = 0; rc == 0 && at < records; at += TRC_CHUNK) {
         struct op *o = d->b->ops + at;
-        size_t n = records - at < CHUNK ? records - at : CHUNK;
+        size_t n = records - at < TRC_CHUNK ? records - at : TRC_CHUNK;
         for (size_t i = 0; i < n; i++) {
             o[i] = empty;
             o[i].index = d->b->head.first_index + at + i;
@@ -610,12 +503,12 @@ static int decode_ops(struct decoding *d)
     return rc;
 }
 
-static int late_indices(struct decoding *d)
+static int late_indices(struct trc_decoding *d)
 {
     struct trc_group *g = &d->groups[TRC_ANSWERS];
     struct span content;
     uint32_t records = d->b->head.records;
-    int rc = required(d, TRC_ANSWERS, TRC_COL_LATE_INDEX);
+    int rc = trc_required(d, TRC_ANSWERS, TRC_COL_LATE_INDEX);
     if (rc < 0 || records == 0)
         return rc;
     trc_group_find(g, TRC_COL_LATE_INDEX, &content);
@@ -640,7 +533,7 @@ static int late_indices(struct decoding *d)
                : trc_column_error(g, TRC_COL_LATE_INDEX, "bytes left over", d->e);
 }
 
-static int decode_late(struct decoding *d)
+static int decode_late(struct trc_decoding *d)
 {
     struct answers answers;
     uint32_t records = d->b->head.records;
@@ -649,8 +542,8 @@ static int decode_late(struct decoding *d)
         rc = late_indices(d);
     if (rc == 0)
         rc = answers_open(&answers, d);
-    for (uint32_t at = 0; rc == 0 && at < records; at += CHUNK) {
-        size_t n = records - at < CHUNK ? records - at : CHUNK;
+    for (uint32_t at = 0; rc == 0 && at < records; at += TRC_CHUNK) {
+        size_t n = records - at < TRC_CHUNK ? records - at : TRC_CHUNK;
         rc = answers_take(&answers, d->b->ops + at, n, d->b->head.resolution_ns);
     }
     if (rc == 0)
@@ -659,249 +552,6 @@ static int decode_late(struct decoding *d)
         rc = take_messages(d, 1);
     d->b->pub.late = d->b->ops;
     d->b->pub.late_count = records;
-    return rc;
-}
-
-/* --- outcomes --- */
-
-struct outcomes {
-    struct feeder due, stream, status, grpc, cause, check, ready, sent, first, done,
-        attempts, wait, connection, worker, bytes_out, bytes_in;
-    struct resolver hash;
-    struct trc_ints op_index;
-    uint64_t next_op;
-    int64_t now;
-    struct span hashes;
-};
-
-static int outcomes_columns(struct outcomes *s, struct decoding *d)
-{
-    const int64_t t = 2 * (TRC_TIME_MAX / 2);
-    const struct {
-        struct feeder *f;
-        int group;
-        unsigned id;
-        int64_t def, low, high;
-    } columns[] = {
-        {&s->due, TRC_SCHEDULE, TRC_COL_TIME, 0, -2 * t, 2 * t},
-        {&s->stream, TRC_SCHEDULE, TRC_COL_STREAM, 0, 0,
-         (int64_t)d->b->pub.stream_count - 1},
-        {&s->status, TRC_ANSWERS, TRC_COL_STATUS, 0, 0, UINT16_MAX},
-        {&s->grpc, TRC_ANSWERS, TRC_COL_GRPC, TRC_NULL, 0, INT16_MAX},
-        {&s->cause, TRC_ANSWERS, TRC_COL_CAUSE, 0, 0, OUT_CAUSE_COUNT - 1},
-        {&s->check, TRC_ANSWERS, TRC_COL_CHECK, 0, 0, OUT_CHECK_COUNT - 1},
-        {&s->ready, TRC_ANSWERS, TRC_COL_READY, TRC_NULL, -2 * t, 2 * t},
-        {&s->sent, TRC_ANSWERS, TRC_COL_SENT, TRC_NULL, -2 * t, 2 * t},
-        {&s->first, TRC_ANSWERS, TRC_COL_OUT_FIRST, TRC_NULL, -2 * t, 2 * t},
-        {&s->done, TRC_ANSWERS, TRC_COL_DONE, TRC_NULL, -2 * t, 2 * t},
-        {&s->attempts, TRC_ANSWERS, TRC_COL_ATTEMPTS, 1, 0, UINT8_MAX},
-        {&s->wait, TRC_ANSWERS, TRC_COL_WAIT, 0, 0, OUT_WAIT_COUNT - 1},
-        {&s->connection, TRC_IDS, TRC_COL_CONNECTION, TRC_NULL, 0, OP_NONE - 1},
-        {&s->worker, TRC_IDS, TRC_COL_WORKER, 0, 0, UINT16_MAX},
-        {&s->bytes_out, TRC_IDS, TRC_COL_BYTES_OUT, 0, 0, INT64_MAX},
-        {&s->bytes_in, TRC_IDS, TRC_COL_BYTES_IN, 0, 0, INT64_MAX},
-    };
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < sizeof columns / sizeof *columns; i++)
-        rc = feeder_open(columns[i].f, d, columns[i].group, columns[i].id,
-                         columns[i].def, columns[i].low, columns[i].high);
-    return rc;
-}
-
-static int outcomes_open(struct outcomes *s, struct decoding *d)
-{
-    struct trc_group *g = &d->groups[TRC_SCHEDULE];
-    int rc = required(d, TRC_SCHEDULE, TRC_COL_TIME);
-    if (rc == 0)
-        rc = required(d, TRC_SCHEDULE, TRC_COL_OP_INDEX);
-    if (rc == 0 && d->b->head.records > 0)
-        rc = trc_streams_decode(g, &d->b->arena, &d->b->pub.streams,
-                                &d->b->pub.stream_count, d->e);
-    if (rc == 0)
-        rc = outcomes_columns(s, d);
-    if (rc < 0)
-        return rc;
-    struct span content;
-    s->now = d->b->head.t_min;
-    if (trc_group_find(g, TRC_COL_OP_INDEX, &content)) {
-        struct cursor c = cursor_of(content);
-        s->next_op = cursor_varint(&c);
-        if (c.bad || !trc_ints_init(&s->op_index,
-                                    span_sub(content, cursor_offset(&c), content.n)))
-            return trc_column_error(g, TRC_COL_OP_INDEX, "malformed integers", d->e);
-    }
-    trc_group_find(&d->groups[TRC_PAYLOAD], TRC_COL_HASH_TABLE, &s->hashes);
-    if (s->hashes.n % 8 || s->hashes.n / 8 > d->b->head.records)
-        return trc_column_error(&d->groups[TRC_PAYLOAD], TRC_COL_HASH_TABLE,
-                                "impossible length", d->e);
-    return resolver_open(&s->hash, d, TRC_PAYLOAD, TRC_COL_HASH_REF, s->hashes.n / 8);
-}
-
-#define EACH(feeder, assignment)                                                       \
-    do {                                                                               \
-        if ((rc = feed(feeder, v, n)) < 0)                                             \
-            return rc;                                                                 \
-        for (size_t i = 0; i < n; i++)                                                 \
-            assignment;                                                                \
-    } while (0)
-
-static int outcomes_schedule(struct outcomes *s, struct outcome *o, size_t n)
-{
-    int64_t v[CHUNK];
-    const struct trc_block_own *b = s->due.d->b;
-    int rc = feed(&s->due, v, n);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < n; i++) {
-        s->now += v[i];
-        if (s->now < b->head.t_min || s->now > b->head.t_max)
-            return complain(&s->due, "a time outside of t_min and t_max");
-        o[i].due_ns = s->now;
-    }
-    if (!trc_ints_take(&s->op_index, v, n))
-        return trc_column_error(s->due.g, TRC_COL_OP_INDEX, "malformed integers",
-                                s->due.d->e);
-    for (size_t i = 0; i < n; i++) {
-        s->next_op += (uint64_t)v[i];
-        o[i].op_index = s->next_op++;
-    }
-    EACH(&s->stream,
-         (o[i].stream = &b->pub.streams[v[i]], o[i].stream_index = (uint32_t)v[i]));
-    return 0;
-}
-
-/* A time column: each value is since the latest time that came before it. */
-static int outcomes_time(struct feeder *f, int64_t *base, int64_t *v, size_t n)
-{
-    int rc = feed(f, v, n);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (v[i] == TRC_NULL)
-            continue;
-        v[i] += base[i];
-        if (v[i] < -TRC_TIME_MAX || v[i] > TRC_TIME_MAX)
-            rc = complain(f, "a value out of range");
-        base[i] = v[i];
-    }
-    return rc;
-}
-
-static int outcomes_answers(struct outcomes *s, struct outcome *o, size_t n)
-{
-    int64_t v[CHUNK], base[CHUNK];
-    int rc;
-    EACH(&s->status, o[i].status = (uint16_t)v[i]);
-    EACH(&s->grpc, o[i].grpc_status = v[i] == TRC_NULL ? -1 : (int16_t)v[i]);
-    EACH(&s->cause, o[i].cause = (enum out_cause)v[i]);
-    EACH(&s->check, o[i].check = (enum out_check)v[i]);
-    EACH(&s->attempts, o[i].attempts = (uint8_t)v[i]);
-    EACH(&s->wait, o[i].wait = (enum out_wait)v[i]);
-    for (size_t i = 0; i < n; i++)
-        base[i] = o[i].due_ns;
-    if ((rc = outcomes_time(&s->ready, base, v, n)) < 0)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        o[i].ready_ns = v[i];
-    if ((rc = outcomes_time(&s->sent, base, v, n)) < 0)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        o[i].sent_ns = v[i];
-    if ((rc = outcomes_time(&s->first, base, v, n)) < 0)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        o[i].first_ns = v[i];
-    if ((rc = outcomes_time(&s->done, base, v, n)) < 0)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        o[i].done_ns = v[i];
-    return 0;
-}
-
-static int outcomes_ids(struct outcomes *s, struct outcome *o, size_t n)
-{
-    int64_t v[CHUNK];
-    int rc;
-    EACH(&s->connection, o[i].connection = ordinal_of(v[i]));
-    EACH(&s->worker, o[i].worker = (uint16_t)v[i]);
-    EACH(&s->bytes_out, o[i].bytes_out = (uint64_t)v[i]);
-    EACH(&s->bytes_in, o[i].bytes_in = (uint64_t)v[i]);
-    return 0;
-}
-
-static int outcomes_hashes(struct outcomes *s, struct outcome *o, size_t n)
-{
-    int64_t v[CHUNK];
-    int rc = resolve(&s->hash, v, n);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (v[i] < 0)
-            continue;
-        struct cursor c = cursor_of(span_sub(s->hashes, 8 * (size_t)v[i], s->hashes.n));
-        o[i].answer_hash = cursor_u64(&c);
-    }
-    return rc;
-}
-
-static int outcomes_end(struct outcomes *s, unsigned wanted)
-{
-    const struct feeder *all[] = {
-        &s->due,        &s->stream, &s->status,    &s->grpc,    &s->cause,    &s->check,
-        &s->ready,      &s->sent,   &s->first,     &s->done,    &s->attempts, &s->wait,
-        &s->connection, &s->worker, &s->bytes_out, &s->bytes_in};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        bool read = i < 2 || (i < 12 && (wanted & TRC_READ_ANSWERS)) ||
-                    (i >= 12 && (wanted & TRC_READ_IDS));
-        int rc = read ? feeder_end(all[i]) : 0;
-        if (rc < 0)
-            return rc;
-    }
-    if (s->op_index.p != s->op_index.end)
-        return trc_column_error(s->due.g, TRC_COL_OP_INDEX, "bytes left over",
-                                s->due.d->e);
-    return wanted & TRC_READ_PAYLOAD ? resolver_end(&s->hash) : 0;
-}
-
-static int take_streamed(struct decoding *d, struct outcome *all)
-{
-    uint32_t records = d->b->head.records;
-    struct op_messages *lists;
-    int rc = trc_messages_decode(&d->groups[TRC_ANSWERS], TRC_COL_STREAMED, records, 1,
-                                 &d->b->arena, &lists, d->e);
-    for (uint32_t i = 0; rc == 0 && lists && i < records; i++)
-        all[i].messages = lists[i];
-    return rc;
-}
-
-static int decode_outcomes(struct decoding *d)
-{
-    struct outcomes s = {0};
-    unsigned wanted = d->wanted;
-    uint32_t records = d->b->head.records;
-    int rc = outcomes_open(&s, d);
-    if (rc < 0)
-        return rc;
-    struct outcome *all = malloc((records ? records : 1) * sizeof *all);
-    if (!all)
-        return err_set(d->e, ERR_NOMEM, "out of memory for %u records", records);
-    d->b->outcomes = all;
-    const struct outcome empty = outcome_empty();
-    for (uint32_t at = 0; rc == 0 && at < records; at += CHUNK) {
-        struct outcome *o = all + at;
-        size_t n = records - at < CHUNK ? records - at : CHUNK;
-        for (size_t i = 0; i < n; i++)
-            o[i] = empty;
-        rc = outcomes_schedule(&s, o, n);
-        if (rc == 0 && (wanted & TRC_READ_ANSWERS))
-            rc = outcomes_answers(&s, o, n);
-        if (rc == 0 && (wanted & TRC_READ_IDS))
-            rc = outcomes_ids(&s, o, n);
-        if (rc == 0 && (wanted & TRC_READ_PAYLOAD))
-            rc = outcomes_hashes(&s, o, n);
-    }
-    if (rc == 0)
-        rc = outcomes_end(&s, wanted);
-    if (rc == 0 && (wanted & TRC_READ_ANSWERS))
-        rc = take_streamed(d, all);
-    d->b->pub.outcomes = all;
-    d->b->pub.count = records;
     return rc;
 }
 
@@ -917,11 +567,12 @@ void trc_block_own_free(struct trc_block_own *b)
         free(b->raw[g]);
     free(b->ops);
     free(b->outcomes);
+    free(b->values);
     arena_done(&b->arena);
     free(b);
 }
 
-static int parse_groups(struct decoding *d, const uint8_t known[TRC_GROUPS][16])
+static int parse_groups(struct trc_decoding *d, const uint8_t known[TRC_GROUPS][16])
 {
     for (int i = 0; i < TRC_GROUPS; i++) {
         struct trc_group *g = &d->groups[i];
@@ -939,12 +590,13 @@ static int parse_groups(struct decoding *d, const uint8_t known[TRC_GROUPS][16])
 }
 
 int trc_decode_block(struct trc_block_own *b, uint64_t at, unsigned groups,
-                     const struct trc_blob_source *blobs, struct err *e)
+                     uint32_t columns, const struct trc_blob_source *blobs,
+                     struct err *e)
 {
-    struct decoding *d = calloc(1, sizeof *d);
+    struct trc_decoding *d = calloc(1, sizeof *d);
     if (!d)
         return err_set(e, ERR_NOMEM, "out of memory for a block");
-    *d = (struct decoding){
+    *d = (struct trc_decoding){
         .b = b, .at = at, .blobs = blobs, .wanted = groups | TRC_READ_SCHEDULE, .e = e};
     snprintf(d->name, sizeof d->name, "%s block %" PRIu32, trc_kind_name(b->head.kind),
              b->head.ordinal);
@@ -954,7 +606,7 @@ int trc_decode_block(struct trc_block_own *b, uint64_t at, unsigned groups,
     if (b->head.kind == TRC_OUTCOMES) {
         rc = parse_groups(d, outcome_columns);
         if (rc == 0)
-            rc = decode_outcomes(d);
+            rc = columns ? trc_decode_columns(d, columns) : trc_decode_outcomes(d);
     } else {
         bool late = b->head.kind == TRC_LATE;
         rc = parse_groups(d, late ? late_columns : ops_columns);

@@ -25,7 +25,9 @@ struct trc_block_own {
     struct arena arena;
     struct op *ops; /* owned: operations, or late answers */
     struct outcome *outcomes;
-    struct trc_pin *pins; /* blobs in use, in the arena */
+    struct trc_columns columns; /* what pub.columns points to */
+    void *values;               /* owned: the arrays of columns, one allocation */
+    struct trc_pin *pins;       /* blobs in use, in the arena */
 };
 void trc_block_own_free(struct trc_block_own *b);
 
@@ -37,9 +39,11 @@ struct trc_blob_source {
     void *arg;
 };
 
-/* b->head and b->raw are set; fills b->pub and what it owns. first_index and ordinals
- * are the caller's to check. ERR_FORMAT, ERR_LIMIT, ERR_NOMEM. */
+/* b->head and b->raw are set; fills b->pub and what it owns. columns: of outcomes, the
+ * columns to give instead of records (bits of trc_columns.h), or 0. first_index and
+ * ordinals are the caller's to check. ERR_FORMAT, ERR_LIMIT, ERR_NOMEM. */
 int trc_decode_block(struct trc_block_own *b, uint64_t at, unsigned groups,
-                     const struct trc_blob_source *blobs, struct err *e) MUST_USE;
+                     uint32_t columns, const struct trc_blob_source *blobs,
+                     struct err *e) MUST_USE;
 
 #endif

@@ -24,6 +24,13 @@ const struct trc_info *trc_reader_info(const struct trc_reader *r)
 void trc_reader_want(struct trc_reader *r, unsigned groups)
 {
     r->wanted = groups | TRC_READ_SCHEDULE;
+    r->columns = 0;
+}
+
+void trc_reader_want_columns(struct trc_reader *r, uint32_t columns)
+{
+    trc_reader_want(r, columns ? trc_columns_groups(columns) : TRC_READ_ALL);
+    r->columns = columns & TRC_WANT_ALL;
 }
 
 const struct trc_counts *trc_reader_counts(const struct trc_reader *r)
@@ -617,7 +624,7 @@ static int take_records(struct trc_reader *r, const struct trc_head *h,
     b->pub.offset = at;
     int rc = trc_reader_unpack(r, h, block, at, r->wanted, b->raw, e);
     if (rc == 0)
-        rc = trc_decode_block(b, at, r->wanted, &blobs, e);
+        rc = trc_decode_block(b, at, r->wanted, r->columns, &blobs, e);
     if (rc < 0) {
         trc_block_own_free(b);
         return rc;

@@ -11,6 +11,7 @@
 #ifndef TRACES_CONTAINER_TRC_READER_H
 #define TRACES_CONTAINER_TRC_READER_H
 
+#include "traces/container/trc_columns.h"
 #include "traces/container/trc_writer.h"
 
 /* Records of one block; everything they point to lives until trc_block_free. */
@@ -20,8 +21,9 @@ struct trc_block {
     uint32_t count;
     uint32_t stream_count;
     const struct op_stream *streams;
-    const struct op *ops;           /* TRC_TRACE */
-    const struct outcome *outcomes; /* TRC_RUN */
+    const struct op *ops;              /* TRC_TRACE */
+    const struct outcome *outcomes;    /* TRC_RUN */
+    const struct trc_columns *columns; /* the same, after trc_reader_want_columns */
     /* Answers that came after their operation was written: op.index says which
      * operation of the file is meant, the answer's fields hold it. A block has either
      * ops or late. */
@@ -63,6 +65,10 @@ void trc_reader_close(struct trc_reader *r); /* NULL is fine */
 const struct trc_info *trc_reader_info(const struct trc_reader *r);
 /* Bits of enum trc_read for the blocks to come; TRC_READ_ALL from the start. */
 void trc_reader_want(struct trc_reader *r, unsigned groups);
+/* From now on blocks of outcomes give these columns (bits of enum trc_column) in place
+ * of records, and only the groups that hold them are read: b->columns is set,
+ * b->outcomes is NULL. 0: records again, with all groups. */
+void trc_reader_want_columns(struct trc_reader *r, uint32_t columns);
 
 /* How many records of what kind, from the footer. */
 struct trc_model_count {

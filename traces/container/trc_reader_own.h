@@ -20,6 +20,7 @@ struct trc_reader {
     struct trc_info info;
     struct trc_unpack *unpack;
     unsigned wanted;
+    uint32_t columns; /* of outcomes, in place of records; 0: records */
     uint64_t file_id; /* 0: not known yet */
     struct trc_notes notes;
     struct trc_totals totals; /* of the footer, when info.complete */
