@@ -630,7 +630,7 @@ static bool whole_head(struct cap_h1 *h, int dir, struct clk_wall at, struct spa
     struct http1_head *head = &h->c->parse->head;
     struct span bytes = span_sub(*in, 0, HTTP1_HEAD_MAX);
     if ((dir == CAP_TO_SERVER && span_starts(bytes, "PRI ")) ||
-        http1_parse_head(kind, bytes, head, NULL) < 0)
+        http1_known_parse(&h->c->parse->known[dir], kind, bytes, head, NULL) < 0)
         return false; /* the slow way finds out why */
     take_head(h, dir, span_sub(bytes, 0, head->bytes), at, at);
     *in = span_sub(*in, head->bytes, in->n);

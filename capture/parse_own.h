@@ -18,6 +18,7 @@
 #include "traces/base/arena.h"
 #include "traces/base/buf.h"
 #include "traces/wire/http1.h"
+#include "traces/wire/http1_known.h"
 
 enum { CAP_TO_SERVER = 0, CAP_TO_CLIENT = 1 }; /* directions, as in flow.h */
 
@@ -34,6 +35,7 @@ struct cap_parse {
     struct cap_queue late;  /* told already, in the order that happened */
     struct cap_pending *open_first, *open_last; /* begun and not told */
     struct http1_head head;                     /* scratch of whoever parses a head */
+    struct http1_known known[2];                /* heads, by direction */
     struct arena arena;                         /* of the exchange that is handed on */
 };
 

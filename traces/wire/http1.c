@@ -9,6 +9,8 @@
 #include <endian.h>
 #include <string.h>
 
+#include "traces/wire/http1_own.h"
+
 /* Extensions of one chunk-size line: nobody sends them, so a generous line is enough.
  */
 #define CHUNK_LINE_MAX   4096u
@@ -77,9 +79,8 @@ static uint64_t odd_bytes(uint64_t v)
     return (((v - ones * 0x20) & ~v) | ((del - ones) & ~del)) & ones << 7;
 }
 
-/* Index of the first odd byte, a tab too; s.n if there is none. Eight at a time: values
- * are most of a head. */
-static size_t find_odd(struct span s, size_t from)
+/* Eight at a time: values are most of a head. */
+size_t http1_find_odd(struct span s, size_t from)
 {
     size_t i = from;
     for (; i + 8 <= s.n; i += 8) {
@@ -97,7 +98,7 @@ static size_t find_odd(struct span s, size_t from)
 /* As all_of(s, CH_VALUE): what is odd is looked at closely. */
 static bool is_value(struct span s)
 {
-    size_t i = find_odd(s, 0);
+    size_t i = http1_find_odd(s, 0);
     return i == s.n || all_of((struct span){s.p + i, s.n - i}, CH_VALUE);
 }
 
@@ -152,8 +153,9 @@ bool http1_idle(const struct http1_parser *p)
 
 struct span http1_field(const struct http1_head *h, const char *name)
 {
+    struct span want = span_str(name);
     for (uint32_t i = 0; i < h->field_count; i++)
-        if (span_eq_nocase(h->fields[i].name, name))
+        if (h->fields[i].name.n == want.n && span_same_nocase(h->fields[i].name, want))
             return h->fields[i].value;
     return (struct span){0};
 }
@@ -276,7 +278,7 @@ static size_t usual_field(struct span s, struct op_header *f)
         colon++;
     if (colon == 0 || s.n - colon < 3 || s.p[colon] != ':')
         return 0;
-    size_t from = colon + (s.p[colon + 1] == ' ' ? 2 : 1), to = find_odd(s, from);
+    size_t from = colon + (s.p[colon + 1] == ' ' ? 2 : 1), to = http1_find_odd(s, from);
     if (s.n - to < 2 || s.p[to] != '\r' || s.p[to + 1] != '\n')
         return 0;
     if (to > from && (s.p[from] == ' ' || s.p[to - 1] == ' '))
