@@ -15,18 +15,61 @@
 
 /* --- headers ---------------------------------------------------------------------- */
 
-static struct span first_header(const struct cap_message *m, struct span name)
+/* The headers that are looked for; NULL: not there. Of several it is the first, but for
+ * the models' names: the last. */
+struct told {
+    const struct op_header *model, *internal, *id;
+    const struct op_header *content_type, *content_encoding, *grpc_encoding;
+};
+
+static bool is_named(const struct op_header *h, struct span name)
 {
-    for (uint32_t i = 0; i < m->header_count; i++)
-        if (span_eq(m->headers[i].name, name))
-            return span_trim(m->headers[i].value);
-    return (struct span){0};
+    return span_eq(h->name, name);
+}
+
+/* One look at each header; most go by their length. */
+static struct told told_by(const struct cap_message *m)
+{
+    struct told t = {0};
+    for (uint32_t i = 0; i < m->header_count; i++) {
+        const struct op_header *h = &m->headers[i];
+        switch (h->name.n) {
+        case sizeof "seldon-model" - 1:
+            if (is_named(h, SPAN_LIT("seldon-model")))
+                t.model = h;
+            else if (!t.content_type && is_named(h, SPAN_LIT("content-type")))
+                t.content_type = h;
+            else if (!t.id && is_named(h, SPAN_LIT("x-request-id")))
+                t.id = h;
+            break;
+        case sizeof "grpc-encoding" - 1:
+            if (!t.grpc_encoding && is_named(h, SPAN_LIT("grpc-encoding")))
+                t.grpc_encoding = h;
+            break;
+        case sizeof "content-encoding" - 1:
+            if (!t.content_encoding && is_named(h, SPAN_LIT("content-encoding")))
+                t.content_encoding = h;
+            break;
+        case sizeof "seldon-internal-model" - 1:
+            if (is_named(h, SPAN_LIT("seldon-internal-model")))
+                t.internal = h;
+            break;
+        default:
+            break;
+        }
+    }
+    return t;
+}
+
+static struct span value_of(const struct op_header *h)
+{
+    return h ? span_trim(h->value) : (struct span){0};
 }
 
 /* A value that stands in a stream: empty when it is absurdly long. */
-static struct span short_header(const struct cap_message *m, struct span name)
+static struct span short_value(const struct op_header *h)
 {
-    struct span value = first_header(m, name);
+    struct span value = value_of(h);
     return value.n <= CAP_VALUE_MAX ? value : (struct span){0};
 }
 
@@ -137,11 +180,10 @@ static bool called_by_message(const struct cap_exchange *x, struct called *c)
 }
 
 /* Who is called, as told at the tier. */
-static bool who(enum op_tier tier, const struct cap_exchange *x,
+static bool who(enum op_tier tier, const struct cap_exchange *x, const struct told *t,
                 const struct op_stream *s, struct called *c)
 {
-    struct span model = last_header(&x->request, SPAN_LIT("seldon-model"));
-    struct span internal = last_header(&x->request, SPAN_LIT("seldon-internal-model"));
+    struct span model = value_of(t->model), internal = value_of(t->internal);
     bool gateway = tier == OP_TIER_PIPELINEGATEWAY || tier == OP_TIER_MODELGATEWAY;
 
     if (tier == OP_TIER_SERVER)
@@ -205,10 +247,11 @@ static struct span answer_id(const struct cap_message *answer,
     return gateway ? cap_kafka_key_of(id, s->name).id : id;
 }
 
-static void take_id(const struct cap_exchange *x, struct cap_record *r)
+static void take_id(const struct cap_exchange *x, const struct told *t,
+                    struct cap_record *r)
 {
     struct op *op = &r->op;
-    op->id = first_header(&x->request, SPAN_LIT("x-request-id"));
+    op->id = value_of(t->id);
     if (op->id.n == 0 && x->part != CAP_PART_REQUEST)
         op->id = answer_id(&x->answer, &r->stream);
     if (op->id.n > CAP_ID_MAX)
@@ -282,8 +325,8 @@ static uint32_t flags_of(const struct cap_exchange *x, const struct cap_record *
     return flags;
 }
 
-static void fill_op(const struct cap_exchange *x, const struct called *c,
-                    struct cap_record *r)
+static void fill_op(const struct cap_exchange *x, const struct told *t,
+                    const struct called *c, struct cap_record *r)
 {
     struct op *op = &r->op;
     r->cut = lacks_bytes(&x->request) ||
@@ -300,7 +343,7 @@ static void fill_op(const struct cap_exchange *x, const struct called *c,
         r->buffers[1] = x->answer.buffer;
     }
     op->flags |= flags_of(x, r, c);
-    take_id(x, r);
+    take_id(x, t, r);
 }
 
 enum cap_recorded cap_record_make(enum op_tier tier, const struct cap_exchange *x,
@@ -315,8 +358,9 @@ enum cap_recorded cap_record_make(enum op_tier tier, const struct cap_exchange *
     if (!is_inference(x, s))
         return may_be_inference(x, s) ? CAP_RECORDED_UNNAMED : CAP_RECORDED_PASSED;
 
+    const struct told t = told_by(&x->request);
     struct called c = {0};
-    if (!who(tier, x, s, &c))
+    if (!who(tier, x, &t, s, &c))
         return CAP_RECORDED_UNNAMED;
     if (c.name.n > CAP_NAME_MAX || s->path.n > CAP_PATH_MAX)
         return CAP_RECORDED_REFUSED;
@@ -327,13 +371,12 @@ enum cap_recorded cap_record_make(enum op_tier tier, const struct cap_exchange *
     s->resource = c.resource;
     s->name = c.name;
     s->method = x->grpc ? (struct span){0} : x->method;
-    s->content_type = short_header(&x->request, SPAN_LIT("content-type"));
-    s->content_encoding = short_header(&x->request, x->request.grpc_compressed
-                                                        ? SPAN_LIT("grpc-encoding")
-                                                        : SPAN_LIT("content-encoding"));
+    s->content_type = short_value(t.content_type);
+    s->content_encoding =
+        short_value(x->request.grpc_compressed ? t.grpc_encoding : t.content_encoding);
     s->headers = x->request.headers;
     s->header_count = x->request.header_count;
-    fill_op(x, &c, r);
+    fill_op(x, &t, &c, r);
     return CAP_RECORDED_OP;
 }
 

@@ -32,10 +32,22 @@ static void put_eight(uint8_t *p, uint64_t v)
     memcpy(p, &v, 8);
 }
 
+/* The same of four. */
+static void lower_four(uint8_t *p)
+{
+    uint8_t eight[8] = {0};
+    memcpy(eight, p, 4);
+    put_eight(eight, lower_eight(eight));
+    memcpy(p, eight, 4);
+}
+
 void span_to_lower(uint8_t *p, size_t n)
 {
     if (n < 8) {
-        for (size_t i = 0; i < n; i++)
+        size_t i = n & 4;
+        if (i)
+            lower_four(p);
+        for (; i < n; i++)
             p[i] = ascii_lower(p[i]);
         return;
     }
@@ -70,21 +82,6 @@ size_t span_find(struct span s, uint8_t c, size_t from)
         return s.n;
     const uint8_t *hit = memchr(s.p + from, c, s.n - from);
     return hit ? (size_t)(hit - s.p) : s.n;
-}
-
-static bool is_blank(uint8_t c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-struct span span_trim(struct span s)
-{
-    size_t from = 0, to = s.n;
-    while (from < to && is_blank(s.p[from]))
-        from++;
-    while (to > from && is_blank(s.p[to - 1]))
-        to--;
-    return span_sub(s, from, to);
 }
 
 bool span_u64(struct span s, uint64_t *value)

@@ -78,7 +78,23 @@ static inline bool span_ends(struct span s, const char *suffix)
 
 /* Index of the first c at or after from; s.n if there is none. */
 size_t span_find(struct span s, uint8_t c, size_t from);
-struct span span_trim(struct span s); /* without ASCII blanks at both ends */
+
+static inline bool span_blank(uint8_t c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Without ASCII blanks at both ends. */
+static inline struct span span_trim(struct span s)
+{
+    while (s.n > 0 && span_blank(s.p[0])) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && span_blank(s.p[s.n - 1]))
+        s.n--;
+    return s.n > 0 ? s : (struct span){0};
+}
 /* A decimal number that fills the whole span; false when it is not one or overflows. */
 bool span_u64(struct span s, uint64_t *value);
 
