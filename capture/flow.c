@@ -477,8 +477,11 @@ static struct flow *flow_of(struct cap_flows *f, struct flow *fl, const struct p
 void cap_flows_segment(struct cap_flows *f, const struct cap_segment *seg)
 {
     struct pair p = pair_of(f, seg);
-    uint64_t key = copy_key(&p, seg);
-    __builtin_prefetch(copy_place(f, key), 1); /* while the flow is looked up */
+    uint64_t key = 0;
+    if (seg->payload_bytes > 0) {
+        key = copy_key(&p, seg);
+        __builtin_prefetch(copy_place(f, key), 1); /* while the flow is looked up */
+    }
     cap_flows_time(f, seg->at);
     struct flow *fl = find(f, &p);
     if (seg->payload_bytes > 0 && is_copy(f, key, seg)) {

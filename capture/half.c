@@ -61,10 +61,15 @@ uint32_t cap_half_head(struct cap_half *h, struct span bytes,
         h->fields.n = 0;
         return 0;
     }
+    uint8_t *text = h->text.p + base;
     for (uint32_t i = 0; i < head->field_count; i++, pair += 2) {
-        pair[0] = cap_half_part(h, bytes, base, head->fields[i].name);
-        pair[1] = cap_half_part(h, bytes, base, head->fields[i].value);
-        span_to_lower(h->text.p + pair[0].at, pair[0].n);
+        struct span name = head->fields[i].name, value = head->fields[i].value;
+        size_t at = (size_t)(name.p - bytes.p);
+        pair[0] = (struct cap_text){base + (uint32_t)at, (uint32_t)name.n};
+        pair[1] = value.n > 0 ? (struct cap_text){base + (uint32_t)(value.p - bytes.p),
+                                                  (uint32_t)value.n}
+                              : CAP_NO_TEXT;
+        span_to_lower(text + at, name.n);
     }
     return base;
 }

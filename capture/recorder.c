@@ -37,8 +37,11 @@ struct cap_recorder {
     const struct cap_tiers *tiers;
     struct cap_redact *redact;
     struct cap_order *order;
-    struct arena arena; /* of one exchange */
-    struct known_type types[TYPES];
+    struct arena arena;                      /* of one exchange */
+    struct known_type types[TYPES], *latest; /* latest: of the name below, or NULL */
+    enum op_protocol latest_protocol;
+    size_t latest_bytes;
+    uint8_t latest_name[CAP_NAME_MAX];
     struct known_version *versions;
     size_t version_count;
     struct cap_tallies tallies;
@@ -87,18 +90,35 @@ static bool may_tell_type(const struct known_type *k, const struct op_body *body
            (body->hash[0] != k->last[0] || body->hash[1] != k->last[1]);
 }
 
-/* The model's type by its first requests that say one; most bodies are not looked at.
- */
-static struct span type_of(struct cap_recorder *r, const struct cap_record *rec)
+/* Where a model is remembered: mostly it is that of the request before. */
+static struct known_type *known_type_of(struct cap_recorder *r,
+                                        const struct op_stream *s)
 {
-    const struct op_stream *s = &rec->stream;
-    const struct op_body *body = &rec->op.request;
+    if (r->latest && s->protocol == r->latest_protocol &&
+        span_eq(s->name, span_of(r->latest_name, r->latest_bytes)))
+        return r->latest;
     uint64_t h[2];
     op_body_hash(s->name, h);
     uint64_t model = rng_hash(h[0], (uint64_t)s->protocol) | 1;
     struct known_type *k = &r->types[model / 2 % TYPES];
     if (k->model != model)
         *k = (struct known_type){.model = model};
+    r->latest = s->name.n > 0 && s->name.n <= sizeof r->latest_name ? k : NULL;
+    if (r->latest) {
+        r->latest_protocol = s->protocol;
+        r->latest_bytes = s->name.n;
+        memcpy(r->latest_name, s->name.p, s->name.n);
+    }
+    return k;
+}
+
+/* The model's type by its first requests that say one; most bodies are not looked at.
+ */
+static struct span type_of(struct cap_recorder *r, const struct cap_record *rec)
+{
+    const struct op_stream *s = &rec->stream;
+    const struct op_body *body = &rec->op.request;
+    struct known_type *k = known_type_of(r, s);
     if (!k->type && s->resource == OP_MODEL && s->content_encoding.n == 0 &&
         may_tell_type(k, body)) {
         k->type = cap_record_type(s->name, body_protocol(s, body->data), body->data,

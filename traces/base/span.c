@@ -14,50 +14,17 @@ static uint8_t ascii_lower(uint8_t c)
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
 }
 
-/* Eight bytes of ASCII in lower case: adding carries into bit 7 of each byte that is at
- * least 'A', and of each that is above 'Z'. */
-static uint64_t lower_eight(const uint8_t *p)
+void span_to_lower_any(uint8_t *p, size_t n)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t v;
-    memcpy(&v, p, 8);
-    uint64_t low = v & ones * 0x7f;
-    uint64_t upper =
-        (low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) & ~v & ones * 0x80;
-    return v | upper >> 2;
+    for (; n >= 8; p += 8, n -= 8)
+        span_put_eight(p, span_lower_eight(span_eight(p)));
+    for (size_t i = 0; i < n; i++)
+        p[i] = ascii_lower(p[i]);
 }
 
-static void put_eight(uint8_t *p, uint64_t v)
+static uint64_t lower_at(const uint8_t *p)
 {
-    memcpy(p, &v, 8);
-}
-
-/* The same of four. */
-static void lower_four(uint8_t *p)
-{
-    uint8_t eight[8] = {0};
-    memcpy(eight, p, 4);
-    put_eight(eight, lower_eight(eight));
-    memcpy(p, eight, 4);
-}
-
-void span_to_lower(uint8_t *p, size_t n)
-{
-    if (n < 8) {
-        size_t i = n & 4;
-        if (i)
-            lower_four(p);
-        for (; i < n; i++)
-            p[i] = ascii_lower(p[i]);
-        return;
-    }
-    /* The last eight may overlap; loading them behind the stores would wait for those.
-     */
-    size_t last = n - 8;
-    uint64_t end = lower_eight(p + last);
-    for (size_t i = 0; i < last; i += 8)
-        put_eight(p + i, lower_eight(p + i));
-    put_eight(p + last, end);
+    return span_lower_eight(span_eight(p));
 }
 
 bool span_same_nocase(struct span a, struct span b)
@@ -66,10 +33,10 @@ bool span_same_nocase(struct span a, struct span b)
     if (a.n > 0 && (a.p[0] ^ b.p[0]) & ~('a' - 'A')) /* most are told apart by this */
         return false;
     for (; i + 8 <= a.n; i += 8)
-        if (lower_eight(a.p + i) != lower_eight(b.p + i))
+        if (lower_at(a.p + i) != lower_at(b.p + i))
             return false;
     if (i > 0 && i < a.n) /* the last eight may overlap */
-        return lower_eight(a.p + a.n - 8) == lower_eight(b.p + a.n - 8);
+        return lower_at(a.p + a.n - 8) == lower_at(b.p + a.n - 8);
     for (; i < a.n; i++)
         if (ascii_lower(a.p[i]) != ascii_lower(b.p[i]))
             return false;

@@ -48,7 +48,52 @@ static inline bool span_eq_str(struct span a, const char *text)
     return span_eq(a, span_str(text));
 }
 
-void span_to_lower(uint8_t *p, size_t n);            /* ASCII, in place */
+static inline uint64_t span_eight(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void span_put_eight(uint8_t *p, uint64_t v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+/* Eight bytes of ASCII in lower case: adding carries into bit 7 of each byte that is at
+ * least 'A', and of each that is above 'Z'. */
+static inline uint64_t span_lower_eight(uint64_t v)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t low = v & ones * 0x7f;
+    uint64_t upper =
+        (low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) & ~v & ones * 0x80;
+    return v | upper >> 2;
+}
+
+void span_to_lower_any(uint8_t *p, size_t n);
+
+/* ASCII, in place. Nearly all names of headers have 4 to 16 letters: the first and the
+ * last half of so many, which may overlap, are loaded before either is stored. */
+static inline void span_to_lower(uint8_t *p, size_t n)
+{
+    if (n >= 8 && n <= 16) {
+        uint64_t first = span_lower_eight(span_eight(p));
+        uint64_t last = span_lower_eight(span_eight(p + n - 8));
+        span_put_eight(p, first);
+        span_put_eight(p + n - 8, last);
+    } else if (n >= 4 && n < 8) {
+        uint8_t both[8];
+        memcpy(both, p, 4);
+        memcpy(both + 4, p + n - 4, 4);
+        span_put_eight(both, span_lower_eight(span_eight(both)));
+        memcpy(p, both, 4);
+        memcpy(p + n - 4, both + 4, 4);
+    } else {
+        span_to_lower_any(p, n);
+    }
+}
+
 bool span_same_nocase(struct span a, struct span b); /* ASCII; of equal length */
 static inline bool span_eq_nocase(struct span a, const char *text)
 {

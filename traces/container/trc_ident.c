@@ -5,35 +5,49 @@
  */
 #include "traces/container/trc_ident.h"
 
+#include <endian.h>
 #include <string.h>
-
-/* 16 and the value of a hexadecimal digit; 0 of anything else. */
-static const uint8_t hex_digit[256] = {
-    ['0'] = 16, ['1'] = 17, ['2'] = 18, ['3'] = 19, ['4'] = 20, ['5'] = 21,
-    ['6'] = 22, ['7'] = 23, ['8'] = 24, ['9'] = 25, ['a'] = 26, ['b'] = 27,
-    ['c'] = 28, ['d'] = 29, ['e'] = 30, ['f'] = 31,
-};
 
 static bool is_dash(size_t i)
 {
     return i == 8 || i == 13 || i == 18 || i == 23;
 }
 
+/* Eight hexadecimal digits, letters small, as four bytes; *bad gets a bit when one of
+ * them is none. All at once: what is added to a byte never carries into the next. */
+static void pack_eight(const uint8_t *p, uint8_t out[4], uint64_t *bad)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), top = ones * 0x80;
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    v = le64toh(v);
+    uint64_t low = v & ~top;
+    uint64_t digit = (low + ones * (0x80 - '0')) & ~(low + ones * (0x7f - '9')) & top;
+    uint64_t letter = (low + ones * (0x80 - 'a')) & ~(low + ones * (0x7f - 'f')) & top;
+    *bad |= ((digit | letter) ^ top) | (v & top);
+    uint64_t half = (v & ones * 15) + (letter >> 7) * 9; /* 'a' is 0x61 */
+    uint64_t whole = (half << 4 | half >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+    whole = (whole | whole >> 8) & UINT64_C(0x0000ffff0000ffff);
+    uint32_t packed = htole32((uint32_t)(whole | whole >> 16));
+    memcpy(out, &packed, sizeof packed);
+}
+
 static bool uuid_pack(struct span id, uint8_t out[16])
 {
-    static const uint8_t places[16] = {0,  2,  4,  6,  9,  11, 14, 16,
-                                       19, 21, 24, 26, 28, 30, 32, 34};
     const uint8_t *p = id.p;
     if (id.n != TRC_UUID_TEXT || p[8] != '-' || p[13] != '-' || p[18] != '-' ||
         p[23] != '-')
         return false;
-    unsigned digits = 16;
-    for (size_t i = 0; i < 16; i++) {
-        unsigned high = hex_digit[p[places[i]]], low = hex_digit[p[places[i] + 1]];
-        digits &= high & low;
-        out[i] = (uint8_t)(high << 4 | (low & 15));
-    }
-    return digits != 0;
+    uint8_t digits[32];
+    uint64_t bad = 0;
+    memcpy(digits, p, 8);
+    memcpy(digits + 8, p + 9, 4);
+    memcpy(digits + 12, p + 14, 4);
+    memcpy(digits + 16, p + 19, 4);
+    memcpy(digits + 20, p + 24, 12);
+    for (size_t i = 0; i < 4; i++)
+        pack_eight(digits + 8 * i, out + 4 * i, &bad);
+    return bad == 0;
 }
 
 void trc_uuid_text(const uint8_t packed[16], uint8_t out[TRC_UUID_TEXT])
