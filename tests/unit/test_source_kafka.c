@@ -295,22 +295,8 @@ static void brokers_without_our_topics_or_that_are_not_there_are_told(void **sta
     stop(&g);
 }
 
-/* librdkafka makes its threads by thrd_create, of which ThreadSanitizer does not know:
- * such a thread crashes in the sanitizer's own code. */
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-
 int main(void)
 {
-#ifdef UNDER_TSAN
-    puts("skip: librdkafka cannot run under ThreadSanitizer");
-    return 77;
-#endif
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(topics_become_a_trace),
         cmocka_unit_test(it_begins_where_it_is_told_to),
