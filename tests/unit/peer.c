@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -154,6 +155,24 @@ void peer_reset(int fd)
     struct linger l = {.l_onoff = 1, .l_linger = 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
     /* The close comes when the handler returns. */
+}
+
+int peer_client(const struct peer *p)
+{
+    for (int fd = 3; fd < 1024; fd++) {
+        struct sockaddr_in to;
+        socklen_t n = sizeof to;
+        if (getpeername(fd, (struct sockaddr *)&to, &n) == 0 &&
+            to.sin_family == AF_INET && ntohs(to.sin_port) == p->port)
+            return fd;
+    }
+    return -1;
+}
+
+bool peer_await_end(int client)
+{
+    struct pollfd p = {.fd = client, .events = POLLRDHUP};
+    return poll(&p, 1, 10000) == 1;
 }
 
 uint16_t peer_dead_port(void)

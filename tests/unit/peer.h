@@ -32,6 +32,12 @@ bool peer_send(int fd, const void *p, size_t n);
 bool peer_say(int fd, const char *text);
 /* Closes so that the client sees a reset. */
 void peer_reset(int fd);
+/* The client's end of a connection to p, if the client is in this process; -1: none is
+ * open. */
+int peer_client(const struct peer *p);
+/* Waits until that end's kernel has the peer's FIN or reset, which whoever owns the
+ * socket need not have seen. False after ten seconds. */
+bool peer_await_end(int client);
 /* A port on which nobody listens. */
 uint16_t peer_dead_port(void);
 
