@@ -41,32 +41,65 @@ uint64_t ana_needed(uint32_t p)
     return (UINT64_C(20) * ANA_P_ONE + rest - 1) / rest;
 }
 
-/* Below SUB each value has its own bucket; above, the top SUB_BITS + 1 bits name it.
- * Order of buckets is order of values. */
+/* Below SUB each value has its own bucket; above, SUB buckets share an octave of
+ * v + SUB, whose top SUB_BITS + 1 bits name them. Order of buckets is order of values.
+ */
 static inline unsigned bucket_of(uint64_t v)
 {
-    if (v < SUB)
-        return (unsigned)v;
-    unsigned shift = 63 - SUB_BITS - (unsigned)__builtin_clzll(v);
-    return (shift + 1) * SUB + (unsigned)((v >> shift) & (SUB - 1));
+    uint64_t u = v + SUB;
+    unsigned shift = 63 - SUB_BITS - (unsigned)__builtin_clzll(u);
+    return shift * SUB + (unsigned)(u >> shift) - SUB;
 }
 
-struct tally {
-    uint64_t counts[BUCKETS];
-    uint16_t slot[BUCKETS]; /* of a bucket that is gathered, else NO_SLOT */
+struct ana_tally {
+    uint64_t counts[BUCKETS]; /* of finite values */
+    uint64_t finite, infinite;
+    int64_t max; /* of the finite ones; ANA_NONE: there are none */
     unsigned __int128 sum;
-    struct ana_dist d;
+    uint16_t slot[BUCKETS]; /* of a bucket that is gathered, else NO_SLOT */
 };
 
-static void count_part(struct tally *t, const struct ana_slice *part, bool finite_only)
+struct ana_tally *ana_tally_new(void)
 {
-    uint64_t infinite = 0;
-    int64_t max = t->d.max;
+    struct ana_tally *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    memset(t->slot, 0xff, sizeof t->slot);
+    t->max = ANA_NONE;
+    return t;
+}
+
+void ana_tally_free(struct ana_tally *t)
+{
+    free(t);
+}
+
+/* Buckets behind the greatest value's are empty. */
+static unsigned used_buckets(const struct ana_tally *t)
+{
+    return t->max < 0 ? 0 : bucket_of((uint64_t)t->max) + 1;
+}
+
+void ana_tally_reset(struct ana_tally *t)
+{
+    memset(t->counts, 0, used_buckets(t) * sizeof *t->counts);
+    t->finite = t->infinite = 0;
+    t->max = ANA_NONE;
+    t->sum = 0;
+}
+
+void ana_tally_count(struct ana_tally *t, const struct ana_slice *part)
+{
+    uint64_t zeros = 0, infinite = 0, left_out = 0;
+    int64_t max = t->max;
 
     for (size_t i = 0; i < part->n; i++) {
         int64_t v = part->v[i];
-        if (v < 0)
+        if (v <= 0) { /* often all are: no memory is waited for then */
+            zeros += v == 0;
+            left_out += v < 0;
             continue;
+        }
         if (v == ANA_INF) {
             infinite++;
             continue;
@@ -75,26 +108,41 @@ static void count_part(struct tally *t, const struct ana_slice *part, bool finit
         t->sum += (uint64_t)v;
         max = v > max ? v : max;
     }
-    t->d.max = max;
-    if (!finite_only && infinite > 0) {
-        t->counts[bucket_of((uint64_t)ANA_INF)] += infinite;
-        t->d.infinite += infinite;
-        t->d.max = ANA_INF;
-    }
+    if (zeros > 0 && max < 0)
+        max = 0;
+    t->counts[0] += zeros;
+    t->max = max;
+    t->infinite += infinite;
+    t->finite += part->n - left_out - infinite;
 }
 
-/* Where one wanted rank lies. */
+void ana_tally_add(struct ana_tally *to, const struct ana_tally *from)
+{
+    unsigned n = used_buckets(from);
+    for (unsigned b = 0; b < n; b++)
+        to->counts[b] += from->counts[b];
+    to->finite += from->finite;
+    to->infinite += from->infinite;
+    to->sum += from->sum;
+    to->max = from->max > to->max ? from->max : to->max;
+}
+
+/* Where one wanted rank lies, or what the value is where that is known at once. */
 struct target {
+    bool known;
+    int64_t value;
     unsigned bucket;
     uint64_t rank_in_bucket; /* from 0 */
 };
 
 /* The gathered values of one hit bucket: values[start .. start + count). */
 struct gathered {
+    unsigned bucket;
     size_t start, count, filled;
 };
 
-static size_t locate(struct tally *t, const uint32_t *p, size_t p_count,
+/* n: values to rank among, infinite ones in the end. Returns the number of hits. */
+static size_t locate(struct ana_tally *t, uint64_t n, const uint32_t *p, size_t p_count,
                      struct target *targets, struct gathered *hits, size_t *total)
 {
     size_t hit_count = 0, at = 0;
@@ -102,26 +150,35 @@ static size_t locate(struct tally *t, const uint32_t *p, size_t p_count,
     unsigned bucket = 0;
 
     for (size_t i = 0; i < p_count; i++) {
-        uint64_t rank = ana_rank(t->d.n, p[i]);
+        uint64_t rank = ana_rank(n, p[i]);
+        targets[i] = (struct target){.known = true, .value = ANA_INF};
+        if (rank > t->finite)
+            continue;
         while (before + t->counts[bucket] < rank)
             before += t->counts[bucket++];
+        if (bucket < SUB) { /* a bucket of one value */
+            targets[i].value = (int64_t)bucket;
+            continue;
+        }
         if (t->slot[bucket] == NO_SLOT) {
             t->slot[bucket] = (uint16_t)hit_count;
-            hits[hit_count++] = (struct gathered){at, (size_t)t->counts[bucket], 0};
+            hits[hit_count++] =
+                (struct gathered){bucket, at, (size_t)t->counts[bucket], 0};
             at += (size_t)t->counts[bucket];
         }
-        targets[i] = (struct target){bucket, rank - before - 1};
+        targets[i] =
+            (struct target){.bucket = bucket, .rank_in_bucket = rank - before - 1};
     }
     *total = at;
     return hit_count;
 }
 
-static void gather_part(const struct tally *t, const struct ana_slice *part,
-                        bool finite_only, struct gathered *hits, int64_t *values)
+static void gather_part(const struct ana_tally *t, const struct ana_slice *part,
+                        struct gathered *hits, int64_t *values)
 {
     for (size_t i = 0; i < part->n; i++) {
         int64_t v = part->v[i];
-        if (v < 0 || (finite_only && v == ANA_INF))
+        if (v < SUB || v == ANA_INF)
             continue;
         unsigned slot = t->slot[bucket_of((uint64_t)v)];
         if (slot != NO_SLOT)
@@ -130,13 +187,18 @@ static void gather_part(const struct tally *t, const struct ana_slice *part,
 }
 
 /* Ascending ranks share a bucket: each selection leaves the rest to its right. */
-static void pick(const struct tally *t, const struct target *targets, size_t p_count,
-                 const struct gathered *hits, int64_t *values, int64_t *out)
+static void pick(const struct ana_tally *t, const struct target *targets,
+                 size_t p_count, const struct gathered *hits, int64_t *values,
+                 int64_t *out)
 {
     unsigned last = UINT32_MAX;
     size_t done = 0; /* values of this bucket that are in place already */
 
     for (size_t i = 0; i < p_count; i++) {
+        if (targets[i].known) {
+            out[i] = targets[i].value;
+            continue;
+        }
         const struct gathered *g = &hits[t->slot[targets[i].bucket]];
         size_t k = (size_t)targets[i].rank_in_bucket;
         if (targets[i].bucket != last) {
@@ -152,32 +214,57 @@ static void pick(const struct tally *t, const struct target *targets, size_t p_c
     }
 }
 
-static int select_all(struct tally *t, const struct ana_slice *parts, size_t part_count,
-                      bool finite_only, const uint32_t *p, size_t p_count, int64_t *out,
-                      struct err *e)
+static int select_all(struct ana_tally *t, uint64_t n, const struct ana_slice *parts,
+                      size_t part_count, const uint32_t *p, size_t p_count,
+                      int64_t *out, struct err *e)
 {
     struct target *targets = malloc((p_count + 1) * sizeof *targets);
     struct gathered *hits = malloc((p_count + 1) * sizeof *hits);
     int64_t *values = NULL;
-    size_t total = 0;
+    size_t hit_count = 0, total = 0;
     int rc = 0;
 
-    if (!targets || !hits)
-        goto nomem;
-    locate(t, p, p_count, targets, hits, &total);
-    values = malloc((total + 1) * sizeof *values);
-    if (!values)
-        goto nomem;
-    for (size_t i = 0; i < part_count; i++)
-        gather_part(t, &parts[i], finite_only, hits, values);
-    pick(t, targets, p_count, hits, values, out);
-    goto out;
-nomem:
-    rc = err_set(e, ERR_NOMEM, "out of memory");
-out:
+    if (targets && hits) {
+        hit_count = locate(t, n, p, p_count, targets, hits, &total);
+        values = malloc((total + 1) * sizeof *values);
+    }
+    if (values) {
+        for (size_t i = 0; i < part_count && total > 0; i++)
+            gather_part(t, &parts[i], hits, values);
+        pick(t, targets, p_count, hits, values, out);
+    } else {
+        rc = err_set(e, ERR_NOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < hit_count; i++)
+        t->slot[hits[i].bucket] = NO_SLOT;
     free(values);
     free(hits);
     free(targets);
+    return rc;
+}
+
+int ana_tally_quantiles(struct ana_tally *t, const struct ana_slice *parts,
+                        size_t part_count, bool finite_only, const uint32_t *p,
+                        size_t p_count, int64_t *out, struct ana_dist *d, struct err *e)
+{
+    uint64_t infinite = finite_only ? 0 : t->infinite, n = t->finite + infinite;
+    int rc = 0;
+
+    if (n > ANA_N_MAX)
+        rc = err_set(e, ERR_LIMIT, "more than %llu values",
+                     (unsigned long long)ANA_N_MAX);
+    else if (n > 0 && p_count > 0)
+        rc = select_all(t, n, parts, part_count, p, p_count, out, e);
+    else
+        for (size_t i = 0; i < p_count; i++)
+            out[i] = ANA_NONE;
+    if (d)
+        *d = (struct ana_dist){.n = n,
+                               .infinite = infinite,
+                               .max = infinite ? ANA_INF : t->max,
+                               .mean = n == 0     ? NAN
+                                       : infinite ? INFINITY
+                                                  : (double)t->sum / (double)n};
     return rc;
 }
 
@@ -185,31 +272,15 @@ int ana_quantiles(const struct ana_slice *parts, size_t part_count, bool finite_
                   const uint32_t *p, size_t p_count, int64_t *out, struct ana_dist *d,
                   struct err *e)
 {
-    struct tally *t = calloc(1, sizeof *t);
-    int rc = 0;
+    struct ana_tally *t = ana_tally_new();
 
     if (!t)
         return err_set(e, ERR_NOMEM, "out of memory");
-    memset(t->slot, 0xff, sizeof t->slot);
-    t->d.max = ANA_NONE;
     for (size_t i = 0; i < part_count; i++)
-        count_part(t, &parts[i], finite_only);
-    for (unsigned b = 0; b < BUCKETS; b++)
-        t->d.n += t->counts[b];
-    t->d.mean = t->d.n == 0     ? NAN
-                : t->d.infinite ? INFINITY
-                                : (double)t->sum / (double)t->d.n;
-    if (t->d.n > ANA_N_MAX)
-        rc = err_set(e, ERR_LIMIT, "more than %llu values",
-                     (unsigned long long)ANA_N_MAX);
-    else if (t->d.n > 0 && p_count > 0)
-        rc = select_all(t, parts, part_count, finite_only, p, p_count, out, e);
-    else
-        for (size_t i = 0; i < p_count; i++)
-            out[i] = ANA_NONE;
-    if (d)
-        *d = t->d;
-    free(t);
+        ana_tally_count(t, &parts[i]);
+    int rc =
+        ana_tally_quantiles(t, parts, part_count, finite_only, p, p_count, out, d, e);
+    ana_tally_free(t);
     return rc;
 }
 

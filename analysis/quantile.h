@@ -10,13 +10,14 @@
  *
  * How: values are counted in log-linear buckets (128 an octave); the buckets that hold
  * the wanted ranks are known then, and only their values are gathered and selected
- * from.
+ * from. A bucket of one value (below 128 ns) needs no gathering.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ANALYSIS_QUANTILE_H
 #define ANALYSIS_QUANTILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +62,21 @@ uint64_t ana_needed(uint32_t p);
 int ana_quantiles(const struct ana_slice *parts, size_t part_count, bool finite_only,
                   const uint32_t *p, size_t p_count, int64_t *out, struct ana_dist *d,
                   struct err *e) MUST_USE;
+
+/* The same in two steps, where values are wanted in several groupings, or with and
+ * without infinite ones: count once, add tallies, then ask. Counting goes over the
+ * values once, asking once more, and not at all where the buckets tell. */
+struct ana_tally;
+struct ana_tally *ana_tally_new(void); /* empty; NULL: out of memory */
+void ana_tally_free(struct ana_tally *t);
+void ana_tally_reset(struct ana_tally *t);
+void ana_tally_count(struct ana_tally *t, const struct ana_slice *part);
+void ana_tally_add(struct ana_tally *to, const struct ana_tally *from);
+/* parts hold the values that were counted, no more and no fewer. */
+int ana_tally_quantiles(struct ana_tally *t, const struct ana_slice *parts,
+                        size_t part_count, bool finite_only, const uint32_t *p,
+                        size_t p_count, int64_t *out, struct ana_dist *d,
+                        struct err *e) MUST_USE;
 
 /* Reorders v and returns what would stand at index k after sorting; k < n. What stands
  * left of k is then not greater, what stands right of it not smaller. */

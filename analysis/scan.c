@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/pages.h"
 #include "analysis/scan_columns.h"
 #include "analysis/shards.h"
 #include "traces/base/units.h"
@@ -147,11 +148,15 @@ static int grow_columns(struct ana_leaf *l, struct err *e)
 {
     size_t cap = l->cap ? l->cap * 2 : 64;
     for (int c = 0; c < ANA_COLUMN_COUNT; c++) {
-        int64_t *v = realloc(l->column[c], cap * sizeof *v);
+        size_t had = l->column_cap[c];
+        int64_t *v =
+            had >= cap ? l->column[c]
+                       : ana_pages_grow(l->column[c], had * sizeof *v, cap * sizeof *v);
         if (!v)
             return err_set(e, ERR_NOMEM, "out of memory for %zu operations of '%s'",
                            cap, l->name);
         l->column[c] = v;
+        l->column_cap[c] = cap;
     }
     l->cap = cap;
     return 0;
@@ -557,7 +562,8 @@ static void scan_done(struct ana_scan *s)
 {
     for (size_t i = 0; i < s->leaf_count; i++) {
         for (int c = 0; c < ANA_COLUMN_COUNT; c++)
-            free(s->leaves[i].column[c]);
+            ana_pages_free(s->leaves[i].column[c],
+                           s->leaves[i].column_cap[c] * sizeof(int64_t));
         free(s->leaves[i].first_message.v);
         free(s->leaves[i].message_gap.v);
     }

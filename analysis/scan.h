@@ -13,8 +13,8 @@
  *
  * A cell is a model (or pipeline, experiment) by name, with its protocol and tier; a
  * run with more than ANA_CELLS_MAX of them is told by model type instead. Columns live
- * during the scan only (at most 104 bytes an operation); what stays is small. One
- * thread at a time.
+ * during the scan only (48 bytes an operation, and what pages.h rounds up); what stays
+ * is small. Scans into separate runs may go on in several threads.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

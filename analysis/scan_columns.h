@@ -28,6 +28,7 @@ struct ana_leaf {
     uint64_t hash;
     struct ana_counts counts;
     int64_t *column[ANA_COLUMN_COUNT];
+    size_t column_cap[ANA_COLUMN_COUNT]; /* cap, but while they grow one by one */
     size_t n, cap;
     uint64_t plain; /* of the present block, not yet in counts */
     /* Of good answers that stream: time to the first message of each; all gaps. */

@@ -157,10 +157,30 @@ static bool own_is_next(const struct ana_run *run, size_t own, size_t curve)
     return run->p[own] <= ana_curve_p(curve);
 }
 
+/* Counts of values: those of the cell at hand, and of all cells together. */
+struct tallies {
+    struct ana_tally *cell, *all[ANA_METRIC_COUNT];
+};
+
+static void tallies_done(struct tallies *t)
+{
+    ana_tally_free(t->cell);
+    for (int m = 0; m < ANA_METRIC_COUNT; m++)
+        ana_tally_free(t->all[m]);
+}
+
+static int tallies_init(struct tallies *t, struct err *e)
+{
+    bool made = (t->cell = ana_tally_new()) != NULL;
+    for (int m = 0; m < ANA_METRIC_COUNT && made; m++)
+        made = m == ANA_RESPONSE_OK || (t->all[m] = ana_tally_new()) != NULL;
+    return made ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+}
+
 /* The quantiles of the run and those of the curve in one go over the values. */
 static int summarize_with_curve(struct ana_run *run, const struct members *m,
-                                enum ana_metric metric, struct ana_latency *l,
-                                int64_t *curve, struct err *e)
+                                enum ana_metric metric, struct ana_tally *t,
+                                struct ana_latency *l, int64_t *curve, struct err *e)
 {
     size_t n = run->p_count + ANA_CURVE, own = 0, point = 0;
     uint32_t *p = malloc(n * sizeof *p);
@@ -170,8 +190,8 @@ static int summarize_with_curve(struct ana_run *run, const struct members *m,
     for (size_t i = 0; i < n && rc == 0; i++)
         p[i] = own_is_next(run, own, point) ? run->p[own++] : ana_curve_p(point++);
     if (rc == 0)
-        rc = ana_quantiles(m->slices, take_slices(m, metric), metric == ANA_RESPONSE_OK,
-                           p, n, out, &l->d, e);
+        rc = ana_tally_quantiles(t, m->slices, take_slices(m, metric),
+                                 metric == ANA_RESPONSE_OK, p, n, out, &l->d, e);
     own = point = 0;
     for (size_t i = 0; i < n && rc == 0; i++) {
         if (own_is_next(run, own, point))
@@ -200,9 +220,17 @@ static bool is_copied(struct ana_run *run, struct ana_cell *cell,
     return true;
 }
 
-/* curves: of all operations, one for each metric; NULL for a cell. */
+static int begin_latency(struct ana_run *run, struct ana_cell *cell,
+                         enum ana_metric metric, struct err *e)
+{
+    struct ana_latency *l = &cell->latency[metric];
+    l->q = arena_alloc(&run->arena, run->p_count * sizeof *l->q);
+    return l->q ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+/* add: the cell is one of those that all operations are made of. */
 static int summarize_cell(struct ana_run *run, const struct members *m,
-                          struct ana_cell *cell, int64_t (*curves)[ANA_CURVE],
+                          struct ana_cell *cell, struct tallies *t, bool add,
                           struct err *e)
 {
     int rc = 0;
@@ -212,15 +240,19 @@ static int summarize_cell(struct ana_run *run, const struct members *m,
     for (int k = 0; k < ANA_METRIC_COUNT && rc == 0; k++) {
         enum ana_metric metric = (enum ana_metric)k;
         struct ana_latency *l = &cell->latency[metric];
-        l->q = arena_alloc(&run->arena, run->p_count * sizeof *l->q);
-        if (!l->q)
-            return err_set(e, ERR_NOMEM, "out of memory");
-        if (is_copied(run, cell, metric, curves))
+        rc = begin_latency(run, cell, metric, e);
+        if (rc < 0 || is_copied(run, cell, metric, NULL))
             continue;
-        rc = curves ? summarize_with_curve(run, m, metric, l, curves[metric], e)
-                    : ana_quantiles(m->slices, take_slices(m, metric),
-                                    metric == ANA_RESPONSE_OK, run->p, run->p_count,
-                                    l->q, &l->d, e);
+        size_t n = take_slices(m, metric);
+        if (metric != ANA_RESPONSE_OK) { /* else they were counted just before */
+            ana_tally_reset(t->cell);
+            for (size_t i = 0; i < n; i++)
+                ana_tally_count(t->cell, &m->slices[i]);
+            if (add)
+                ana_tally_add(t->all[metric], t->cell);
+        }
+        rc = ana_tally_quantiles(t->cell, m->slices, n, metric == ANA_RESPONSE_OK,
+                                 run->p, run->p_count, l->q, &l->d, e);
     }
     return rc;
 }
@@ -268,7 +300,8 @@ static size_t count_cells(const struct ana_leaf *const *sorted, size_t n,
 
 /* One cell for each run of equal leaves in the sorted list. */
 static int make_group(struct ana_run *run, const struct members *all, bool types,
-                      struct ana_cell **cells, size_t *count, struct err *e)
+                      bool add, struct tallies *t, struct ana_cell **cells,
+                      size_t *count, struct err *e)
 {
     int (*order)(const void *, const void *) = types ? by_type : by_name;
     size_t n = all->count, most = count_cells(all->leaves, n, order);
@@ -289,7 +322,7 @@ static int make_group(struct ana_run *run, const struct members *all, bool types
         cell->by_type = types;
         cell->protocol = all->leaves[i]->protocol;
         cell->tier = all->leaves[i]->tier;
-        int rc = summarize_cell(run, &m, cell, NULL, e);
+        int rc = summarize_cell(run, &m, cell, t, add, e);
         if (rc < 0)
             return rc;
     }
@@ -304,19 +337,19 @@ static void sort_leaves(const struct ana_leaf **leaves, size_t n, bool types)
 
 /* By name, and by model type where several names share one. */
 static int make_cells(struct ana_run *run, const struct ana_leaf **leaves,
-                      const struct members *all, struct err *e)
+                      const struct members *all, struct tallies *t, struct err *e)
 {
     int rc;
 
     run->grouped = all->count > ANA_CELLS_MAX;
     sort_leaves(leaves, all->count, run->grouped);
-    rc = make_group(run, all, run->grouped, &run->cells, &run->cell_count, e);
+    rc = make_group(run, all, run->grouped, true, t, &run->cells, &run->cell_count, e);
     if (rc < 0 || run->grouped)
         return rc;
     sort_leaves(leaves, all->count, true);
     if (count_cells(all->leaves, all->count, by_type) == run->cell_count)
         return 0;
-    return make_group(run, all, true, &run->types, &run->type_count, e);
+    return make_group(run, all, true, false, t, &run->types, &run->type_count, e);
 }
 
 /* --- all operations --------------------------------------------------------------- */
@@ -383,14 +416,6 @@ static void deal(const struct ana_run *run, const struct members *m, enum ana_co
     }
 }
 
-static int64_t block_quantile(const struct dealt *d, size_t b, uint32_t p)
-{
-    size_t n = d->start[b + 1] - d->start[b];
-    if (n == 0)
-        return ANA_NONE;
-    return ana_select(d->values + d->start[b], n, (size_t)ana_rank(n, p) - 1);
-}
-
 static void cut_into_blocks(struct ana_run *run)
 {
     uint64_t due = run->all.counts.due, blocks = due / ANA_BLOCK_LEAST;
@@ -403,43 +428,136 @@ static void cut_into_blocks(struct ana_run *run)
         (run->last_due_ns - run->first_due_ns) / (int64_t)run->block_count + 1;
 }
 
-static void count_blocks(struct ana_run *run, const struct members *m)
+/* Median and high quantile of one column in one slice of run time. */
+static int block_quantiles(const struct ana_run *run, struct ana_tally *t,
+                           const struct ana_slice *parts, size_t n, int64_t *p50,
+                           int64_t *high, uint64_t *infinite, struct err *e)
 {
-    double per_ns = 1 / (double)run->block_ns;
+    uint32_t p[2] = {ANA_P(50), run->high_p};
+    struct ana_dist d;
+    int64_t q[2];
 
-    for (size_t i = 0; i < m->count; i++) {
-        int64_t *const *column = m->leaves[i]->column;
-        for (size_t k = 0; k < m->leaves[i]->n; k++) {
-            size_t b = block_of(run, column[ANA_COL_DUE][k], per_ns);
-            run->blocks[b].due++;
-            run->blocks[b].failed += column[ANA_COL_RESPONSE][k] == ANA_INF;
-        }
-    }
+    ana_tally_reset(t);
+    for (size_t i = 0; i < n; i++)
+        ana_tally_count(t, &parts[i]);
+    int rc = ana_tally_quantiles(t, parts, n, false, p, 2, q, &d, e);
+    if (rc < 0)
+        return rc;
+    *p50 = q[0];
+    *high = q[1];
+    *infinite = d.infinite;
+    return 0;
 }
 
-static int make_series(struct ana_run *run, const struct members *m, struct err *e)
+/* One column of a slice into its place of the series. */
+static int put_block(struct ana_run *run, size_t b, enum ana_column c,
+                     struct ana_tally *t, const struct ana_slice *parts, size_t n,
+                     struct err *e)
+{
+    struct ana_block *block = &run->blocks[b];
+    int64_t ignored;
+    uint64_t none;
+
+    if (c == ANA_COL_RESPONSE)
+        return block_quantiles(run, t, parts, n, &block->p50, &block->high,
+                               &block->failed, e);
+    if (c == ANA_COL_GENERATOR)
+        return block_quantiles(run, t, parts, n, &block->generator_p50,
+                               &block->generator_high, &none, e);
+    return block_quantiles(run, t, parts, n, &ignored, &block->back_pressure_high,
+                           &none, e);
+}
+
+static const enum ana_column in_series[] = {ANA_COL_RESPONSE, ANA_COL_GENERATOR,
+                                            ANA_COL_BACK_PRESSURE};
+#define IN_SERIES (sizeof in_series / sizeof *in_series)
+
+static bool is_in_order(const struct members *m)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        const int64_t *due = m->leaves[i]->column[ANA_COL_DUE];
+        bool ordered = true;
+        for (size_t k = 1; k < m->leaves[i]->n; k++)
+            ordered &= due[k] >= due[k - 1];
+        if (!ordered)
+            return false;
+    }
+    return true;
+}
+
+/* First row of an ordered leaf, from `from` on, that does not lie in slices up to b. */
+static size_t end_of_block(const struct ana_run *run, const struct ana_leaf *l,
+                           size_t from, size_t b)
+{
+    double per_ns = 1 / (double)run->block_ns;
+    size_t to = l->n;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (block_of(run, l->column[ANA_COL_DUE][middle], per_ns) <= b)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+/* Rows are in order of due time, so that a slice of run time is a slice of each column.
+ */
+static int series_of_ordered(struct ana_run *run, const struct members *m,
+                             struct ana_tally *t, struct err *e)
+{
+    size_t *rows = calloc(2 * (m->count + 1), sizeof *rows);
+    int rc = rows ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+
+    for (size_t b = 0; b < run->block_count && rc == 0; b++) {
+        size_t *from = rows, *to = rows + m->count + 1;
+        for (size_t i = 0; i < m->count; i++) {
+            to[i] = end_of_block(run, m->leaves[i], from[i], b);
+            run->blocks[b].due += to[i] - from[i];
+        }
+        for (size_t c = 0; c < IN_SERIES && rc == 0; c++) {
+            for (size_t i = 0; i < m->count; i++)
+                m->slices[i] = (struct ana_slice){
+                    m->leaves[i]->column[in_series[c]] + from[i], to[i] - from[i]};
+            rc = put_block(run, b, in_series[c], t, m->slices, m->count, e);
+        }
+        memcpy(from, to, m->count * sizeof *from);
+    }
+    free(rows);
+    return rc;
+}
+
+/* Shards, and runs whose clock went back: values are dealt to slices first. */
+static int series_of_mixed(struct ana_run *run, const struct members *m,
+                           struct ana_tally *t, struct err *e)
 {
     struct dealt d = {malloc((run->all.counts.due + 1) * sizeof *d.values), {0}};
+    double per_ns = 1 / (double)run->block_ns;
+    int rc = d.values ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 
-    if (!d.values)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    cut_into_blocks(run);
-    count_blocks(run, m);
-    deal(run, m, ANA_COL_RESPONSE, &d);
-    for (size_t b = 0; b < run->block_count; b++) {
-        run->blocks[b].p50 = block_quantile(&d, b, ANA_P(50));
-        run->blocks[b].high = block_quantile(&d, b, run->high_p);
+    for (size_t i = 0; i < m->count; i++)
+        for (size_t k = 0; k < m->leaves[i]->n; k++)
+            run->blocks[block_of(run, m->leaves[i]->column[ANA_COL_DUE][k], per_ns)]
+                .due++;
+    for (size_t c = 0; c < IN_SERIES && rc == 0; c++) {
+        deal(run, m, in_series[c], &d);
+        for (size_t b = 0; b < run->block_count && rc == 0; b++) {
+            struct ana_slice part = {d.values + d.start[b],
+                                     d.start[b + 1] - d.start[b]};
+            rc = put_block(run, b, in_series[c], t, &part, 1, e);
+        }
     }
-    deal(run, m, ANA_COL_GENERATOR, &d);
-    for (size_t b = 0; b < run->block_count; b++) {
-        run->blocks[b].generator_p50 = block_quantile(&d, b, ANA_P(50));
-        run->blocks[b].generator_high = block_quantile(&d, b, run->high_p);
-    }
-    deal(run, m, ANA_COL_BACK_PRESSURE, &d);
-    for (size_t b = 0; b < run->block_count; b++)
-        run->blocks[b].back_pressure_high = block_quantile(&d, b, run->high_p);
     free(d.values);
-    return 0;
+    return rc;
+}
+
+static int make_series(struct ana_run *run, const struct members *m,
+                       struct ana_tally *t, struct err *e)
+{
+    cut_into_blocks(run);
+    return is_in_order(m) ? series_of_ordered(run, m, t, e)
+                          : series_of_mixed(run, m, t, e);
 }
 
 static int by_count(const void *a, const void *b)
@@ -465,12 +583,27 @@ static int keep_classes(struct ana_scan *s, struct err *e)
     return 0;
 }
 
-static int summarize_all(struct ana_run *run, const struct members *m, struct err *e)
+static int summarize_all(struct ana_run *run, const struct members *m,
+                         struct tallies *t, struct err *e)
 {
-    int rc = summarize_cell(run, m, &run->all, run->curve, e);
+    struct ana_cell *all = &run->all;
+    int rc = 0;
+
+    for (size_t i = 0; i < m->count; i++)
+        add_counts(&all->counts, &m->leaves[i]->counts);
+    for (int k = 0; k < ANA_METRIC_COUNT && rc == 0; k++) {
+        enum ana_metric metric = (enum ana_metric)k;
+        struct ana_tally *of =
+            t->all[metric == ANA_RESPONSE_OK ? ANA_RESPONSE : metric];
+        rc = begin_latency(run, all, metric, e);
+        if (rc == 0 && !is_copied(run, all, metric, run->curve))
+            rc = summarize_with_curve(run, m, metric, of, &all->latency[metric],
+                                      run->curve[metric], e);
+    }
     if (rc == 0 && run->first_due_ns != OP_TIME_NONE)
-        rc = make_series(run, m, e);
-    find_tail_share(run, m);
+        rc = make_series(run, m, t->cell, e);
+    if (rc == 0)
+        find_tail_share(run, m);
     return rc;
 }
 
@@ -479,7 +612,8 @@ int ana_summarize(struct ana_scan *s, struct err *e)
     size_t n = s->leaf_count, kept = 0;
     const struct ana_leaf **sorted = malloc((n + 1) * sizeof *sorted);
     struct ana_slice *slices = malloc((n + 1) * sizeof *slices);
-    int rc = 0;
+    struct tallies t = {0};
+    int rc = tallies_init(&t, e);
 
     s->run->all.name = "";
     if (!sorted || !slices)
@@ -493,10 +627,11 @@ int ana_summarize(struct ana_scan *s, struct err *e)
             if (s->leaves[i].n > 0) /* a stream that was declared and not used */
                 sorted[kept++] = &s->leaves[i];
         struct members all = {sorted, kept, slices};
-        rc = make_cells(s->run, sorted, &all, e);
+        rc = make_cells(s->run, sorted, &all, &t, e);
         if (rc == 0)
-            rc = summarize_all(s->run, &all, e);
+            rc = summarize_all(s->run, &all, &t, e);
     }
+    tallies_done(&t);
     free(slices);
     free(sorted);
     return rc;

@@ -193,6 +193,49 @@ static void the_mean_is_exact_and_infinite_with_any_failure(void **state)
     check_true(d.mean == 6 && d.n == 2 && d.infinite == 0 && d.max == 7);
 }
 
+/* Counted in three parts, added, and asked twice: what one call gives. */
+static void tallies_that_are_added_give_the_quantiles_of_all(void **state)
+{
+    struct ana_tally *whole = ana_tally_new(), *part = ana_tally_new();
+    struct rng r;
+    int64_t v[3000], out[P_COUNT], expected[P_COUNT];
+    struct ana_dist d, wanted;
+    struct err e = {0};
+
+    (void)state;
+    assert_non_null(whole);
+    assert_non_null(part);
+    rng_init(&r, 21);
+    for (unsigned round = 0; round < 40; round++) {
+        size_t n = (size_t)rng_below(&r, 3000);
+        struct ana_slice all = {v, n};
+        for (size_t i = 0; i < n; i++)
+            v[i] = draw(&r, round % 8);
+        ana_tally_reset(whole);
+        for (size_t k = 0; k < 3; k++) {
+            size_t from = n * k / 3, to = n * (k + 1) / 3;
+            ana_tally_reset(part);
+            ana_tally_count(part, &(struct ana_slice){v + from, to - from});
+            ana_tally_add(whole, part);
+        }
+        for (int finite_only = 0; finite_only < 2; finite_only++) {
+            check_ok(ana_tally_quantiles(whole, &all, 1, finite_only, ps, P_COUNT, out,
+                                         &d, &e),
+                     &e);
+            check_ok(
+                ana_quantiles(&all, 1, finite_only, ps, P_COUNT, expected, &wanted, &e),
+                &e);
+            assert_memory_equal(out, expected, sizeof out);
+            check_int(d.n, ==, wanted.n);
+            check_int(d.infinite, ==, wanted.infinite);
+            check_int(d.max, ==, wanted.max);
+            check_true(d.mean == wanted.mean || (isnan(d.mean) && isnan(wanted.mean)));
+        }
+    }
+    ana_tally_free(whole);
+    ana_tally_free(part);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +245,7 @@ int main(void)
         cmocka_unit_test(selection_orders_around_the_rank),
         cmocka_unit_test(ranks_do_not_suffer_from_rounding),
         cmocka_unit_test(a_quantile_is_judged_from_20_observations_beyond_it),
+        cmocka_unit_test(tallies_that_are_added_give_the_quantiles_of_all),
         cmocka_unit_test(the_mean_is_exact_and_infinite_with_any_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
