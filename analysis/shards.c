@@ -81,6 +81,8 @@ static enum merging merging_of(const char *key)
         {NOTE_PRESSURE_MAX, MOST},
         {NOTE_CLOCK_STEP, MOST},
         {NOTE_PACER_MARGIN, MOST},
+        {NOTE_PACER_SLICE, MOST},
+        {NOTE_PACER_SHARED, BY_SHARD},
         {NOTE_START, EARLIEST},
         {NOTE_START_WALL, EARLIEST},
         {NOTE_INTERRUPTED, ANY},

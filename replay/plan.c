@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "replay/batch.h"
@@ -44,6 +45,7 @@ struct rep_plan {
  * may have to send, so not more often than a full ring asks for. */
 static void nap(void)
 {
+    rep_share_work(false);
     nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
 }
 
@@ -113,6 +115,7 @@ static bool hand_over(struct rep_plan *p, uint32_t worker, struct rep_request *h
             return false;
         nap();
     }
+    rep_share_work(true);
     return true;
 }
 
@@ -208,22 +211,32 @@ static int plan_block(struct rep_plan *p, struct trc_block *block, struct err *e
     return rc;
 }
 
+/* What comes through a pipe may be waited for: that is no work. */
+static int read_block(struct rep_plan *p, struct trc_block **block)
+{
+    if (strcmp(p->config.trace, "-") == 0)
+        rep_share_work(false);
+    return trc_reader_next(p->reader, block, &p->err);
+}
+
 static void *feed(void *arg)
 {
     struct rep_plan *p = arg;
     int rc = 1;
 
     pthread_setname_np(pthread_self(), "feeder");
+    rep_share_join(p->config.share);
     if (p->first) {
         rc = plan_block(p, p->first, &p->err);
         p->first = NULL;
     }
     while (rc == 1) {
         struct trc_block *block = NULL;
-        rc = trc_reader_next(p->reader, &block, &p->err);
+        rc = read_block(p, &block);
         if (rc == 1)
             rc = plan_block(p, block, &p->err);
     }
+    rep_share_leave();
     p->rc = rc < 0 ? rc : 0;
     atomic_store(&p->primed, true);
     atomic_store(&p->ended, true);

@@ -18,6 +18,7 @@
 #include "replay/request.h"
 #include "replay/schedule.h"
 #include "replay/shard.h"
+#include "replay/share.h"
 #include "replay/tier.h"
 #include "traces/container/trc_reader.h"
 
@@ -44,6 +45,7 @@ struct rep_plan_config {
     bool sessions;       /* give each its session and think time */
     int64_t limit_ns;    /* plan nothing due at or after this; REP_NEVER: all */
     uint32_t workers;
+    struct rep_share *share; /* with the workers; or NULL */
 };
 
 struct rep_plan;

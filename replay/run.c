@@ -62,6 +62,7 @@ struct run {
     struct rep_worker_stats stats; /* summed */
     uint32_t worker_count;
     struct rep_control control;
+    struct rep_share share; /* of processors, between workers, feeder and this thread */
     struct clk_wall start_at;   /* when to start; 0: as soon as all is ready */
     struct clk_wall start_wall; /* the same moment */
     int64_t start_ns;
@@ -170,7 +171,10 @@ static int open_plan(struct run *x, struct err *e)
         .limit_ns = c->duration_ns > 0 && c->users == 0 && !c->sessions ? c->duration_ns
                                                                         : REP_NEVER,
         .workers = c->workers,
+        .share = &x->share,
     };
+    /* In closed loop nothing is due at a moment that others could miss for it. */
+    x->share.crowded = c->users == 0 && rep_share_crowded(c->workers);
     int rc = rep_plan_open(&x->plan, &plan, e);
     if (rc < 0)
         return rc;
@@ -581,6 +585,11 @@ static void note_end(struct run *x, const struct rep_health_facts *f)
     note_fmt(x, NOTE_RETRIES, "%" PRIu64, x->stats.engine.retries);
     note_fmt(x, NOTE_WARM_FAILED, "%" PRIu64, x->stats.warm_failed);
     note_i64(x, NOTE_PACER_MARGIN, x->stats.margin_ns);
+    note_i64(x, NOTE_PACER_SLICE, x->stats.slice_ns);
+    note(x, NOTE_PACER_SHARED,
+         !x->share.crowded                ? "no"
+         : atomic_load(&x->share.refused) ? "refused"
+                                          : "gives way");
     note(x, NOTE_HEALTH_VERDICT, rep_verdict_names[r->health.verdict]);
     rep_health_lines(&r->health, &causes);
     note(x, NOTE_HEALTH_CAUSES, buf_text(&causes));
@@ -606,6 +615,7 @@ static int start_workers(struct run *x, struct err *e)
             .index = i,
             .plan = x->plan,
             .control = &x->control,
+            .share = &x->share,
             .clk = x->clk,
             .http = c->http ? &x->http : NULL,
             .grpc = c->grpc ? &x->grpc : NULL,
@@ -741,6 +751,7 @@ static bool collect(struct run *x)
         struct rep_request *r;
         while ((r = rep_worker_take(x->workers[i])) != NULL) {
             any = true;
+            rep_share_work(true);
             while (r) {
                 struct rep_request *next = r->next;
                 settle(x, r);
@@ -921,6 +932,7 @@ static bool workers_ended(const struct run *x)
 static void watch(struct run *x)
 {
     bool told = false;
+    rep_share_join(&x->share);
     for (;;) {
         bool ended = workers_ended(x);
         bool any = collect(x);
@@ -939,9 +951,12 @@ static void watch(struct run *x)
         if (x->start_ns > 0 && clk_mono_now(x->clk).ns >= x->start_ns)
             show_progress(x);
         serve_metrics(x);
-        if (!any)
+        if (!any) {
+            rep_share_work(false);
             nap();
+        }
     }
+    rep_share_leave();
     rep_suspects_done(&x->suspects);
     rep_progress_end(&x->progress);
     rep_screen_leave(&x->screen);
@@ -966,6 +981,8 @@ static void join_workers(struct run *x)
             x->stats.worked_ns = s.worked_ns;
         if (s.margin_ns > x->stats.margin_ns)
             x->stats.margin_ns = s.margin_ns;
+        if (s.slice_ns > x->stats.slice_ns)
+            x->stats.slice_ns = s.slice_ns;
         rep_worker_free(x->workers[i]);
     }
     x->worker_count = 0;

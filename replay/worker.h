@@ -21,6 +21,7 @@
 
 #include "replay/engine/engine.h"
 #include "replay/plan.h"
+#include "replay/share.h"
 
 /* What becomes of an operation that is due and finds nothing free. All zero: it waits
  * for its turn, however long. */
@@ -43,6 +44,7 @@ struct rep_worker_config {
     uint32_t index;
     struct rep_plan *plan;
     struct rep_control *control;
+    const struct rep_share *share; /* or NULL */
     const struct clk *clk;
     const struct rep_address *http, *grpc;       /* NULL: no such target */
     uint32_t http_connections, grpc_connections; /* of this worker */
@@ -72,6 +74,7 @@ struct rep_worker_stats {
     struct rep_engine_stats engine; /* of all its engines */
     int64_t starved_ns; /* it could have sent, but the plan had nothing ready */
     int64_t margin_ns;  /* of its pacer */
+    int64_t slice_ns;   /* by which it goes first; 0: none */
     int64_t worked_ns;  /* processor time from the start on, less polling for nothing */
     uint64_t warm_failed; /* connections that were not up at the start */
     bool clock_backwards;

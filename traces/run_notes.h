@@ -99,7 +99,11 @@
 #define NOTE_RETRIES          "client.retries"     /* operations sent a second time */
 #define NOTE_WARM_FAILED      "client.warm_failed" /* connections not there at the start */
 #define NOTE_PACER_MARGIN     "pacer.margin_ns"    /* spin before due; 0: sleep only */
-#define NOTE_HEALTH_VERDICT   "health.verdict"     /* "VALID", "DEGRADED", "INVALID" */
+#define NOTE_PACER_SLICE      "pacer.slice_ns"     /* of workers; 0: the kernel's own */
+/* Whether workers share their processors with what prepares and writes: "no", "gives
+ * way" (that does), "refused" (it should, but the system does not let it) */
+#define NOTE_PACER_SHARED   "pacer.shared"
+#define NOTE_HEALTH_VERDICT "health.verdict" /* "VALID", "DEGRADED", "INVALID" */
 /* "SEVERITY code: text" lines, worst first; SEVERITY is DEGRADED or INVALID. Runs of
  * earlier versions lack it: there each cause counts as the verdict does. */
 #define NOTE_HEALTH_CAUSES "health.causes"

@@ -33,6 +33,7 @@ static int64_t arrivals[COUNT];
 struct machine {
     struct rng rng;
     uint64_t sleeps;
+    int64_t most_ns;      /* of a wake-up, how late; 0: as late as 65 us */
     uint64_t pause_every; /* sleeps; 0: it is never held up */
     int64_t pause_ns;
     uint64_t pauses;
@@ -42,9 +43,11 @@ struct machine {
 static int64_t oversleep(void *arg)
 {
     struct machine *m = arg;
-    int64_t late = 5 * CLK_US + (int64_t)rng_below(&m->rng, 60000);
+    int64_t most = m->most_ns > 0 ? m->most_ns : 65 * CLK_US;
+    int64_t late = 5 * CLK_US + (int64_t)rng_below(&m->rng, (uint64_t)most - 5000);
 
-    if (m->pause_every > 0 && ++m->sleeps % m->pause_every == 0) {
+    m->sleeps++;
+    if (m->pause_every > 0 && m->sleeps % m->pause_every == 0) {
         m->pauses++;
         late += m->pause_ns;
     }
@@ -171,6 +174,8 @@ struct sends {
     uint64_t count;
 };
 
+static struct rep_share share; /* nobody has work, but where a test says so */
+
 static struct sends *replay(const char *speed, bool spin, struct machine *m)
 {
     struct rep_plan_config plan = {.trace = path,
@@ -184,6 +189,7 @@ static struct sends *replay(const char *speed, bool spin, struct machine *m)
     struct clk_hand *hand = clk_hand_new((struct clk_mono){0}, (struct clk_wall){0});
     struct rep_address target = {.text = "h:1", .authority = "h:1"};
     struct rep_worker_config c = {.control = &control,
+                                  .share = &share,
                                   .clk = clk_hand_clk(hand),
                                   .http = &target,
                                   .http_connections = 64,
@@ -287,6 +293,21 @@ static void without_spinning_a_send_is_late_by_its_own_wake_up_alone(void **stat
     }
 }
 
+/* A processor that is busy wakes up sooner than one that had gone to sleep. */
+static void lending_the_processor_to_a_helper_makes_no_send_late(void **state)
+{
+    (void)state;
+    struct machine alone = {.most_ns = 10 * CLK_US}, lent = alone;
+    free(replay("100", true, &alone));
+    atomic_store(&share.working, 1);
+    struct sends *s = replay("100", true, &lent);
+    atomic_store(&share.working, 0);
+    check_sends(s, 1000, 5 * CLK_US, 0);
+    /* It sleeps once more before each, over what else it would poll away. */
+    check_int(lent.sleeps, >, alone.sleeps + COUNT / 2);
+    free(s);
+}
+
 static void what_holds_us_up_delays_nothing_that_is_due_after_it(void **state)
 {
     (void)state;
@@ -327,6 +348,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_send_of_ten_minutes_is_on_time_at_every_speed),
         cmocka_unit_test(without_spinning_a_send_is_late_by_its_own_wake_up_alone),
+        cmocka_unit_test(lending_the_processor_to_a_helper_makes_no_send_late),
         cmocka_unit_test(what_holds_us_up_delays_nothing_that_is_due_after_it),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,0 +1,214 @@
+/*
+ * test_share.c - helpers give way, and only where they have to.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tests/unit/check.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "replay/share.h"
+
+#define RESTS 20
+
+static int own_nice(void)
+{
+    return getpriority(PRIO_PROCESS, (id_t)gettid());
+}
+
+static long sleeps_so_far(void)
+{
+    struct rusage use;
+    assert_int_equal(getrusage(RUSAGE_THREAD, &use), 0);
+    return use.ru_nvcsw;
+}
+
+static int64_t thread_cpu_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (int64_t)ts.tv_sec * CLK_SEC + ts.tv_nsec;
+}
+
+/* Each test has a thread of its own, for not every user may undo a lower priority. */
+static void in_a_thread(void *(*fn)(void *), void *arg)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, fn, arg), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void *work_until_rested(void *arg)
+{
+    struct rep_share *s = arg;
+    int before = own_nice();
+
+    rep_share_join(s);
+    check_int(own_nice(), ==,
+              before + REP_SHARE_NICE > 19 ? 19 : before + REP_SHARE_NICE);
+    check_int(atomic_load(&s->working), ==, 0);
+    rep_share_work(true);
+    rep_share_work(true);
+    check_int(atomic_load(&s->working), ==, 1);
+    /* Nothing here sleeps but for the rests. */
+    long sleeps = sleeps_so_far();
+    while (sleeps_so_far() < sleeps + RESTS)
+        (void)
+            thread_cpu_ns(); /* ThreadSanitizer lets signals in where libc is called */
+    rep_share_work(false);
+    rep_share_work(false);
+    check_int(atomic_load(&s->working), ==, 0);
+    rep_share_leave();
+    return NULL;
+}
+
+static void a_helper_rests_again_and_again_while_it_works(void **state)
+{
+    struct rep_share s = {.crowded = true};
+    (void)state;
+    in_a_thread(work_until_rested, &s);
+    check_true(!atomic_load(&s.refused));
+}
+
+/* Longer than many bites; the number of sleeps meanwhile. */
+static long sleeps_of_a_busy_while(void)
+{
+    long before = sleeps_so_far();
+    for (int64_t from = thread_cpu_ns(); thread_cpu_ns() - from < 20 * CLK_MS;)
+        ;
+    return sleeps_so_far() - before;
+}
+
+static void *be_busy_without_work(void *arg)
+{
+    rep_share_join(arg);
+    rep_share_work(true);
+    rep_share_work(false);
+    long while_idle = sleeps_of_a_busy_while();
+    rep_share_work(true);
+    rep_share_leave();
+    check_int(while_idle, ==, 0);
+    check_int(sleeps_of_a_busy_while(), ==, 0);
+    return NULL;
+}
+
+static void one_without_work_or_that_left_is_not_interrupted(void **state)
+{
+    struct rep_share s = {.crowded = true};
+    (void)state;
+    in_a_thread(be_busy_without_work, &s);
+    check_int(atomic_load(&s.working), ==, 0);
+}
+
+static void *help_with_room(void *arg)
+{
+    int before = own_nice();
+    rep_share_join(arg);
+    rep_share_work(true);
+    check_int(own_nice(), ==, before);
+    check_int(sleeps_of_a_busy_while(), ==, 0);
+    check_true(!rep_share_wanted(arg));
+    rep_share_work(false);
+    rep_share_leave();
+    return NULL;
+}
+
+static void where_there_are_processors_enough_nobody_gives_way(void **state)
+{
+    struct rep_share s = {0};
+    (void)state;
+    in_a_thread(help_with_room, &s);
+    in_a_thread(help_with_room, NULL);
+}
+
+/* What is read comes after many rests, all of which interrupt the system call. */
+struct line {
+    struct rep_share share;
+    int ends[2];
+};
+
+static void *read_slow_line(void *arg)
+{
+    struct line *l = arg;
+    char got = 0;
+
+    rep_share_join(&l->share);
+    rep_share_work(true);
+    ssize_t n = read(l->ends[0], &got, 1);
+    rep_share_leave();
+    check_int(n, ==, 1);
+    check_int(got, ==, 'x');
+    return NULL;
+}
+
+static void a_system_call_that_a_rest_interrupts_goes_on(void **state)
+{
+    struct line l = {.share.crowded = true};
+    pthread_t reader;
+    (void)state;
+    assert_int_equal(pipe(l.ends), 0);
+    assert_int_equal(pthread_create(&reader, NULL, read_slow_line, &l), 0);
+    while (!rep_share_wanted(&l.share))
+        nanosleep(&(struct timespec){.tv_nsec = CLK_MS}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 20 * CLK_MS}, NULL);
+    assert_int_equal(write(l.ends[1], "x", 1), 1);
+    assert_int_equal(pthread_join(reader, NULL), 0);
+    close(l.ends[0]);
+    close(l.ends[1]);
+}
+
+static void *look_around_on_one_processor(void *arg)
+{
+    cpu_set_t all, one;
+    (void)arg;
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &all))
+            CPU_SET(i, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    check_true(rep_share_crowded(1));
+    check_true(rep_share_crowded(2));
+    check_true(!rep_share_crowded(0));
+    return NULL;
+}
+
+static void what_this_process_may_run_on_says_whether_it_is_crowded(void **state)
+{
+    (void)state;
+    in_a_thread(look_around_on_one_processor, NULL);
+}
+
+static void *hurry(void *arg)
+{
+    int before = own_nice();
+    *(int64_t *)arg = rep_share_hurry();
+    check_int(own_nice(), ==, before);
+    check_int(sched_getscheduler(0), ==, SCHED_OTHER);
+    return NULL;
+}
+
+static void a_slice_is_the_one_asked_for_or_none_and_changes_nothing_else(void **state)
+{
+    int64_t slice = -1;
+    (void)state;
+    in_a_thread(hurry, &slice);
+    check_true(slice == REP_SHARE_SLICE_NS || slice == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_helper_rests_again_and_again_while_it_works),
+        cmocka_unit_test(one_without_work_or_that_left_is_not_interrupted),
+        cmocka_unit_test(where_there_are_processors_enough_nobody_gives_way),
+        cmocka_unit_test(a_system_call_that_a_rest_interrupts_goes_on),
+        cmocka_unit_test(what_this_process_may_run_on_says_whether_it_is_crowded),
+        cmocka_unit_test(a_slice_is_the_one_asked_for_or_none_and_changes_nothing_else),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
