@@ -31,7 +31,8 @@ static int each_outcome_of(const char *path, each_fn *fn, void *arg, struct err 
 
     if (rc < 0)
         return rc;
-    trc_reader_want(r, TRC_READ_SCHEDULE | TRC_READ_ANSWERS | TRC_READ_PAYLOAD);
+    trc_reader_want_columns(r, TRC_WANT_OP_INDEX | TRC_WANT_STREAM | TRC_WANT_CAUSE |
+                                   TRC_WANT_CHECK | TRC_WANT_ANSWER_HASH);
     for (;;) {
         struct err fault = {0};
         rc = trc_reader_next(r, &b, &fault);
@@ -45,9 +46,11 @@ static int each_outcome_of(const char *path, each_fn *fn, void *arg, struct err 
             rc = 0;
             break;
         }
-        for (uint32_t i = 0; i < b->count && rc >= 0; i++)
-            if (outcome_ok(&b->outcomes[i]) && b->outcomes[i].answer_hash != 0)
-                rc = fn(arg, &b->outcomes[i], e);
+        for (uint32_t i = 0; i < b->count && rc >= 0; i++) {
+            struct outcome o = trc_columns_row(b->columns, b->streams, i);
+            if (outcome_ok(&o) && o.answer_hash != 0)
+                rc = fn(arg, &o, e);
+        }
         trc_block_free(b);
         if (rc < 0)
             break;

@@ -11,6 +11,7 @@
 
 #include "analysis/compare.h"
 #include "analysis/output.h"
+#include "analysis/reading.h"
 #include "analysis/text.h"
 #include "commands.h"
 #include "traces/base/outfile.h"
@@ -385,6 +386,20 @@ static int tell(const struct ana_comparison *c, const struct config *config,
     return rc;
 }
 
+static int compare(struct ana_comparison *c, struct ana_compare_config *config,
+                   bool quiet, struct err *e)
+{
+    struct ana_reading reading;
+    ana_reading_init(&reading, quiet);
+    ana_reading_expect(&reading, config->a, config->a_count);
+    ana_reading_expect(&reading, config->b, config->b_count);
+    config->reading = &reading;
+    int rc = ana_compare(c, config, e);
+    config->reading = c->config.reading = NULL;
+    ana_reading_done(&reading);
+    return rc;
+}
+
 int ana_cmd_compare(int argc, char **argv)
 {
     struct config config = {0};
@@ -399,7 +414,7 @@ int ana_cmd_compare(int argc, char **argv)
     if (rc == 0)
         rc = prepare(&parsed, &config, operands, argv, &e);
     if (rc == 0)
-        rc = ana_compare(&c, &parsed.compare, &e);
+        rc = compare(&c, &parsed.compare, config.quiet, &e);
     if (rc == 0) {
         status = (int)c.status;
         rc = tell(&c, &config, &e);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "analysis/output.h"
+#include "analysis/reading.h"
 #include "analysis/report.h"
 #include "analysis/run_health.h"
 #include "analysis/text.h"
@@ -118,10 +119,14 @@ static int report_trace(const struct config *config, const char *path, size_t n,
 static int report(const struct config *config, const char *const *paths, size_t n,
                   struct ana_run *run, struct err *e)
 {
-    struct ana_scan_config scan = {.warmup_ns = config->warmup_ns};
+    struct ana_reading reading;
+    struct ana_scan_config scan = {.warmup_ns = config->warmup_ns, .reading = &reading};
     struct buf out = {0};
-    int rc = ana_scan_shards(run, paths, n, &scan, e);
 
+    ana_reading_init(&reading, false);
+    ana_reading_expect(&reading, paths, n);
+    int rc = ana_scan_shards(run, paths, n, &scan, e);
+    ana_reading_done(&reading);
     if (rc == 0)
         rc = ana_health_judge(run, e);
     if (rc == 0 && config->html) {

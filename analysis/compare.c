@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/reading.h"
 #include "analysis/run_health.h"
 #include "analysis/shards.h"
 #include "traces/run_notes.h"
@@ -41,7 +42,8 @@ static int read_runs(struct ana_comparison *c, struct err *e)
 {
     const struct ana_compare_config *config = &c->config;
     uint32_t p[ANA_GATES_MAX];
-    struct ana_scan_config scan = {.warmup_ns = config->warmup_ns, .p = p};
+    struct ana_scan_config scan = {
+        .warmup_ns = config->warmup_ns, .p = p, .reading = config->reading};
 
     for (size_t i = 0; i < config->gate_count; i++)
         if (!config->gates[i].errors)
@@ -58,16 +60,13 @@ static int read_runs(struct ana_comparison *c, struct err *e)
     c->run_count = counts[0] + counts[1];
     c->a_count = counts[0];
     c->runs = calloc(c->run_count + 1, sizeof *c->runs);
-    if (!c->runs)
+    const struct ana_group **all =
+        arena_alloc(&c->arena, (c->run_count + 1) * sizeof *all);
+    if (!c->runs || !all)
         return err_set(e, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < c->run_count && rc == 0; i++) {
-        const struct ana_group *g =
-            i < c->a_count ? &groups[0][i] : &groups[1][i - c->a_count];
-        rc = ana_scan_shards(&c->runs[i], g->paths, g->count, &scan, e);
-        if (rc == 0)
-            rc = ana_health_judge(&c->runs[i], e);
-    }
-    return rc;
+    for (size_t i = 0; i < c->run_count; i++)
+        all[i] = i < c->a_count ? &groups[0][i] : &groups[1][i - c->a_count];
+    return ana_read_runs(c->runs, all, c->run_count, &scan, e);
 }
 
 static int order_runs(struct ana_comparison *c, struct err *e)

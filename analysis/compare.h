@@ -48,6 +48,7 @@ struct ana_compare_config {
     int64_t warmup_ns;
     uint64_t seed;
     struct ana_policy policy;
+    struct ana_reading *reading; /* is told how far it is; NULL: nobody is */
 };
 
 /* Why a gate has no evidence of its own; stable in JSON. */

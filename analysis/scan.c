@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "analysis/pages.h"
+#include "analysis/reading.h"
 #include "analysis/scan_columns.h"
 #include "analysis/shards.h"
 #include "traces/base/units.h"
@@ -532,6 +533,7 @@ static void find_phases(struct ana_scan *s, const struct trc_reader *r)
  */
 static int read_blocks(struct ana_scan *s, struct trc_reader *r, struct err *e)
 {
+    uint64_t at = 0;
     for (;;) {
         struct trc_block *b = NULL;
         struct err fault = {0};
@@ -541,6 +543,8 @@ static int read_blocks(struct ana_scan *s, struct trc_reader *r, struct err *e)
         if (rc > 0) {
             find_phases(s, r);
             rc = take_block(s, b, e);
+            ana_reading_add(s->config->reading, b->count, b->offset - at);
+            at = b->offset;
             trc_block_free(b);
             if (rc < 0)
                 return rc;

@@ -161,11 +161,14 @@ struct ana_run {
 extern const uint32_t ana_standard_p[];
 #define ANA_STANDARD_COUNT 5
 
+struct ana_reading; /* reading.h */
+
 struct ana_scan_config {
     int64_t warmup_ns; /* operations due before it are left out, and before the end of
                           the warm-up that the run notes; the longer one counts */
     const uint32_t *p; /* further quantiles, any order */
     size_t p_count;
+    struct ana_reading *reading; /* is told how far it is; NULL: nobody is */
 };
 
 /* Reads path ("-": standard input). A file that ends early or has damaged blocks is no
