@@ -1,6 +1,6 @@
 """bench.py PROGRAM TOOLS - reprise beside wrk, h2load and hey, in one run.
 
-TOOLS is the folder of our benchmark programs: bench_server and container_bench.
+TOOLS is the folder of our benchmark programs: bench_server, container_bench, analysis_bench.
 
 How it is kept fair: client and server are pinned to a core each; the clients take turns,
 repeat by repeat, so that a machine which changes its speed does so under all of them; the
@@ -723,6 +723,24 @@ def container() -> str:
     return CONTAINER.format(lines=out.rstrip(), beside=beside_zstd())
 
 
+def analysis() -> str:
+    """Size and speed of run files; left out of quick runs. Not pinned: a comparison uses
+    all cores, and all else is CPU time."""
+    if QUICK:
+        return ""
+    progress("run files")
+    done = subprocess.run(
+        [tools / "analysis_bench", work],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=CLIENT_MAX_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Failed("analysis_bench failed")
+    return ANALYSIS.format(lines=done.stdout.rstrip())
+
+
 # --- the report ------------------------------------------------------------------------------
 
 
@@ -804,6 +822,19 @@ a body); pcap is `trace export --format pcapng`, REST alone. Times are CPU secon
 processes on one core.
 """
 
+ANALYSIS = """
+## Run files
+
+Read on one core with the page cache warm, medians of five passes, CPU time (`analysis_bench`,
+which runs alone, too): a million outcomes of two models over REST and gRPC. The comparison is
+wall time on all cores. What a column costs is what a run is smaller by when that column says
+nothing.
+
+```
+{lines}
+```
+"""
+
 
 def main() -> None:
     started = time.monotonic()
@@ -821,6 +852,7 @@ def main() -> None:
         lateness(1_000, "--no-spin")
         evenness()
         trace_files = container()
+        run_files = analysis()
     except Failed as failure:
         sys.exit(f"bench: {failure}")
     finally:
@@ -837,7 +869,7 @@ def main() -> None:
         tries=OPEN_TRIES,
         table=table(),
     )
-    text += trace_files
+    text += trace_files + run_files
     print(text)
     print(f"took {time.monotonic() - started:.0f} s")
     if not QUICK:
