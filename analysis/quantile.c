@@ -88,8 +88,44 @@ void ana_tally_reset(struct ana_tally *t)
     t->sum = 0;
 }
 
-void ana_tally_count(struct ana_tally *t, const struct ana_slice *part)
+static size_t count_narrow(struct ana_tally *t, const uint32_t *v, size_t n)
 {
+    uint64_t zeros = 0, wide = 0, sum = 0; /* of n < 2^32 values below 2^32 */
+    uint32_t max = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (v[i] == 0) { /* often all are: no memory is waited for then */
+            zeros++;
+            continue;
+        }
+        if (v[i] == ANA_WIDE) {
+            wide++;
+            continue;
+        }
+        t->counts[bucket_of(v[i])]++;
+        sum += v[i];
+        max = v[i] > max ? v[i] : max;
+    }
+    t->counts[0] += zeros;
+    t->sum += sum;
+    t->finite += n - wide;
+    if (n > wide && max > t->max)
+        t->max = max;
+    if (n > wide && t->max < 0)
+        t->max = 0;
+    return wide;
+}
+
+size_t ana_tally_count(struct ana_tally *t, const struct ana_slice *part)
+{
+    size_t wide = 0;
+    if (part->narrow) { /* in pieces, whose sums fit 64 bits */
+        const size_t piece = (size_t)1 << 30;
+        for (size_t at = 0; at < part->n; at += piece)
+            wide += count_narrow(t, part->narrow + at,
+                                 part->n - at < piece ? part->n - at : piece);
+        return wide;
+    }
     uint64_t zeros = 0, infinite = 0, left_out = 0;
     int64_t max = t->max;
 
@@ -114,6 +150,7 @@ void ana_tally_count(struct ana_tally *t, const struct ana_slice *part)
     t->max = max;
     t->infinite += infinite;
     t->finite += part->n - left_out - infinite;
+    return 0;
 }
 
 void ana_tally_add(struct ana_tally *to, const struct ana_tally *from)
@@ -173,9 +210,26 @@ static size_t locate(struct ana_tally *t, uint64_t n, const uint32_t *p, size_t 
     return hit_count;
 }
 
+static void gather_narrow(const struct ana_tally *t, const struct ana_slice *part,
+                          struct gathered *hits, int64_t *values)
+{
+    for (size_t i = 0; i < part->n; i++) {
+        uint32_t v = part->narrow[i];
+        if (v < SUB || v == ANA_WIDE)
+            continue;
+        unsigned slot = t->slot[bucket_of(v)];
+        if (slot != NO_SLOT)
+            values[hits[slot].start + hits[slot].filled++] = v;
+    }
+}
+
 static void gather_part(const struct ana_tally *t, const struct ana_slice *part,
                         struct gathered *hits, int64_t *values)
 {
+    if (part->narrow) {
+        gather_narrow(t, part, hits, values);
+        return;
+    }
     for (size_t i = 0; i < part->n; i++) {
         int64_t v = part->v[i];
         if (v < SUB || v == ANA_INF)

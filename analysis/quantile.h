@@ -30,9 +30,13 @@
 #define ANA_P(percent) ((uint32_t)((percent)*1e7 + 0.5)) /* ANA_P(99.9) */
 #define ANA_N_MAX      UINT64_C(18000000000) /* values: rank arithmetic stays in 64 bits */
 
+/* n values: v, or where narrow is set those of it that are not ANA_WIDE (what is
+ * ANA_WIDE there stands in a slice of its own). */
+#define ANA_WIDE UINT32_MAX
 struct ana_slice {
     const int64_t *v;
     size_t n;
+    const uint32_t *narrow;
 };
 
 struct ana_dist {
@@ -70,7 +74,8 @@ struct ana_tally;
 struct ana_tally *ana_tally_new(void); /* empty; NULL: out of memory */
 void ana_tally_free(struct ana_tally *t);
 void ana_tally_reset(struct ana_tally *t);
-void ana_tally_count(struct ana_tally *t, const struct ana_slice *part);
+/* Returns how many of a narrow slice were ANA_WIDE. */
+size_t ana_tally_count(struct ana_tally *t, const struct ana_slice *part);
 void ana_tally_add(struct ana_tally *to, const struct ana_tally *from);
 /* parts hold the values that were counted, no more and no fewer. */
 int ana_tally_quantiles(struct ana_tally *t, const struct ana_slice *parts,

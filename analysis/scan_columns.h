@@ -10,7 +10,6 @@
 #include "traces/base/buf.h"
 
 enum ana_column {
-    ANA_COL_DUE,
     ANA_COL_RESPONSE, /* ANA_INF where it failed */
     ANA_COL_SERVICE,
     ANA_COL_TTFB,
@@ -19,23 +18,29 @@ enum ana_column {
     ANA_COLUMN_COUNT
 };
 
-/* Columns are aligned: index i of each is one operation; ANA_NONE where it has no
- * value. */
+struct ana_values {
+    int64_t *v;
+    size_t n, cap;
+};
+
+/* Columns are aligned: index i of each is one operation. Nearly all latencies fit 32
+ * bits, and memory that is touched for the first time is the dearest part of a scan:
+ * what does not fit (ANA_NONE, ANA_INF, 4.3 s and more) is ANA_WIDE in `narrow` and the
+ * next of `wide`. */
 struct ana_leaf {
     const char *name, *type; /* in run->arena */
     enum op_protocol protocol;
     enum op_tier tier;
     uint64_t hash;
     struct ana_counts counts;
-    int64_t *column[ANA_COLUMN_COUNT];
-    size_t column_cap[ANA_COLUMN_COUNT]; /* cap, but while they grow one by one */
+    int64_t *due;
+    uint32_t *narrow[ANA_COLUMN_COUNT];
+    struct ana_values wide[ANA_COLUMN_COUNT];
+    size_t due_cap, narrow_cap[ANA_COLUMN_COUNT]; /* cap, but while they grow in turn */
     size_t n, cap;
     uint64_t plain; /* of the present block, not yet in counts */
     /* Of good answers that stream: time to the first message of each; all gaps. */
-    struct ana_values {
-        int64_t *v;
-        size_t n, cap;
-    } first_message, message_gap;
+    struct ana_values first_message, message_gap;
 };
 
 struct ana_scan {

@@ -133,20 +133,43 @@ static void add_counts(struct ana_counts *to, const struct ana_counts *from)
 struct members {
     const struct ana_leaf *const *leaves;
     size_t count;
-    struct ana_slice *slices; /* scratch, as many */
+    struct ana_slice *slices; /* scratch, twice as many */
 };
 
+/* Returns how many slices it made. */
 static size_t take_slices(const struct members *m, enum ana_metric metric)
 {
+    size_t n = 0;
     for (size_t i = 0; i < m->count; i++) {
         const struct ana_leaf *l = m->leaves[i];
-        const struct ana_values *of =
-            metric == ANA_FIRST_MESSAGE ? &l->first_message : &l->message_gap;
-        m->slices[i] = ana_is_of_streams(metric)
-                           ? (struct ana_slice){of->v, of->n}
-                           : (struct ana_slice){l->column[column_of[metric]], l->n};
+        if (ana_is_of_streams(metric)) {
+            const struct ana_values *of =
+                metric == ANA_FIRST_MESSAGE ? &l->first_message : &l->message_gap;
+            m->slices[n++] = (struct ana_slice){.v = of->v, .n = of->n};
+            continue;
+        }
+        enum ana_column c = column_of[metric];
+        m->slices[n++] = (struct ana_slice){.narrow = l->narrow[c], .n = l->n};
+        m->slices[n++] = (struct ana_slice){.v = l->wide[c].v, .n = l->wide[c].n};
     }
-    return m->count;
+    return n;
+}
+
+/* The values of a column in turn. */
+struct walk {
+    const uint32_t *narrow;
+    const int64_t *wide;
+};
+
+static struct walk walk_of(const struct ana_leaf *l, enum ana_column c)
+{
+    return (struct walk){l->narrow[c], l->wide[c].v};
+}
+
+static int64_t walk_on(struct walk *w)
+{
+    uint32_t v = *w->narrow++;
+    return v == ANA_WIDE ? *w->wide++ : v;
 }
 
 /* True when the next of the two ascending lists is the run's own. */
@@ -361,14 +384,15 @@ static void find_tail_share(struct ana_run *run, const struct members *m)
     double late = 0, whole = 0;
 
     for (size_t i = 0; i < m->count; i++) {
-        int64_t *const *column = m->leaves[i]->column;
+        struct walk responses = walk_of(m->leaves[i], ANA_COL_RESPONSE);
+        struct walk generators = walk_of(m->leaves[i], ANA_COL_GENERATOR);
         for (size_t k = 0; k < m->leaves[i]->n; k++) {
-            int64_t response = column[ANA_COL_RESPONSE][k];
+            int64_t response = walk_on(&responses), generator = walk_on(&generators);
             if (response < p99 || response == ANA_INF || response < 0)
                 continue;
             whole += (double)response;
-            if (column[ANA_COL_GENERATOR][k] > 0)
-                late += (double)column[ANA_COL_GENERATOR][k];
+            if (generator > 0)
+                late += (double)generator;
         }
     }
     run->tail_share = whole > 0 ? late / whole : NAN;
@@ -397,12 +421,14 @@ static void deal(const struct ana_run *run, const struct members *m, enum ana_co
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < m->count; i++) {
             const struct ana_leaf *l = m->leaves[i];
+            struct walk values = walk_of(l, c);
             for (size_t k = 0; k < l->n; k++) {
-                if (l->column[c][k] < 0)
+                int64_t v = walk_on(&values);
+                if (v < 0)
                     continue;
-                size_t b = block_of(run, l->column[ANA_COL_DUE][k], per_ns);
+                size_t b = block_of(run, l->due[k], per_ns);
                 if (pass == 1)
-                    d->values[at[b]] = l->column[c][k];
+                    d->values[at[b]] = v;
                 at[b]++;
             }
         }
@@ -428,7 +454,7 @@ static void cut_into_blocks(struct ana_run *run)
         (run->last_due_ns - run->first_due_ns) / (int64_t)run->block_count + 1;
 }
 
-/* Median and high quantile of one column in one slice of run time. */
+/* Median and high quantile of one column in one slice of run time, which t counts. */
 static int block_quantiles(const struct ana_run *run, struct ana_tally *t,
                            const struct ana_slice *parts, size_t n, int64_t *p50,
                            int64_t *high, uint64_t *infinite, struct err *e)
@@ -437,9 +463,6 @@ static int block_quantiles(const struct ana_run *run, struct ana_tally *t,
     struct ana_dist d;
     int64_t q[2];
 
-    ana_tally_reset(t);
-    for (size_t i = 0; i < n; i++)
-        ana_tally_count(t, &parts[i]);
     int rc = ana_tally_quantiles(t, parts, n, false, p, 2, q, &d, e);
     if (rc < 0)
         return rc;
@@ -475,7 +498,7 @@ static const enum ana_column in_series[] = {ANA_COL_RESPONSE, ANA_COL_GENERATOR,
 static bool is_in_order(const struct members *m)
 {
     for (size_t i = 0; i < m->count; i++) {
-        const int64_t *due = m->leaves[i]->column[ANA_COL_DUE];
+        const int64_t *due = m->leaves[i]->due;
         bool ordered = true;
         for (size_t k = 1; k < m->leaves[i]->n; k++)
             ordered &= due[k] >= due[k - 1];
@@ -494,7 +517,7 @@ static size_t end_of_block(const struct ana_run *run, const struct ana_leaf *l,
 
     while (from < to) {
         size_t middle = from + (to - from) / 2;
-        if (block_of(run, l->column[ANA_COL_DUE][middle], per_ns) <= b)
+        if (block_of(run, l->due[middle], per_ns) <= b)
             from = middle + 1;
         else
             to = middle;
@@ -502,29 +525,54 @@ static size_t end_of_block(const struct ana_run *run, const struct ana_leaf *l,
     return from;
 }
 
+/* How far the series has come in a leaf: rows, and wide values of each column of it. */
+struct place {
+    size_t from, to, wide[IN_SERIES];
+};
+
+/* Counts column c of the rows [from, to) of each leaf. Returns how many slices they
+ * are.
+ */
+static size_t count_rows(const struct members *m, struct place *at, size_t c,
+                         struct ana_tally *t)
+{
+    size_t n = 0;
+    ana_tally_reset(t);
+    for (size_t i = 0; i < m->count; i++) {
+        const struct ana_leaf *l = m->leaves[i];
+        enum ana_column column = in_series[c];
+        struct ana_slice *rows = &m->slices[n++], *wide = &m->slices[n++];
+        *rows = (struct ana_slice){.narrow = l->narrow[column] + at[i].from,
+                                   .n = at[i].to - at[i].from};
+        *wide = (struct ana_slice){.n = ana_tally_count(t, rows)};
+        if (wide->n > 0)
+            wide->v = l->wide[column].v + at[i].wide[c];
+        ana_tally_count(t, wide);
+        at[i].wide[c] += wide->n;
+    }
+    return n;
+}
+
 /* Rows are in order of due time, so that a slice of run time is a slice of each column.
  */
 static int series_of_ordered(struct ana_run *run, const struct members *m,
                              struct ana_tally *t, struct err *e)
 {
-    size_t *rows = calloc(2 * (m->count + 1), sizeof *rows);
-    int rc = rows ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+    struct place *at = calloc(m->count + 1, sizeof *at);
+    int rc = at ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 
     for (size_t b = 0; b < run->block_count && rc == 0; b++) {
-        size_t *from = rows, *to = rows + m->count + 1;
         for (size_t i = 0; i < m->count; i++) {
-            to[i] = end_of_block(run, m->leaves[i], from[i], b);
-            run->blocks[b].due += to[i] - from[i];
+            at[i].from = at[i].to;
+            at[i].to = end_of_block(run, m->leaves[i], at[i].from, b);
+            run->blocks[b].due += at[i].to - at[i].from;
         }
         for (size_t c = 0; c < IN_SERIES && rc == 0; c++) {
-            for (size_t i = 0; i < m->count; i++)
-                m->slices[i] = (struct ana_slice){
-                    m->leaves[i]->column[in_series[c]] + from[i], to[i] - from[i]};
-            rc = put_block(run, b, in_series[c], t, m->slices, m->count, e);
+            size_t n = count_rows(m, at, c, t);
+            rc = put_block(run, b, in_series[c], t, m->slices, n, e);
         }
-        memcpy(from, to, m->count * sizeof *from);
     }
-    free(rows);
+    free(at);
     return rc;
 }
 
@@ -538,13 +586,14 @@ static int series_of_mixed(struct ana_run *run, const struct members *m,
 
     for (size_t i = 0; i < m->count; i++)
         for (size_t k = 0; k < m->leaves[i]->n; k++)
-            run->blocks[block_of(run, m->leaves[i]->column[ANA_COL_DUE][k], per_ns)]
-                .due++;
+            run->blocks[block_of(run, m->leaves[i]->due[k], per_ns)].due++;
     for (size_t c = 0; c < IN_SERIES && rc == 0; c++) {
         deal(run, m, in_series[c], &d);
         for (size_t b = 0; b < run->block_count && rc == 0; b++) {
-            struct ana_slice part = {d.values + d.start[b],
-                                     d.start[b + 1] - d.start[b]};
+            struct ana_slice part = {.v = d.values + d.start[b],
+                                     .n = d.start[b + 1] - d.start[b]};
+            ana_tally_reset(t);
+            ana_tally_count(t, &part);
             rc = put_block(run, b, in_series[c], t, &part, 1, e);
         }
     }
@@ -611,7 +660,7 @@ int ana_summarize(struct ana_scan *s, struct err *e)
 {
     size_t n = s->leaf_count, kept = 0;
     const struct ana_leaf **sorted = malloc((n + 1) * sizeof *sorted);
-    struct ana_slice *slices = malloc((n + 1) * sizeof *slices);
+    struct ana_slice *slices = malloc((2 * n + 1) * sizeof *slices);
     struct tallies t = {0};
     int rc = tallies_init(&t, e);
 

@@ -264,7 +264,7 @@ static void tallies(const char *path)
         exit(1);
     for (int i = 0; i < 4; i++) {
         ana_tally_reset(t);
-        ana_tally_count(t, &(struct ana_slice){latencies[i], N});
+        ana_tally_count(t, &(struct ana_slice){.v = latencies[i], .n = N});
     }
     ana_tally_free(t);
 }
@@ -273,7 +273,7 @@ static void quantiles(const char *path)
 {
     static const uint32_t p[] = {ANA_P(50), ANA_P(90), ANA_P(95), ANA_P(99),
                                  ANA_P(99.9)};
-    struct ana_slice slice = {values, N};
+    struct ana_slice slice = {.v = values, .n = N};
     int64_t out[5];
     struct err e = {0};
 

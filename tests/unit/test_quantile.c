@@ -40,7 +40,7 @@ static void check_against_sorting(const int64_t *v, size_t n, size_t parts,
     qsort(sorted, kept, sizeof *sorted, order);
     for (size_t i = 0; i < parts; i++) {
         size_t to = i + 1 == parts ? n : n * (i + 1) / parts;
-        slices[i] = (struct ana_slice){v + from, to - from};
+        slices[i] = (struct ana_slice){.v = v + from, .n = to - from};
         from = to;
     }
     check_ok(ana_quantiles(slices, parts, finite_only, ps, P_COUNT, out, &d, &e), &e);
@@ -180,7 +180,7 @@ static void the_mean_is_exact_and_infinite_with_any_failure(void **state)
     int64_t v[] = {INT64_C(9007199254740993), 1, ANA_NONE, INT64_C(9007199254740993),
                    1};
     int64_t w[] = {5, ANA_INF, 7};
-    struct ana_slice s = {v, 5}, t = {w, 3};
+    struct ana_slice s = {.v = v, .n = 5}, t = {.v = w, .n = 3};
     struct ana_dist d;
     struct err e = {0};
 
@@ -208,14 +208,14 @@ static void tallies_that_are_added_give_the_quantiles_of_all(void **state)
     rng_init(&r, 21);
     for (unsigned round = 0; round < 40; round++) {
         size_t n = (size_t)rng_below(&r, 3000);
-        struct ana_slice all = {v, n};
+        struct ana_slice all = {.v = v, .n = n};
         for (size_t i = 0; i < n; i++)
             v[i] = draw(&r, round % 8);
         ana_tally_reset(whole);
         for (size_t k = 0; k < 3; k++) {
             size_t from = n * k / 3, to = n * (k + 1) / 3;
             ana_tally_reset(part);
-            ana_tally_count(part, &(struct ana_slice){v + from, to - from});
+            ana_tally_count(part, &(struct ana_slice){.v = v + from, .n = to - from});
             ana_tally_add(whole, part);
         }
         for (int finite_only = 0; finite_only < 2; finite_only++) {
@@ -236,6 +236,44 @@ static void tallies_that_are_added_give_the_quantiles_of_all(void **state)
     ana_tally_free(part);
 }
 
+/* The same values, narrow where they fit and beside that where they do not. */
+static void narrow_slices_give_the_quantiles_of_their_values(void **state)
+{
+    struct rng r;
+    int64_t v[3000], wide[3000], out[P_COUNT], expected[P_COUNT];
+    uint32_t narrow[3000];
+    struct ana_dist d, wanted;
+    struct err e = {0};
+
+    (void)state;
+    rng_init(&r, 22);
+    for (unsigned round = 0; round < 40; round++) {
+        size_t n = (size_t)rng_below(&r, 3000), w = 0;
+        for (size_t i = 0; i < n; i++) {
+            v[i] =
+                i % 50 ? draw(&r, round % 8) : (int64_t)ANA_WIDE - 1 + (int64_t)i % 3;
+            narrow[i] = v[i] >= 0 && v[i] < ANA_WIDE ? (uint32_t)v[i] : ANA_WIDE;
+            if (narrow[i] == ANA_WIDE)
+                wide[w++] = v[i];
+        }
+        struct ana_slice all = {.v = v, .n = n};
+        struct ana_slice parts[] = {{.narrow = narrow, .n = n}, {.v = wide, .n = w}};
+        check_ok(ana_quantiles(&all, 1, round % 2, ps, P_COUNT, expected, &wanted, &e),
+                 &e);
+        check_ok(ana_quantiles(parts, 2, round % 2, ps, P_COUNT, out, &d, &e), &e);
+        assert_memory_equal(out, expected, sizeof out);
+        check_int(d.n, ==, wanted.n);
+        check_int(d.infinite, ==, wanted.infinite);
+        check_int(d.max, ==, wanted.max);
+        check_true(d.mean == wanted.mean || (isnan(d.mean) && isnan(wanted.mean)));
+        struct ana_tally *t = ana_tally_new();
+        assert_non_null(t);
+        check_int(ana_tally_count(t, &parts[0]), ==, w);
+        check_int(ana_tally_count(t, &parts[1]), ==, 0);
+        ana_tally_free(t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +284,7 @@ int main(void)
         cmocka_unit_test(ranks_do_not_suffer_from_rounding),
         cmocka_unit_test(a_quantile_is_judged_from_20_observations_beyond_it),
         cmocka_unit_test(tallies_that_are_added_give_the_quantiles_of_all),
+        cmocka_unit_test(narrow_slices_give_the_quantiles_of_their_values),
         cmocka_unit_test(the_mean_is_exact_and_infinite_with_any_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
