@@ -36,7 +36,8 @@ SMALL_REQUESTS = 60_000 if QUICK else 200_000
 LARGE_BODIES = 40 if QUICK else 300
 LARGE_BYTES = 602_112  # an image of 224 x 224 x 3 as FP32
 CONNECTIONS = 64
-LONGER = 100  # times: the files whose memory is compared, with one of 10 times between
+LONGER = 100  # times: the files whose memory is compared, with one of 10 times between,
+LONGEST = 300  # and, of small messages, one beyond: what has grown until there, grows on?
 LONGER_SMALL = 20_000 if QUICK else 200_000  # requests of the longer ones
 LONGER_SHORT = 10_000 if QUICK else 50_000  # of them, each on a connection of its own
 LONGER_LARGE = 100 if QUICK else 300
@@ -396,7 +397,8 @@ def resident(what: str, protocol: str, bodies, connections: int) -> float:
 
 def longer() -> list[tuple[str, ...]]:
     """Whether memory grows with the file: its kind, and MiB of ever longer ones. What is
-    held back and the block in the making grow until they are full; then nothing may."""
+    held back, the block in the making, and the connections that are over but remembered
+    for two seconds of packet time grow until they are full; then nothing may."""
     cases = [
         (f"small {protocol}, {how}", protocol, requests, None, connections)
         for how, requests, connections in (
@@ -412,14 +414,16 @@ def longer() -> list[tuple[str, ...]]:
     found = []
     for what, protocol, most, varied, connections in cases:
         took = []
-        for requests in (most // LONGER, most // 10, most):
+        times = [1, 10, LONGER] + ([LONGEST] if varied is None else [])
+        for requests in (most * n // LONGER for n in times):
             bodies = (
                 small(protocol, requests)
                 if varied is None
                 else large(protocol, requests, varied)
             )
             took.append(resident(f"memory, {what}", protocol, bodies, connections))
-        found.append((what, f"{most:,}", *(f"{mib:.0f} MiB" for mib in took)))
+        row = [f"{mib:.0f} MiB" for mib in took] + ["–"] * (4 - len(took))
+        found.append((what, f"{most // LONGER:,}", *row))
     return found
 
 
@@ -442,7 +446,9 @@ Written by `make bench` on {date}: {cores} cores, medians of {repeats}, {peer}.
 
 {table}
 
-Resident memory over a file {times} times longer (goal: at most 96 MiB, and flat):
+Resident memory over a file {times} times longer (goal: at most 96 MiB, and flat). It
+grows until what is held back, a block of the trace, and the connections of the last two
+seconds, which are remembered that long for what comes late, have the memory they need:
 
 {longer}
 
@@ -472,7 +478,10 @@ def report() -> str:
         ).stdout.split(" (Git")[0],
         table=table_of(HEAD, rows),
         times=LONGER,
-        longer=table_of(("requests", "in the longest", "short", "× 10", f"× {LONGER}"), longer()),
+        longer=table_of(
+            ("requests", "in the short", "short", "× 10", f"× {LONGER}", f"× {LONGEST}"),
+            longer(),
+        ),
         open=open_at_once(),
     )
 
