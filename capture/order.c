@@ -64,7 +64,8 @@ struct cap_order {
     struct waiting *waiting;
     uint32_t *buckets;
     uint32_t free_waiting, oldest, newest;
-    uint64_t *ids; /* hashes of ids told by name */
+    uint32_t waiting_used; /* those from here on were never touched, and are free */
+    uint64_t *ids;         /* hashes of ids told by name */
     struct cap_order_counts counts;
 };
 
@@ -217,17 +218,25 @@ static void forget_waiting(struct cap_order *o, uint32_t i)
     o->free_waiting = i;
 }
 
+static uint32_t take_free_waiting(struct cap_order *o)
+{
+    if (o->free_waiting == NOT_WAITED && o->waiting_used < CAP_WAITING_MAX)
+        return o->waiting_used++;
+    if (o->free_waiting == NOT_WAITED)
+        forget_waiting(o, o->oldest); /* its answer will find no request */
+    uint32_t i = o->free_waiting;
+    o->free_waiting = o->waiting[i].next;
+    return i;
+}
+
 static void start_waiting(struct cap_order *o, struct held *h)
 {
     uint32_t old = find_waiting(o, h->op.connection, h->op.conn_stream);
     if (old != NOT_WAITED)
         forget_waiting(o, old);
-    if (o->free_waiting == NOT_WAITED)
-        forget_waiting(o, o->oldest); /* its answer will find no request */
-    uint32_t i = o->free_waiting;
+    uint32_t i = take_free_waiting(o);
     struct waiting *w = &o->waiting[i];
     uint32_t *bucket = &o->buckets[bucket_of(h->op.connection, h->op.conn_stream)];
-    o->free_waiting = w->next;
     *w = (struct waiting){.connection = h->op.connection,
                           .stream = h->op.conn_stream,
                           .held = h,
@@ -299,9 +308,7 @@ int cap_order_new(struct cap_order **out, struct trc_writer *w,
     if (o->o.memory_bytes == 0)
         o->o.memory_bytes = CAP_ORDER_MEMORY;
     memset(o->buckets, 0xff, BUCKETS * sizeof *o->buckets);
-    for (uint32_t i = 0; i < CAP_WAITING_MAX; i++)
-        o->waiting[i].next = i + 1 < CAP_WAITING_MAX ? i + 1 : NOT_WAITED;
-    o->oldest = o->newest = NOT_WAITED;
+    o->free_waiting = o->oldest = o->newest = NOT_WAITED;
     return 0;
 }
 
