@@ -262,7 +262,9 @@ static void advance(struct cap_flows *f, struct clk_wall at)
         f->clock += passed;
 }
 
-static void expire(struct cap_flows *f)
+/* Sets when a look at the lists is worth it again: a flow that is put there after this
+ * one stays as long as its list says. */
+static void expire_lists(struct cap_flows *f)
 {
     static const struct {
         enum flow_list list;
@@ -270,13 +272,25 @@ static void expire(struct cap_flows *f)
     } stays[] = {{LIST_OVER, CAP_FLOW_LINGER_NS},
                  {LIST_EMPTY, CAP_FLOW_IDLE_NS},
                  {LIST_ACTIVE, CAP_FLOW_IDLE_NS}};
-    while (f->due_count && f->due[0]->due <= f->clock)
-        flow_give_up(f, f->due[0], CAP_GAP_TIME);
     for (size_t i = 0; i < LIST_COUNT; i++) {
         struct list *l = &f->lists[stays[i].list];
         while (l->first && f->clock - l->first->touched >= stays[i].ns)
             end_and_forget(f, l->first, CAP_END_IDLE);
     }
+    f->wake = INT64_MAX;
+    for (size_t i = 0; i < LIST_COUNT; i++) {
+        const struct flow *first = f->lists[stays[i].list].first;
+        int64_t next = (first ? first->touched : f->clock) + stays[i].ns;
+        f->wake = next < f->wake ? next : f->wake;
+    }
+}
+
+static void expire(struct cap_flows *f)
+{
+    while (f->due_count && f->due[0]->due <= f->clock)
+        flow_give_up(f, f->due[0], CAP_GAP_TIME);
+    if (f->clock >= f->wake)
+        expire_lists(f);
 }
 
 void cap_flows_time(struct cap_flows *f, struct clk_wall now)

@@ -90,7 +90,8 @@ struct cap_flows {
     uint64_t key[6];    /* of the hash: random, nothing but speed depends on it */
     bool started;
     struct clk_wall newest; /* packet time */
-    int64_t clock;          /* advances with it */
+    int64_t clock;          /* advances with it, up to INT64_MAX / 2 or so */
+    int64_t wake;           /* of the clock: before it no flow has stayed its time */
     struct stream **due;    /* a heap: the earliest first */
     uint32_t due_count, due_room;
     uint64_t ordinals;
