@@ -12,23 +12,28 @@
 
 #include "traces/container/trc_ident.h"
 
+#define ROW_GAP 24u /* three lines of a cache, in integers */
+
 int trc_build_init(struct trc_build *b, bool run, int64_t unit, uint32_t cap,
                    struct err *e)
 {
     *b = (struct trc_build){.unit = unit, .cap = cap};
     /* The columns of a block are as long as the block can be; pages that no record
-     * reaches are never touched. */
+     * reaches are never touched. A record writes to all of them at the same place: a
+     * distance that is no power of two keeps them from falling on the same lines of
+     * the cache. */
+    size_t apart = (size_t)cap + ROW_GAP;
     b->scratch = malloc(cap * sizeof *b->scratch);
     if (run)
         b->outcomes = malloc(cap * sizeof *b->outcomes);
     else
-        b->rows[0] = malloc(TRC_ROW_COUNT * (size_t)cap * sizeof(int64_t));
+        b->rows[0] = malloc(TRC_ROW_COUNT * apart * sizeof(int64_t));
     if (!b->scratch || !(run ? (void *)b->outcomes : (void *)b->rows[0])) {
         trc_build_done(b);
         return err_set(e, ERR_NOMEM, "out of memory for a block of %u records", cap);
     }
     for (int i = 1; !run && i < TRC_ROW_COUNT; i++)
-        b->rows[i] = b->rows[0] + (size_t)i * cap;
+        b->rows[i] = b->rows[0] + (size_t)i * apart;
     return 0;
 }
 
