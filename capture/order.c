@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/pool.h"
 #include "traces/base/rng.h"
 
 #define BUCKETS     65536u /* of the waiting, and of ids that were told by name */
@@ -21,7 +22,8 @@
 struct held {
     int64_t at_ns; /* wall */
     uint64_t seq;
-    size_t bytes;     /* of memory */
+    size_t bytes;     /* of memory, */
+    size_t block;     /* of which so many are its own block's */
     uint32_t waiting; /* entry that waits for its answer, or NOT_WAITED */
     uint32_t nameless_count;
     struct span *nameless;
@@ -66,20 +68,16 @@ struct cap_order {
     uint32_t free_waiting, oldest, newest;
     uint32_t waiting_used; /* those from here on were never touched, and are free */
     uint64_t *ids;         /* hashes of ids told by name */
+    struct cap_pool pool;  /* of what is held */
     struct cap_order_counts counts;
 };
 
-/* What is held for long has left the cache, and where it will stand is not there yet.
- */
-static void fetch(const void *p, size_t bytes, bool to_write)
+/* What is held for long has left the cache. */
+static void fetch(const void *p)
 {
     const uint8_t *at = p;
-    for (size_t i = 0; i < bytes && i < FETCH_BYTES; i += FETCH_LINE) {
-        if (to_write)
-            __builtin_prefetch(at + i, 1);
-        else
-            __builtin_prefetch(at + i, 0);
-    }
+    for (size_t i = 0; i < FETCH_BYTES; i += FETCH_LINE)
+        __builtin_prefetch(at + i);
 }
 
 /* --- those that are held ---------------------------------------------------------- */
@@ -318,7 +316,7 @@ static void free_held(struct cap_order *o, struct held *h)
     cap_spare_give(o->o.spares, &h->taken[0]);
     cap_spare_give(o->o.spares, &h->taken[1]);
     free(h->answer);
-    free(h);
+    cap_pool_give(&o->pool, h, h->block);
 }
 
 void cap_order_free(struct cap_order *o)
@@ -332,6 +330,7 @@ void cap_order_free(struct cap_order *o)
     free(o->waiting);
     free(o->buckets);
     free(o->ids);
+    cap_pool_done(&o->pool);
     free(o);
 }
 
@@ -432,17 +431,18 @@ static void take_over(struct held *h, int which, struct buf *b)
     h->bytes += h->taken[which].cap;
 }
 
-static struct held *hold(const struct cap_record *r, const struct op *op)
+static struct held *hold(struct cap_order *o, const struct cap_record *r,
+                         const struct op *op)
 {
     const bool take[2] = {is_taken(&op->request, r->buffers[0]),
                           is_taken(&op->response, r->buffers[1])};
     size_t bytes = sizeof(struct held) + room_for(r, op, take);
-    struct held *h = malloc(bytes);
+    struct held *h = cap_pool_take(&o->pool, bytes);
     if (!h)
         return NULL;
-    fetch(h, bytes, true);
     *h = (struct held){.at_ns = r->at.ns,
                        .bytes = bytes,
+                       .block = bytes,
                        .waiting = NOT_WAITED,
                        .nameless_count = r->nameless_count,
                        .op = *op,
@@ -495,7 +495,7 @@ int cap_order_add(struct cap_order *o, const struct cap_record *r, bool waiting,
     struct op op = r->op;
     if (!fits(o, r, &op))
         return 0;
-    struct held *h = hold(r, &op);
+    struct held *h = hold(o, r, &op);
     if (!h)
         return err_set(e, ERR_NOMEM, "out of memory for an operation");
     h->seq = o->seq++;
@@ -585,7 +585,7 @@ static int write_first(struct cap_order *o, struct err *e)
     struct held *h = pop(o);
     const struct slot *next = first(o);
     if (next)
-        fetch(next->held, FETCH_BYTES, false);
+        fetch(next->held);
     int64_t arrival = h->at_ns - o->o.epoch.ns;
     if (arrival < o->last_ns) {
         int64_t moved = o->last_ns - arrival;
