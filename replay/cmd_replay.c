@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -316,8 +317,8 @@ static const struct opt options[] = {
      .help = "end the run when the last --abort-window breaks the rule: p99>200ms "
              "(response from due; what failed counts as infinite), errors>5%, "
              "lateness>10ms (the generator's, p99), achieved<90% (sent, of what was "
-             "due) or outstanding>1000 (due and not ended, all window long). May be "
-             "given again; the exit status is then 3"},
+             "due) or outstanding>1000 (due and not ended, all window long). The "
+             "exit status is then 3"},
     {.name = "abort-window",
      .type = OPT_DURATION,
      .at = FIELD(window_ns),
@@ -367,8 +368,8 @@ static const struct opt options[] = {
      .help = "decode every answer and check it: model, against its request, as far as "
              "the model type tells what is right; recorded, against the answer in the "
              "trace (status, outputs by name, type, shape and value); recorded:1e-6 "
-             "lets floats differ by that share. May be given again; the exit status is "
-             "3 if any answer is wrong, or another operation's"},
+             "lets floats differ by that share. The exit status is 3 if any answer is "
+             "wrong, or another operation's"},
     {.name = "check-answers",
      .type = OPT_FLAG,
      .at = FIELD(check),
@@ -414,7 +415,7 @@ static const struct opt options[] = {
      .type = OPT_STRV,
      .at = FIELD(labels),
      .arg = "KEY=VALUE",
-     .help = "note something about this run in its file; may be given again"},
+     .help = "note something about this run in its file"},
     {.name = "live",
      .type = OPT_FLAG,
      .at = FIELD(live),
@@ -702,6 +703,15 @@ static void describe_options(const struct config *c, struct buf *out)
 
 /* --- results ---------------------------------------------------------------------- */
 
+#define BEYOND_SHOWN 10 /* as many have to lie beyond a quantile, in report as here */
+
+/* Whether enough was seen to tell the quantile p. */
+static bool quantile_known(const struct hist *h, double p)
+{
+    double rank = ceil(p * (double)h->total);
+    return (double)h->total - rank >= BEYOND_SHOWN;
+}
+
 static void json_hist(struct jsonw *w, const char *key, const struct hist *h)
 {
     static const struct {
@@ -715,8 +725,13 @@ static void json_hist(struct jsonw *w, const char *key, const struct hist *h)
         return;
     }
     jsonw_object(w);
-    for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++)
-        jsonw_key_i64(w, quantiles[i].key, hist_quantile(h, quantiles[i].p));
+    for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++) {
+        jsonw_key(w, quantiles[i].key);
+        if (quantile_known(h, quantiles[i].p))
+            jsonw_i64(w, hist_quantile(h, quantiles[i].p));
+        else
+            jsonw_null(w);
+    }
     jsonw_key_i64(w, "max", h->max_ns);
     jsonw_end(w);
 }
@@ -856,16 +871,19 @@ static void print_json(const struct rep_run_result *r)
     buf_done(&out);
 }
 
+static const char *quantile_text(const struct hist *h, double p, char *out)
+{
+    return quantile_known(h, p) ? units_duration_text(hist_quantile(h, p), out) : "-";
+}
+
 static void print_hist(FILE *f, const char *name, const struct hist *h)
 {
     char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX], c[UNITS_TEXT_MAX], d[UNITS_TEXT_MAX];
     if (h->total == 0)
         return;
     fprintf(f, "  %-24s p50 %-9s p99 %-9s p99.9 %-9s max %s\n", name,
-            units_duration_text(hist_quantile(h, 0.5), a),
-            units_duration_text(hist_quantile(h, 0.99), b),
-            units_duration_text(hist_quantile(h, 0.999), c),
-            units_duration_text(h->max_ns, d));
+            quantile_text(h, 0.5, a), quantile_text(h, 0.99, b),
+            quantile_text(h, 0.999, c), units_duration_text(h->max_ns, d));
 }
 
 /* How many think times are gaps between arrivals, for want of the answer's end. */

@@ -52,8 +52,8 @@ static const struct opt options[] = {
      .at = FIELD(limits),
      .arg = "LIMIT",
      .help = "what must hold: p99<50ms (response, from due; failures count as "
-             "infinite), service:p99.9<1s, ttfb:p50<20ms, or errors<1%. May be given "
-             "again: all must hold"},
+             "infinite), service:p99.9<1s, ttfb:p50<20ms, or errors<1%; all that are "
+             "given must hold"},
     {.name = "out",
      .letter = 'o',
      .type = OPT_STR,

@@ -202,15 +202,15 @@ static int add_bearer(struct rep_headers *h, struct span token, const char *from
     size_t scheme = strlen(SCHEME);
     if (!token_ok(token))
         return err_set(e, ERR_FORMAT,
-                       "%s does not hold a token: one word, of at most %zu bytes", from,
-                       REP_HEADER_VALUE_MAX - scheme);
+                       "'%s' does not hold a token: one word, of at most %zu bytes",
+                       from, REP_HEADER_VALUE_MAX - scheme);
     uint8_t *text = room(h, scheme + token.n);
     if (!text)
         return err_set(e, ERR_NOMEM, "out of memory for the token of %s", from);
     memcpy(text, SCHEME, scheme);
     memcpy(text + scheme, token.p, token.n);
     int rc = add(h, SPAN_LIT(AUTHORIZATION), span_of(text, scheme + token.n), e);
-    return rc < 0 ? err_note(e, "%s", from) : rc;
+    return rc < 0 ? err_note(e, "'%s'", from) : rc;
 }
 
 int rep_headers_bearer_file(struct rep_headers *h, const char *path, struct err *e)

@@ -1033,6 +1033,17 @@ static int verdict(struct run *x, struct err *e)
     return err_set(e, ERR_PEER, "no operation could be sent: %s", why);
 }
 
+/* A check that judged nothing must not pass for one that found nothing. */
+static void look_at_checks(const struct run *x)
+{
+    const struct rep_tally *t = &x->result->tally;
+    if (t->unjudged > 0 && t->right + t->wrong + t->crossed == 0)
+        log_warn(AREA, "--check judged none of %" PRIu64 " answers: %s", t->unjudged,
+                 x->config->answers.model
+                     ? "their models' types do not tell what is right"
+                     : "the trace holds none to compare them with");
+}
+
 static int finish(struct run *x, struct err *e)
 {
     struct rep_run_result *r = x->result;
@@ -1052,6 +1063,7 @@ static int finish(struct run *x, struct err *e)
     r->interrupted = !whole || x->fault.code != ERR_OK;
     r->duration_ns = r->tally.last_end_ns > 0 ? r->tally.last_end_ns : 0;
     count_never_due(x);
+    look_at_checks(x);
     gather(x, r->duration_ns, &facts);
     rep_health_judge(&facts, &r->health);
     if (x->writer) {

@@ -97,5 +97,13 @@ expect 3 "$REPRISE" replay "$tmp/off.trace" --tier server --http "$(at server.ht
     -o "$tmp/x.run" --force --quiet --json --check recorded
 same "$(summary '.operations.wrong > 0')" true "not as recorded"
 err_has "wrong answer to operation"
+replay 0 server m.trace --check recorded # which holds no answers
+err_has "--check judged none of 400 answers: the trace holds none to compare them with"
+# A quantile is told where ten operations or more lie beyond it.
+same "$(summary '.latency_ns.response | [.p90 > 0, .p99, ."p99.9"]')" \
+    '[true,null,null]' "quantiles of 400 operations"
+expect 0 "$REPRISE" replay "$tmp/m.trace" --tier server --http "$(at server.http)" \
+    --grpc "$(at server.grpc)" -o "$tmp/x.run" --force
+out_has " p99 -         p99.9 - "
 unserve
 finish

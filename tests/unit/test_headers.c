@@ -148,14 +148,14 @@ static void a_token_becomes_the_bearer(void **state)
 
     check_int(rep_headers_bearer(&headers, "s3cret", "REPRISE_BEARER", &fault), ==,
               ERR_FORMAT);
-    check_str(fault.text, "REPRISE_BEARER: 'authorization' is given twice");
+    check_str(fault.text, "'REPRISE_BEARER': 'authorization' is given twice");
     static const char *const bad[] = {"s3cret two", "", "s3cr\xc3\xa9t", "s3\ncret"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct rep_headers h = {0};
         fault = (struct err){0};
         check_int(rep_headers_bearer(&h, bad[i], "REPRISE_BEARER", &fault), ==,
                   ERR_FORMAT);
-        check_str_has(fault.text, "REPRISE_BEARER does not hold a token");
+        check_str_has(fault.text, "'REPRISE_BEARER' does not hold a token");
         check_true(strstr(fault.text, "s3") == NULL);
         rep_headers_done(&h);
     }
