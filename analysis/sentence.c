@@ -144,8 +144,9 @@ static void put_claim(const struct ana_comparison *c, struct buf *out)
         if (c->layout.capped)
             buf_fmt(out, ": %s", c->layout.reason);
         else if (c->pair_count < c->least_pairs)
-            buf_fmt(out, ": %u pairs are too few for any conclusion at %.3g %%",
-                    c->pair_count, 100 * c->config.alpha);
+            buf_fmt(out, ": %u %s too few for any conclusion at %.3g %%", c->pair_count,
+                    c->pair_count == 1 ? "pair is" : "pairs are",
+                    100 * c->config.alpha);
         else if (c->attrition)
             buf_fmt(out,
                     ": %u runs of A and %u of B were invalid, and a slow target can be "

@@ -565,9 +565,53 @@ static int check_range(const char *name, uint64_t v, uint64_t least, uint64_t mo
                    name, v, least, most);
 }
 
+/* Where 0 is what stands for "not given", who gives it means something else. */
+static int check_zeros(const struct config *c, struct err *e)
+{
+    const struct {
+        const char *name;
+        bool zero;
+    } rows[] = {
+        {"connections", c->connections == 0 && !c->pinned},
+        {"grpc-connections", c->grpc_connections == 0},
+        {"closed-loop", c->users == 0},
+        {"duration", c->duration_ns == 0},
+        {"drop-late", c->drop_late_ns == 0},
+        {"abort-late", c->abort_late_ns == 0},
+        {"cap", c->cap == 0},
+        {"lag", c->lag_ns == 0},
+        {"requests-per-connection", c->requests_per_connection == 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].zero && opt_given(&doc, rows[i].name))
+            return err_set(e, ERR_USAGE, "--%s must be more than 0", rows[i].name);
+    return 0;
+}
+
+/* A comma list of areas that log anything, or all. */
+static int check_debug(const char *list, struct err *e)
+{
+    struct span s = span_str(list);
+    for (size_t from = 0; from < s.n;) {
+        size_t comma = span_find(s, ',', from);
+        struct span area = span_trim(span_sub(s, from, comma));
+        if (!span_eq_str(area, "engine") && !span_eq_str(area, "pacer") &&
+            !span_eq_str(area, "all"))
+            return err_set(e, ERR_USAGE,
+                           "--debug '%.*s' is none of engine, pacer and all",
+                           SPAN_ARG(area));
+        from = comma + 1;
+    }
+    return 0;
+}
+
 static int check(const struct config *c, struct err *e)
 {
     int rc = check_range("workers", c->workers, 1, REP_WORKERS_MAX, e);
+    if (rc == 0)
+        rc = check_zeros(c, e);
+    if (rc == 0 && c->debug)
+        rc = check_debug(c->debug, e);
     if (rc == 0)
         rc = check_range("closed-loop", c->users, 0, c->workers * REP_USERS_MAX, e);
     if (rc == 0)
@@ -583,8 +627,8 @@ static int check(const struct config *c, struct err *e)
         rc = err_set(e, ERR_USAGE,
                      "--requests-per-connection excludes --connections recorded and "
                      "--http-version 2");
-    if (rc == 0 && opt_given(&doc, "requests-per-connection"))
-        rc = check_range("requests-per-connection", c->requests_per_connection, 1,
+    if (rc == 0)
+        rc = check_range("requests-per-connection", c->requests_per_connection, 0,
                          UINT32_MAX, e);
     if (rc == 0)
         rc = check_range("grpc-connections", c->grpc_connections, 0, 4096, e);
@@ -627,8 +671,6 @@ static int check(const struct config *c, struct err *e)
         rc = err_set(e, ERR_USAGE,
                      "--cap, --abort-late and --catch-up have no meaning with "
                      "--closed-loop, where nothing piles up");
-    if (rc == 0 && opt_given(&doc, "lag") && c->lag_ns <= 0)
-        rc = err_set(e, ERR_USAGE, "--lag must be more than 0");
     if (rc == 0 && c->lag_ns > 0 &&
         (c->users > 0 || c->start_at || strcmp(c->speed, "1") != 0))
         rc = err_set(e, ERR_USAGE,

@@ -508,22 +508,31 @@ static int check_bounds(const struct config *c, struct err *e)
     return 0;
 }
 
-/* What the search itself decides. */
-static int check_synth_options(const struct search *x, struct err *e)
+/* Words behind a -- that set what the search itself decides; where: which --. */
+static int refuse_ours(char *const *words, int count, const char *const *ours,
+                       const char *where, struct err *e)
 {
-    static const char *const ours[] = {"--rate", "--duration", "--stages", "--output",
-                                       "-r",     "-d",         "-o"};
-    for (int i = 0; i < x->synth_count; i++)
-        for (size_t k = 0; k < sizeof ours / sizeof *ours; k++) {
-            struct span word = span_str(x->synth[i]);
-            size_t n = strlen(ours[k]);
-            if (span_starts(word, ours[k]) &&
-                (ours[k][1] != '-' || word.n == n || word.p[n] == '='))
+    for (int i = 0; i < count; i++)
+        for (const char *const *o = ours; *o; o++) {
+            struct span word = span_str(words[i]);
+            size_t n = strlen(*o);
+            if (span_starts(word, *o) &&
+                ((*o)[1] != '-' || word.n == n || word.p[n] == '='))
                 return err_set(e, ERR_USAGE,
-                               "'%s' behind the second --: the search sets it",
-                               x->synth[i]);
+                               "'%s' behind the %s --: the search sets it", words[i],
+                               where);
         }
     return 0;
+}
+
+static int check_options(const struct search *x, struct err *e)
+{
+    static const char *const of_replay[] = {"--speed", "--duration", "--output", "-o",
+                                            NULL};
+    static const char *const of_synth[] = {
+        "--rate", "--duration", "--stages", "--output", "-r", "-d", "-o", NULL};
+    int rc = refuse_ours(x->replay, x->replay_count, of_replay, "first", e);
+    return rc < 0 ? rc : refuse_ours(x->synth, x->synth_count, of_synth, "second", e);
 }
 
 /* Operands: TRACE, then what stands behind --; with --synth, what stands behind the
@@ -537,7 +546,7 @@ static int take_operands(struct search *x, char **words, int count, struct err *
         x->trace = words[0];
         x->replay = words + 1;
         x->replay_count = count - 1;
-        return 0;
+        return check_options(x, e);
     }
     while (split < count && strcmp(words[split], "--") != 0)
         split++;
@@ -552,7 +561,7 @@ static int take_operands(struct search *x, char **words, int count, struct err *
     x->replay_count = split;
     x->synth = words + split + 1;
     x->synth_count = count - split - 1;
-    return check_synth_options(x, e);
+    return check_options(x, e);
 }
 
 static int check(const struct config *c, struct search *x, struct err *e)

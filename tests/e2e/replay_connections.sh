@@ -94,7 +94,7 @@ same "$(awk '!/^#/ && $4 >= 1000 {n[$2]++} END {for (c in n) if (n[c] > most) mo
     "$tmp/stamps")" 10 "calls on one connection"
 serve
 replay 64 --requests-per-connection 0
-err_has "--requests-per-connection 0 is out of range: from 1"
+err_has "--requests-per-connection must be more than 0"
 replay 64 --requests-per-connection 5 --connections recorded
 err_has "--requests-per-connection excludes"
 replay 64 --requests-per-connection 5 --engine curl --http-version 2

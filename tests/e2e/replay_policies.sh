@@ -54,6 +54,13 @@ expect 3 "$REPRISE" report "$tmp/t.run"; out_has "rule outstanding > 5"
 expect 64 replay --abort-if 'p99<1s'; err_has "p99<1s"
 expect 64 replay --abort-if 'errors>5%' --abort-window 1ms; err_has "--abort-window"
 
+for zero in '--drop-late 0s' '--abort-late 0s' '--cap 0' '--duration 0s' '--closed-loop 0' \
+    '--grpc-connections 0' '--requests-per-connection 0'; do
+    # shellcheck disable=SC2086  # two words
+    expect 64 replay $zero
+    err_has "${zero% *} must be more than 0"
+done
+expect 64 replay --debug pacer,nothing; err_has "--debug 'nothing' is none of engine, pacer and all"
 expect 64 replay --catch-up 0.5; err_has "must be 1 or more"
 expect 64 replay --cap 1 --connections 2 --workers 2; err_has "cap"
 expect 64 replay --cap 2 --closed-loop 2; err_has "--closed-loop"

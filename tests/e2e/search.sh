@@ -97,6 +97,11 @@ for ours in --rate=5 '--duration 1s' -d1s --stages=1,2 '-o x'; do
     expect 64 "$REPRISE" search "${synth[@]}" -- --http "$http" -- $ours
     err_has "the search sets it"
 done
+for ours in --speed=2 '--duration 1s' '-o x'; do
+    # shellcheck disable=SC2086  # some are two words
+    expect 64 "$REPRISE" search "$tmp/t.trace" --limit 'p99<50ms' -- --http "$http" $ours
+    err_has "behind the first --: the search sets it"
+done
 expect 64 "$REPRISE" search "${synth[@]}" --to 2000000 -- --http "$http" -- --model-type iris
 err_has "must ascend, from 0.001 to 1000000"
 expect 64 "$REPRISE" search "${synth[@]}" -o "$tmp/g" -- --http "$http" -- --model-type nothing
