@@ -10,19 +10,21 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define HUGE_PAGE ANA_PAGES_FROM /* of x86-64 and arm64 with pages of 4 KiB */
-
-/* Fresh memory that begins on the border of a huge page. */
-static char *map_aligned(size_t bytes)
+/* Fresh memory; large arrays begin on the border of a huge page (x86-64, and arm64 with
+ * pages of 4 KiB). */
+static char *map(size_t bytes)
 {
-    char *p = mmap(NULL, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE,
+    size_t slack = bytes < ANA_PAGES_HUGE ? 0 : ANA_PAGES_HUGE;
+    char *p = mmap(NULL, bytes + slack, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
-    size_t over = (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE;
+    if (slack == 0)
+        return p;
+    size_t over = (slack - (uintptr_t)p % slack) % slack;
     if (over > 0)
         munmap(p, over);
-    munmap(p + over + bytes, HUGE_PAGE - over);
+    munmap(p + over + bytes, slack - over);
     (void)!madvise(p + over, bytes, MADV_HUGEPAGE); /* as it can */
     return p + over;
 }
@@ -31,7 +33,7 @@ void *ana_pages_grow(void *p, size_t old_bytes, size_t new_bytes)
 {
     if (new_bytes < ANA_PAGES_FROM)
         return realloc(p, new_bytes);
-    char *to = map_aligned(new_bytes);
+    char *to = map(new_bytes);
     if (!to)
         return NULL;
     if (old_bytes < ANA_PAGES_FROM) {

@@ -15,7 +15,9 @@
 
 #include "traces/base/err.h"
 
-#define ANA_PAGES_FROM ((size_t)2 << 20)
+#define ANA_PAGES_FROM ((size_t)128 << 10)
+/* From here on arrays begin on such a border. */
+#define ANA_PAGES_HUGE ((size_t)2 << 20)
 
 /* Makes an array of old_bytes (0: p is NULL) one of new_bytes, which is more; what it
  * held stays. NULL: out of memory, and p is as it was. Both sizes are powers of two. */

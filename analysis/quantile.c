@@ -215,10 +215,8 @@ static void gather_narrow(const struct ana_tally *t, const struct ana_slice *par
 {
     for (size_t i = 0; i < part->n; i++) {
         uint32_t v = part->narrow[i];
-        if (v < SUB || v == ANA_WIDE)
-            continue;
         unsigned slot = t->slot[bucket_of(v)];
-        if (slot != NO_SLOT)
+        if (slot != NO_SLOT && v != ANA_WIDE)
             values[hits[slot].start + hits[slot].filled++] = v;
     }
 }

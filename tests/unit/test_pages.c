@@ -15,7 +15,7 @@ static void what_an_array_held_stays_while_it_grows(void **state)
     uint64_t *v = NULL;
 
     (void)state;
-    for (size_t bytes = 512; bytes <= 8 * ANA_PAGES_FROM; bytes *= 2) {
+    for (size_t bytes = 512; bytes <= 8 * ANA_PAGES_HUGE; bytes *= 2) {
         v = ana_pages_grow(v, had, bytes);
         assert_non_null(v);
         for (size_t i = 0; i < had / sizeof *v; i++)
@@ -33,11 +33,11 @@ static void what_an_array_held_stays_while_it_grows(void **state)
 static void an_array_may_begin_large_or_stay_small(void **state)
 {
     (void)state;
-    char *large = ana_pages_grow(NULL, 0, ANA_PAGES_FROM);
+    char *large = ana_pages_grow(NULL, 0, ANA_PAGES_HUGE);
     assert_non_null(large);
-    check_int((uintptr_t)large % ANA_PAGES_FROM, ==, 0);
-    check_int(large[ANA_PAGES_FROM - 1], ==, 0);
-    ana_pages_free(large, ANA_PAGES_FROM);
+    check_int((uintptr_t)large % ANA_PAGES_HUGE, ==, 0);
+    check_int(large[ANA_PAGES_HUGE - 1], ==, 0);
+    ana_pages_free(large, ANA_PAGES_HUGE);
     char *small = ana_pages_grow(NULL, 0, 64);
     assert_non_null(small);
     small[63] = 1;
