@@ -34,6 +34,10 @@
 
 #define REP_TRIES_MAX 2
 
+/* Of a large REST body no more is sent, or received, in one system call, and after one
+ * that took as much the engine of our own leaves the loop to others. */
+#define REP_TURN_BYTES (256u << 10)
+
 /* The deadline of an operation ends in OUT_DEADLINE, a local lack (ports, descriptors)
  * in OUT_CONNECT and a count. */
 struct rep_engine_config {

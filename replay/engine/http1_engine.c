@@ -26,11 +26,11 @@
 #include "traces/wire/sse.h"
 
 #define AREA       "engine"
-#define RECV_BYTES (256u << 10)
+#define RECV_BYTES REP_TURN_BYTES
 /* What delays a large body must not be: the first byte waits for the encryption of one
- * record of TLS alone, and others that are due wait for a part of it alone. */
+ * record of TLS alone, and others that are due wait for a part of it alone (engine.h).
+ */
 #define FIRST_SEAL (16u << 10)
-#define TURN_BYTES (256u << 10)
 /* What is left of a request goes out as one piece up to this size: to copy it costs
  * less than a list of pieces. */
 #define GATHER_BYTES 4096u
@@ -426,8 +426,8 @@ static void conn_read(struct conn *c)
         }
         if (!conn_feed(c, span_of(en->recv_bytes, (size_t)n)))
             return;
-        if (n < (ssize_t)RECV_BYTES && !(c->tls && rep_tls_over(c->tls)))
-            return;
+        if (!c->tls || !rep_tls_over(c->tls))
+            return; /* what is left comes with the next turn */
     }
 }
 
@@ -461,7 +461,7 @@ static ssize_t send_some(const struct conn *c)
 {
     struct span left[PIECES];
     struct iovec iov[PIECES];
-    size_t count = pieces(c, TURN_BYTES, left);
+    size_t count = pieces(c, REP_TURN_BYTES, left);
 
     if (count == 1)
         return send(c->fd, left[0].p, left[0].n, MSG_NOSIGNAL);
@@ -517,7 +517,7 @@ static void conn_write(struct conn *c, int64_t now)
     size_t total = request_bytes(r), begun = c->sent;
 
     while (!conn_written(c, total)) {
-        if (c->sent - begun >= TURN_BYTES) { /* the socket has room: goes on soon */
+        if (c->sent - begun >= REP_TURN_BYTES) { /* the socket has room: goes on soon */
             conn_watch(c, true);
             return;
         }

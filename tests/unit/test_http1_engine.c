@@ -11,14 +11,20 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include "replay/engine/engine.h"
 #include "replay/schedule.h"
 #include "tests/unit/peer.h"
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: "
 #define PLENTY  (10 * CLK_SEC)
+#define LARGE   ((size_t)24 << 20)
 
 static const struct rep_engine_ops *ops; /* the engine that is tested */
+static uint64_t answer_max = 4096;
 
 /* An engine on a loop, and what came back from it. */
 struct rig {
@@ -61,7 +67,7 @@ static void setup_limited(struct rig *g, uint16_t port, uint32_t connections,
                                   .streams = 1,
                                   .requests_per_connection = per_connection,
                                   .deadline_ns = deadline,
-                                  .answer_max = 4096,
+                                  .answer_max = answer_max,
                                   .keep_answers = true,
                                   .done = on_done,
                                   .arg = g};
@@ -766,6 +772,102 @@ static void a_body_larger_than_the_socket_takes_goes_out_in_parts(void **state)
     free(body);
 }
 
+/* What has been given to the socket that is connected to the port, ever. */
+static uint64_t written_to(uint16_t port)
+{
+    for (int fd = 0; fd < 256; fd++) {
+        struct sockaddr_in to;
+        struct tcp_info info;
+        socklen_t n = sizeof to, m = sizeof info;
+        if (getpeername(fd, (struct sockaddr *)&to, &n) == 0 &&
+            to.sin_family == AF_INET && to.sin_port == htons(port) &&
+            getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &m) == 0)
+            return info.tcpi_bytes_sent - info.tcpi_bytes_retrans +
+                   info.tcpi_notsent_bytes;
+    }
+    return 0;
+}
+
+static void swallow(int fd, int nth, void *arg)
+{
+    char piece[65536];
+    size_t left = *(size_t *)arg;
+    (void)nth;
+    for (ssize_t n = 1; left > 0 && n > 0; left -= (size_t)(n > 0 ? n : 0))
+        n = read(fd, piece, left < sizeof piece ? left : sizeof piece);
+    peer_say(fd, OK_HEAD "2\r\n\r\nok");
+    (void)!read(fd, piece, 1);
+}
+
+/* However much the socket would take: on loopback more than a megabyte at once. */
+static void of_a_large_body_no_turn_sends_more_than_a_part(void **state)
+{
+    size_t total = 0;
+    struct err e = {0};
+    struct rig g;
+    (void)state;
+    if (ops != &rep_http1_engine)
+        skip();
+    char *body = malloc(LARGE + 1);
+    assert_non_null(body);
+    memset(body, 'x', LARGE);
+    body[LARGE] = '\0';
+    struct peer *p = peer_start(swallow, &total);
+    setup(&g, peer_port(p), 1, PLENTY);
+    struct rep_request *r = make(&g, body);
+    total = g.stream.head.n + r->wire[0].n + LARGE;
+    g.engine->ops->warm(g.engine);
+    while (g.engine->ops->warming(g.engine))
+        check_ok(ev_turn(g.ev, (struct clk_mono){now_ns() + CLK_MS}, &e), &e);
+    uint64_t before = 0, after;
+    g.engine->ops->send(g.engine, r);
+    while (g.done.count == 0) {
+        after = written_to(peer_port(p));
+        check_int(after - before, <=, 2 * REP_TURN_BYTES);
+        before = after;
+        check_ok(ev_turn(g.ev, (struct clk_mono){now_ns() + CLK_MS}, &e), &e);
+    }
+    check_int(before, ==, total);
+    check_int(r->out.cause, ==, OUT_OK);
+    teardown(&g);
+    peer_stop(p);
+    free(body);
+}
+
+static void say_much(int fd, int nth, void *arg)
+{
+    char request[4096];
+    (void)nth;
+    (void)peer_read_request(fd, request, sizeof request);
+    (void)(peer_say(fd, OK_HEAD "25165824\r\n\r\n") && peer_send(fd, arg, LARGE));
+    (void)!read(fd, request, 1);
+}
+
+static void of_a_large_answer_no_turn_takes_more_than_a_part(void **state)
+{
+    struct err e = {0};
+    struct rig g;
+    (void)state;
+    if (ops != &rep_http1_engine)
+        skip();
+    char *body = calloc(1, LARGE);
+    assert_non_null(body);
+    struct peer *p = peer_start(say_much, body);
+    answer_max = LARGE;
+    setup(&g, peer_port(p), 1, PLENTY);
+    answer_max = 4096;
+    struct rep_request *r = send_one(&g, "{}");
+    size_t turns = 0;
+    for (; g.done.count == 0; turns++)
+        check_ok(ev_turn(g.ev, (struct clk_mono){now_ns() + CLK_SEC}, &e), &e);
+    check_int(r->out.cause, ==, OUT_OK);
+    check_int(r->out.bytes_in, ==, LARGE);
+    check_int(turns, >=, LARGE / REP_TURN_BYTES);
+    teardown(&g);
+    peer_stop(p);
+    free(body);
+}
+
 static void refuse_early(int fd, int nth, void *arg)
 {
     char piece[512];
@@ -954,6 +1056,8 @@ int main(void)
         cmocka_unit_test(nobody_there_is_a_connect_failure),
         cmocka_unit_test(connecting_is_waiting_for_the_target),
         cmocka_unit_test(a_body_larger_than_the_socket_takes_goes_out_in_parts),
+        cmocka_unit_test(of_a_large_body_no_turn_sends_more_than_a_part),
+        cmocka_unit_test(of_a_large_answer_no_turn_takes_more_than_a_part),
         cmocka_unit_test(an_early_refusal_of_a_large_body_is_its_answer),
         cmocka_unit_test(cancelling_gives_everything_back),
         cmocka_unit_test(every_event_of_a_stream_has_its_time),
