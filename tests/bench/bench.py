@@ -39,7 +39,7 @@ REPEATS = int(os.environ.get("BENCH_REPEATS", "3" if QUICK else "5"))
 SECONDS = 1 if QUICK else 2  # of one closed-loop measurement
 OPEN_SECONDS = 1 if QUICK else 4  # of one open-loop measurement
 PUNCTUAL_NS = 1_000_000  # what counts as sent in time where the highest rate is sought
-OPEN_SHARES = tuple(n / 10 for n in range(2, 12))  # of wrk's rate: what is tried
+OPEN_SHARES = tuple(n / 10 for n in range(1, 12))  # of wrk's rate: what is tried
 OPEN_FROM = OPEN_SHARES.index(0.7)  # the bar, and where the search begins
 OPEN_TRIES = 2  # at one rate: a hiccup of the machine is not the limit of a client
 IN_FLIGHT = 80  # gRPC, closed loop: 8 connections of 10 streams
@@ -529,9 +529,26 @@ def open_trace(rate: int) -> tuple[pathlib.Path, list[int]]:
     return trace, arrivals(trace)
 
 
-def punctual(rate: int) -> Sample | None:
-    """A run at that rate of which 99.9 % lay on the wire in time; None: none did so."""
+def why_late(late: float) -> str:
+    """What the last run says of a schedule that it missed for that share."""
+    notes = json.loads(trace_tool("info", RUN, "--json"))["notes"]
+    ours, theirs = (
+        int(notes[f"lateness.{whose}.p99_ns"]) / 1e6
+        for whose in ("generator", "back_pressure")
+    )
+    codes = [line.split(":")[0] for line in notes["health.causes"].splitlines()]
+    return (
+        f"{late:.2%} late; p99 of the generator {ours:.1f} ms, of waiting for the server "
+        f"{theirs:.1f} ms; worker at work {float(notes['cpu.worked_share']):.0%}; "
+        f"health: {', '.join(codes) or 'VALID'}"
+    )
+
+
+def punctual(rate: int, stops: list[str]) -> Sample | None:
+    """A run at that rate of which 99.9 % lay on the wire in time; None: none did so, and
+    stops says why."""
     trace, schedule = open_trace(rate)
+    tries = []
     for _ in range(OPEN_TRIES):
         sample = measure(
             "rest",
@@ -547,18 +564,23 @@ def punctual(rate: int) -> Sample | None:
         )
         if late <= len(schedule) // 1000:
             return sample
+        tries.append(f"{rate:,}/s: {why_late(late / len(schedule))}")
+    stops[:] = tries
     return None
 
 
-def open_limit() -> None:
-    """The highest rate at which an open loop is punctual, beside wrk's highest at all."""
+def open_limit() -> list[str]:
+    """The highest rate at which an open loop is punctual, beside wrk's highest at all. What
+    the next step failed by, for each repeat."""
     progress("REST, open loop, highest rate")
-    samples = {"reprise": [], "wrk": []}
+    samples, stopped = {"reprise": [], "wrk": []}, []
     for _ in range(REPEATS):
         top = measure("rest", "wrk", wrk_command, stamps=True)
 
-        def at(i: int, top: Sample = top) -> Sample | None:
-            return punctual(round(OPEN_SHARES[i] * top.rate, -3))
+        stops = ["nothing: the highest step was reached"]
+
+        def at(i: int, top: Sample = top, stops: list[str] = stops) -> Sample | None:
+            return punctual(round(OPEN_SHARES[i] * top.rate, -3), stops)
 
         i, best = OPEN_FROM, at(OPEN_FROM)
         if best:
@@ -567,6 +589,7 @@ def open_limit() -> None:
         while not best and i > 0:
             i -= 1
             best = at(i)
+        stopped.append("; again: ".join(stops))
         samples["wrk"].append(top)
         samples["reprise"].append(best or Sample("reprise", 0, top.foreign))
     compare(
@@ -576,6 +599,7 @@ def open_limit() -> None:
         lambda s: s.rate,
         ",.0f",
     )
+    return stopped
 
 
 def start_up() -> None:
@@ -792,7 +816,11 @@ due, and so includes everything between plan and wire. *By its own word* is what
 says: its clock is read just before the system call that sends.
 
 In open loop the highest rate is sought in steps of a tenth of what wrk reaches in closed loop
-right before, against the same stamping server; {tries} tries a step. *Start* counts from before
+right before, against the same stamping server; {tries} tries a step. The next step failed by:
+
+{stopped}
+
+*Start* counts from before
 the fork that becomes the program, libraries, calibration and connecting included.
 
 What is reported is held against what a server stamped in RESULTS_TRUTH.md: known delays, a
@@ -844,7 +872,7 @@ def main() -> None:
     try:
         proof = instrument()
         closed_rest()
-        open_limit()
+        stopped = open_limit()
         start_up()
         closed_grpc()
         lateness(1_000)
@@ -867,6 +895,7 @@ def main() -> None:
         priority=", at raised priority" if os.geteuid() == 0 else "",
         proof=proof,
         tries=OPEN_TRIES,
+        stopped="\n".join(f"* {line}" for line in stopped),
         table=table(),
     )
     text += trace_files + run_files
