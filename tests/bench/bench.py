@@ -580,7 +580,7 @@ def open_limit() -> list[str]:
         stops = ["nothing: the highest step was reached"]
 
         def at(i: int, top: Sample = top, stops: list[str] = stops) -> Sample | None:
-            return punctual(round(OPEN_SHARES[i] * top.rate, -3), stops)
+            return punctual(round(OPEN_SHARES[i] * top.rate / 1000) * 1000, stops)
 
         i, best = OPEN_FROM, at(OPEN_FROM)
         if best:
