@@ -260,10 +260,9 @@ static uint64_t id_hash(struct span id)
 }
 
 /* One hash a slot, newest wins: an id is wanted within moments or not at all. */
-static void remember_id(struct cap_order *o, struct span id)
+static uint64_t *id_slot(const struct cap_order *o, uint64_t hash)
 {
-    uint64_t h = id_hash(id);
-    o->ids[h / 2 % BUCKETS] = h;
+    return &o->ids[hash / 2 % BUCKETS];
 }
 
 static void join_id(struct cap_order *o, struct held *h)
@@ -271,7 +270,7 @@ static void join_id(struct cap_order *o, struct held *h)
     struct span found = {0};
     for (uint32_t i = 0; i < h->nameless_count; i++) {
         uint64_t hash = id_hash(h->nameless[i]);
-        if (h->nameless[i].n < ID_MIN || o->ids[hash / 2 % BUCKETS] != hash)
+        if (h->nameless[i].n < ID_MIN || *id_slot(o, hash) != hash)
             continue;
         if (found.n > 0 && !span_eq(found, h->nameless[i]))
             return; /* two ids: neither is certain */
@@ -495,6 +494,8 @@ int cap_order_add(struct cap_order *o, const struct cap_record *r, bool waiting,
     struct op op = r->op;
     if (!fits(o, r, &op))
         return 0;
+    uint64_t id = op.id.n > 0 ? id_hash(op.id) : 0;
+    __builtin_prefetch(id_slot(o, id), 1); /* which is there once the rest is copied */
     struct held *h = hold(o, r, &op);
     if (!h)
         return err_set(e, ERR_NOMEM, "out of memory for an operation");
@@ -505,8 +506,8 @@ int cap_order_add(struct cap_order *o, const struct cap_record *r, bool waiting,
         free_held(o, h);
         return rc;
     }
-    if (h->op.id.n > 0)
-        remember_id(o, h->op.id);
+    if (id)
+        *id_slot(o, id) = id;
     if (waiting)
         start_waiting(o, h);
     return 1;

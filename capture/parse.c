@@ -103,7 +103,8 @@ static void recycle(struct cap_conn *c, struct buf *b)
 static void half_reset(struct cap_conn *c, struct cap_half *h)
 {
     c->parse->config.budget->used_bytes -= h->charged;
-    op_hash_free(h->hash);
+    if (h->hash)
+        op_hash_free(h->hash);
     memset(h, 0, offsetof(struct cap_half, text));
     recycle(c, &h->text);
     recycle(c, &h->fields);
