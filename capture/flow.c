@@ -11,6 +11,7 @@
 #include <sys/random.h>
 
 #include "capture/flow_own.h"
+#include "capture/flow_wait.h"
 #include "traces/base/rng.h"
 
 /* Both directions of a connection, without which is which. */
@@ -148,6 +149,8 @@ static void activate(struct cap_flows *f, struct flow *fl, struct clk_wall at)
 static void end_flow(struct cap_flows *f, struct flow *fl, struct clk_wall at,
                      enum cap_end how)
 {
+    if (fl->list == LIST_BEGUN)
+        activate(f, fl, at); /* the bytes that wait are too late for it */
     if (fl->list == LIST_ACTIVE) {
         enum cap_gap why = how == CAP_END_EVICTED ? CAP_GAP_EVICTED : CAP_GAP_ENDED;
         for (int dir = 0; dir < 2; dir++)
@@ -155,15 +158,30 @@ static void end_flow(struct cap_flows *f, struct flow *fl, struct clk_wall at,
         f->sink.close(f->sink.arg, fl->conn, at, how);
         f->totals.flows_evicted += how == CAP_END_EVICTED;
         fl->conn = NULL;
-    } else if (fl->list == LIST_EMPTY) {
+    } else if (fl->list != LIST_OVER) {
         fl->server_side = server_side_of(f, fl);
         f->totals.flows_empty++;
     }
     move_flow(f, fl, LIST_OVER);
 }
 
+/* What waits for a flow that is given up. */
+static void drop_waiting(struct cap_flows *f, struct flow *fl)
+{
+    struct flow_waiting *w;
+    while ((w = fl->wait_first)) {
+        struct cap_flow_counts *c = flow_counts(f, &fl->from[flow_wait_side(w)]);
+        c->segments++;
+        c->payload_bytes += w->seg.payload_bytes;
+        c->stray_bytes += w->seg.payload_bytes;
+        flow_wait_take(f, w);
+        free(w);
+    }
+}
+
 static void forget(struct cap_flows *f, struct flow *fl)
 {
+    drop_waiting(f, fl);
     struct flow **link = &f->buckets[fl->hash & (FLOW_BUCKETS - 1)];
     for (; *link != fl; link = &(*link)->chain)
         f->totals.steps++;
@@ -226,6 +244,7 @@ static struct flow *new_flow(struct cap_flows *f, const struct pair *p)
         fl->end[side] = *p->end[side];
         fl->from[side].owner = fl;
         fl->from[side].side = (uint8_t)side;
+        fl->from[side].told.ns = INT64_MIN;
     }
     struct flow **bucket = &f->buckets[p->hash & (FLOW_BUCKETS - 1)];
     fl->chain = *bucket;
@@ -235,68 +254,6 @@ static struct flow *new_flow(struct cap_flows *f, const struct pair *p)
     if (f->totals.open > f->totals.open_most)
         f->totals.open_most = f->totals.open;
     return fl;
-}
-
-/* --- time ---------------------------------------------------------------------------
- */
-
-static void advance(struct cap_flows *f, struct clk_wall at)
-{
-    if (!f->started) {
-        f->started = true;
-        f->newest = at;
-        return;
-    }
-    int64_t passed;
-    if (__builtin_sub_overflow(at.ns, f->newest.ns, &passed))
-        passed = at.ns > f->newest.ns ? INT64_MAX : INT64_MIN;
-    if (passed < -CAP_FLOW_STEP_NS)
-        f->totals.clock_steps++;
-    else if (passed <= 0)
-        return; /* packets of several processors, a little out of order */
-    f->newest = at;
-    /* Longer pauses change nothing more; so the sum cannot overflow soon. */
-    if (passed > 2 * CAP_FLOW_IDLE_NS)
-        passed = 2 * CAP_FLOW_IDLE_NS;
-    if (passed > 0 && f->clock < INT64_MAX / 2)
-        f->clock += passed;
-}
-
-/* Sets when a look at the lists is worth it again: a flow that is put there after this
- * one stays as long as its list says. */
-static void expire_lists(struct cap_flows *f)
-{
-    static const struct {
-        enum flow_list list;
-        int64_t ns;
-    } stays[] = {{LIST_OVER, CAP_FLOW_LINGER_NS},
-                 {LIST_EMPTY, CAP_FLOW_IDLE_NS},
-                 {LIST_ACTIVE, CAP_FLOW_IDLE_NS}};
-    for (size_t i = 0; i < LIST_COUNT; i++) {
-        struct list *l = &f->lists[stays[i].list];
-        while (l->first && f->clock - l->first->touched >= stays[i].ns)
-            end_and_forget(f, l->first, CAP_END_IDLE);
-    }
-    f->wake = INT64_MAX;
-    for (size_t i = 0; i < LIST_COUNT; i++) {
-        const struct flow *first = f->lists[stays[i].list].first;
-        int64_t next = (first ? first->touched : f->clock) + stays[i].ns;
-        f->wake = next < f->wake ? next : f->wake;
-    }
-}
-
-static void expire(struct cap_flows *f)
-{
-    while (f->due_count && f->due[0]->due <= f->clock)
-        flow_give_up(f, f->due[0], CAP_GAP_TIME);
-    if (f->clock >= f->wake)
-        expire_lists(f);
-}
-
-void cap_flows_time(struct cap_flows *f, struct clk_wall now)
-{
-    advance(f, now);
-    expire(f);
 }
 
 /* --- segments -----------------------------------------------------------------------
@@ -434,10 +391,11 @@ static void take_ack(struct cap_flows *f, struct flow *fl, const struct pair *p,
     /* Without the answer to a SYN, this says where the peer begins. Of a connection
      * joined midway it does not: what the peer has under way may have been sent before
      * the capture began, and is not missing then. */
-    if (peer->anchored)
+    if (peer->anchored) {
         flow_take_ack(f, peer, seg->ack);
-    else if (fl->syn_side >= 0)
+    } else if (fl->syn_side >= 0) {
         flow_anchor(peer, seg->ack);
+    }
 }
 
 static void take_fin(struct cap_flows *f, struct flow *fl, const struct pair *p,
@@ -488,10 +446,187 @@ static struct flow *flow_of(struct cap_flows *f, struct flow *fl, const struct p
     return fl;
 }
 
+/* Takes the segment as the next of its flow. fl: what was found for it. */
+static void take(struct cap_flows *f, struct flow *fl, const struct pair *p,
+                 const struct cap_segment *seg)
+{
+    fl = flow_of(f, fl, p, seg);
+    if (!fl)
+        return;
+    move_flow(f, fl, fl->list);
+    take_ack(f, fl, p, seg);
+    if (seg->payload_bytes > 0) {
+        take_payload(f, &fl, p, seg);
+        if (!fl)
+            return;
+    }
+    if (seg->flags & CAP_FIN)
+        take_fin(f, fl, p, seg);
+    if (seg->flags & CAP_RST)
+        take_rst(f, fl, p, seg);
+    else if (fl->from[0].finished && fl->from[1].finished)
+        end_flow(f, fl, seg->at, CAP_END_FIN);
+}
+
+/* --- in the order of sending --------------------------------------------------------
+ */
+
+/* Takes one that has waited. It was not sent before what it acknowledges came. */
+static void take_waiting(struct cap_flows *f, struct flow_waiting *w)
+{
+    struct flow *fl = w->owner;
+    struct pair p = pair_of(f, &w->seg);
+    const struct stream *peer = &fl->from[!p.side];
+    flow_wait_take(f, w);
+    if (peer->anchored && w->seg.ack == (uint32_t)peer->next &&
+        w->seg.at.ns < peer->told.ns)
+        w->seg.at = peer->told;
+    take(f, fl, &p, &w->seg);
+    free(w);
+}
+
+/* A segment of this flow was taken: so are those now that waited for it. */
+static void take_ready(struct cap_flows *f, const struct pair *p)
+{
+    struct flow *fl;
+    struct flow_waiting *w;
+    while ((fl = find(f, p)) && fl->wait_first && (w = flow_wait_ready(f, fl)))
+        take_waiting(f, w);
+}
+
+/* Takes the segment that was sent first of those that wait for this flow, though what
+ * it waits for has not come. */
+static void take_first_sent(struct cap_flows *f, struct flow *fl)
+{
+    struct flow_waiting *w = flow_wait_first_sent(f, fl);
+    const struct cap_segment seg = w->seg; /* whose ends the pair points at */
+    struct pair p = pair_of(f, &seg);
+    struct stream *peer = &fl->from[!p.side];
+    peer->silent = peer->anchored && peer->seen < w->packets;
+    take_waiting(f, w);
+    take_ready(f, &p);
+}
+
+static bool begins_anew(const struct flow *fl, const struct pair *p,
+                        const struct cap_segment *seg)
+{
+    const struct stream *s = &fl->from[p->side];
+    return seg->flags & CAP_SYN && s->anchored && (uint32_t)s->base != seg->seq + 1;
+}
+
+/* False: it cannot wait; what waited for the flow does not either. */
+static bool wait_for_others(struct cap_flows *f, struct flow *fl, const struct pair *p,
+                            const struct cap_segment *seg)
+{
+    if (!fl && !(fl = new_flow(f, p))) {
+        f->totals.unplaced_bytes += seg->payload_bytes;
+        return true;
+    }
+    bool begins = fl->list == LIST_EMPTY && seg->payload_bytes > 0;
+    move_flow(f, fl, begins ? LIST_BEGUN : fl->list);
+    if (seg->payload_bytes > 0) {
+        fl->from[p->side].silent = false;
+        fl->from[p->side].seen = f->packets;
+    }
+    return flow_wait_add(f, fl, seg);
+}
+
+/* In the order in which they came in, a packet's copies apart. */
+static void take_or_wait(struct cap_flows *f, struct flow *fl, const struct pair *p,
+                         const struct cap_segment *seg)
+{
+    while (fl && fl->wait_first && begins_anew(fl, p, seg)) {
+        take_first_sent(f, fl);
+        fl = find(f, p);
+    }
+    while (flow_must_wait(f, fl, p->side, seg) ||
+           (seg->flags & CAP_RST && fl && fl->wait_first)) {
+        if (wait_for_others(f, fl, p, seg))
+            return;
+        fl = find(f, p);
+        if (!fl || !fl->wait_first)
+            break;
+        take_first_sent(f, fl);
+        fl = find(f, p);
+    }
+    take(f, fl, p, seg);
+    if (f->wait_first)
+        take_ready(f, p);
+}
+
+/* --- time ---------------------------------------------------------------------------
+ */
+
+static void advance(struct cap_flows *f, struct clk_wall at)
+{
+    if (!f->started) {
+        f->started = true;
+        f->newest = at;
+        return;
+    }
+    int64_t passed;
+    if (__builtin_sub_overflow(at.ns, f->newest.ns, &passed))
+        passed = at.ns > f->newest.ns ? INT64_MAX : INT64_MIN;
+    if (passed < -CAP_FLOW_STEP_NS)
+        f->totals.clock_steps++;
+    else if (passed <= 0)
+        return; /* packets of several processors, a little out of order */
+    f->newest = at;
+    /* Longer pauses change nothing more; so the sum cannot overflow soon. */
+    if (passed > 2 * CAP_FLOW_IDLE_NS)
+        passed = 2 * CAP_FLOW_IDLE_NS;
+    if (passed > 0 && f->clock < INT64_MAX / 2)
+        f->clock += passed;
+}
+
+/* Sets when a look at the lists is worth it again: a flow that is put there after this
+ * one stays as long as its list says. */
+static void expire_lists(struct cap_flows *f)
+{
+    static const struct {
+        enum flow_list list;
+        int64_t ns;
+    } stays[] = {{LIST_OVER, CAP_FLOW_LINGER_NS},
+                 {LIST_EMPTY, CAP_FLOW_IDLE_NS},
+                 {LIST_ACTIVE, CAP_FLOW_IDLE_NS},
+                 {LIST_BEGUN, CAP_FLOW_IDLE_NS}};
+    for (size_t i = 0; i < LIST_COUNT; i++) {
+        struct list *l = &f->lists[stays[i].list];
+        while (l->first && f->clock - l->first->touched >= stays[i].ns)
+            end_and_forget(f, l->first, CAP_END_IDLE);
+    }
+    f->wake = INT64_MAX;
+    for (size_t i = 0; i < LIST_COUNT; i++) {
+        const struct flow *first = f->lists[stays[i].list].first;
+        int64_t next = (first ? first->touched : f->clock) + stays[i].ns;
+        f->wake = next < f->wake ? next : f->wake;
+    }
+}
+
+static void expire(struct cap_flows *f)
+{
+    while (f->due_count && f->due[0]->due <= f->clock)
+        flow_give_up(f, f->due[0], CAP_GAP_TIME);
+    while (flow_wait_is_over(f))
+        take_first_sent(f, f->wait_first->owner);
+    if (f->clock >= f->wake)
+        expire_lists(f);
+}
+
+void cap_flows_time(struct cap_flows *f, struct clk_wall now)
+{
+    advance(f, now);
+    expire(f);
+}
+
+/* --- the face ---------------------------------------------------------------------
+ */
+
 void cap_flows_segment(struct cap_flows *f, const struct cap_segment *seg)
 {
     struct pair p = pair_of(f, seg);
     uint64_t key = 0;
+    f->packets++;
     if (seg->payload_bytes > 0) {
         key = copy_key(&p, seg);
         __builtin_prefetch(copy_place(f, key), 1); /* while the flow is looked up */
@@ -502,22 +637,7 @@ void cap_flows_segment(struct cap_flows *f, const struct cap_segment *seg)
         f->totals.copies_dropped++;
         return;
     }
-    fl = flow_of(f, fl, &p, seg);
-    if (!fl)
-        return;
-    move_flow(f, fl, fl->list);
-    take_ack(f, fl, &p, seg);
-    if (seg->payload_bytes > 0) {
-        take_payload(f, &fl, &p, seg);
-        if (!fl)
-            return;
-    }
-    if (seg->flags & CAP_FIN)
-        take_fin(f, fl, &p, seg);
-    if (seg->flags & CAP_RST)
-        take_rst(f, fl, &p, seg);
-    else if (fl->from[0].finished && fl->from[1].finished)
-        end_flow(f, fl, seg->at, CAP_END_FIN);
+    take_or_wait(f, fl, &p, seg);
 }
 
 /* --- the table ----------------------------------------------------------------------
@@ -547,6 +667,8 @@ struct cap_flows *cap_flows_new(const struct cap_flow_sink *sink,
 
 void cap_flows_end(struct cap_flows *f)
 {
+    while (f->wait_first)
+        take_first_sent(f, f->wait_first->owner);
     for (int list = LIST_COUNT; list-- > 0;)
         while (f->lists[list].first)
             end_and_forget(f, f->lists[list].first, CAP_END_FILE);

@@ -9,6 +9,15 @@
  * joined in its middle starts at the first byte seen. No path costs more than O(log n)
  * in held segments, and no more than that for each byte of a segment.
  *
+ * Packets need not come in the order in which they were sent: cards with several queues
+ * and merged files mix them a little. So a segment that acknowledges bytes of the other
+ * direction which were not seen waits: until they are there, or for a grace of
+ * CAP_FLOW_GRACE_PACKETS more packets (of any connection) and CAP_FLOW_GRACE_NS of
+ * packet time, CAP_FLOW_GRACE_MOST_NS at most. So do the first ones of a direction
+ * whose SYN was not seen (yet), and a reset behind what waits. What waits too long, or
+ * is too much (flow_wait.h), is taken as if it had come in its turn then: only now
+ * acknowledged bytes that were not seen are a gap.
+ *
  * One thread at a time. The table owns its memory and stays within its limits: first
  * what was over is forgotten, then connections without a byte (half open), then those
  * idle the longest; their missing bytes are declared lost, what is held is delivered,
@@ -17,8 +26,8 @@
  * CAP_FLOW_STEP_NS stops it for that packet alone).
  *
  * Times that the sink is told: for bytes, when the receiver could have them: the latest
- * capture time of them and of what they had to wait for; bytes behind a gap wait for
- * nothing that was seen.
+ * capture time of them and of what they had to wait for, in both directions; bytes
+ * behind a gap wait for nothing that was seen.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -28,16 +37,19 @@
 #include "capture/packet.h"
 #include "traces/base/err.h"
 
-#define CAP_FLOW_GAP_NS       (2 * CLK_SEC)
-#define CAP_FLOW_MAX          65536u
-#define CAP_FLOW_IDLE_NS      (3600 * CLK_SEC) /* Envoy's default idle timeout */
-#define CAP_FLOW_HOLD_BYTES   (4u << 20)
-#define CAP_FLOW_HOLD_COUNT   1024u
-#define CAP_FLOW_MEMORY_BYTES ((size_t)128 << 20)
-#define CAP_FLOW_LINGER_NS    (2 * CLK_SEC) /* for what comes after the end */
-#define CAP_FLOW_COPY_NS      CLK_MS        /* between two copies of a packet */
-#define CAP_FLOW_STEP_NS      CLK_SEC
-#define CAP_FLOW_TAIL         64u
+#define CAP_FLOW_GAP_NS        (2 * CLK_SEC)
+#define CAP_FLOW_GRACE_PACKETS 128u /* one may come 64 places late, one 64 early */
+#define CAP_FLOW_GRACE_NS      (10 * CLK_MS)
+#define CAP_FLOW_GRACE_MOST_NS (250 * CLK_MS)
+#define CAP_FLOW_MAX           65536u
+#define CAP_FLOW_IDLE_NS       (3600 * CLK_SEC) /* Envoy's default idle timeout */
+#define CAP_FLOW_HOLD_BYTES    (4u << 20)
+#define CAP_FLOW_HOLD_COUNT    1024u
+#define CAP_FLOW_MEMORY_BYTES  ((size_t)128 << 20)
+#define CAP_FLOW_LINGER_NS     (2 * CLK_SEC) /* for what comes after the end */
+#define CAP_FLOW_COPY_NS       CLK_MS        /* between two copies of a packet */
+#define CAP_FLOW_STEP_NS       CLK_SEC
+#define CAP_FLOW_TAIL          64u
 /* A segment further than this from its place belongs to another connection on the same
  * ports: when a second one follows it without a hole, the first connection is over. */
 #define CAP_FLOW_JUMP_BYTES (64u << 20)
@@ -108,6 +120,8 @@ struct cap_flow_totals {
     uint64_t flows_midway, flows_evicted;
     uint64_t flows_empty; /* ended or evicted without a byte: half open, refused */
     uint64_t copies_dropped;
+    uint64_t waited;        /* segments that had to wait for others */
+    uint64_t waiting_bytes; /* payload of those that do: in no other count yet */
     uint64_t
         unplaced_bytes;   /* payload of segments for whose flow there was no memory */
     uint64_t clock_steps; /* back, over CAP_FLOW_STEP_NS */

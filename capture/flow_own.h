@@ -5,6 +5,7 @@
  *   flow_stream.c  one direction: bytes into order, gaps
  *   flow_hold.c    what came ahead of its turn
  *   flow_due.c     which hole has waited the longest
+ *   flow_wait.c    segments that wait for others, before they are taken
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,6 +21,7 @@
 #define FLOW_PORTS       65536u
 
 struct flow;
+struct flow_waiting;
 
 /* One direction, named by its sender. Sequence numbers are widened to 64 bits, around
  * the highest of next and acked. */
@@ -29,17 +31,20 @@ struct stream {
     bool fin;      /* end is known */
     bool finished; /* the sink was told */
     bool far;      /* a segment far from its place was seen, which ended at far_next */
+    bool silent;   /* acknowledged bytes did not come, and none since: wait for none */
     uint8_t side;
     uint32_t far_next;
     uint64_t base;  /* first byte of the connection, or the first that was seen */
     uint64_t next;  /* first byte neither delivered nor given up */
     uint64_t acked; /* by the peer: all before; 0: nothing yet */
     uint64_t end;   /* place of the FIN */
+    uint64_t seen;  /* the table's count when its last payload came */
     struct {
         uint64_t from, to;
-    } gaps[FLOW_GAPS];  /* the latest: what comes late for them is told apart */
-    uint32_t gap_count; /* of all */
-    uint64_t tail_from; /* tail has the bytes [max(this, next - TAIL), next) */
+    } gaps[FLOW_GAPS];    /* the latest: what comes late for them is told apart */
+    uint32_t gap_count;   /* of all */
+    uint64_t tail_from;   /* tail has the bytes [max(this, next - TAIL), next) */
+    struct clk_wall told; /* time of the last bytes delivered, since a gap */
     struct clk_wall fin_at;
     int64_t fin_since; /* the table's clock */
     struct flow_hold hold;
@@ -52,6 +57,7 @@ enum flow_list {
     LIST_OVER,   /* closed; stays for what comes late */
     LIST_EMPTY,  /* no payload yet: the sink does not know of it */
     LIST_ACTIVE, /* open at the sink */
+    LIST_BEGUN,  /* no payload that was taken yet, but some that waits */
     LIST_COUNT
 };
 
@@ -66,6 +72,9 @@ struct flow {
     int8_t syn_side;            /* who sent the SYN; -1: not seen */
     uint8_t server_side;        /* once active */
     void *conn;                 /* the sink's */
+    struct flow_waiting *wait_first, *wait_last;
+    uint32_t wait_count;
+    size_t wait_memory;
 };
 
 struct list {
@@ -95,6 +104,8 @@ struct cap_flows {
     struct stream **due;    /* a heap: the earliest first */
     uint32_t due_count, due_room;
     uint64_t ordinals;
+    uint64_t packets;                            /* segments */
+    struct flow_waiting *wait_first, *wait_last; /* of all flows */
     struct copy copies[FLOW_COPY_PLACES];
     uint8_t mapped[FLOW_PORTS / 8];
 };

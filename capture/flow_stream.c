@@ -124,6 +124,7 @@ static void declare_gap(struct cap_flows *f, struct stream *s, uint64_t to,
     } else {
         c->payload_bytes += bytes;
         remember_gap(s, to);
+        s->told.ns = INT64_MIN;
     }
     c->gap_bytes += bytes;
     c->gaps++;
@@ -150,6 +151,7 @@ static void deliver(struct cap_flows *f, struct stream *s, struct span have,
         s->next += have.n;
         flow_counts(f, s)->delivered_bytes += have.n;
         remember_tail(s, have);
+        s->told = at;
         f->sink.data(f->sink.arg, s->owner->conn, flow_dir(s), at, have);
     }
     if (have.n < bytes)
@@ -409,6 +411,8 @@ void flow_take(struct cap_flows *f, struct stream *s, uint64_t from,
                      .at = seg->at,
                      .probe = seg->payload_bytes == 1 && from + 1 == s->next};
     bool duplicate = false, ahead = false;
+    s->silent = false;
+    s->seen = f->packets;
     c->segments++;
     c->payload_bytes += r.bytes;
     r = without_future(f, s, r);

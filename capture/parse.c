@@ -153,6 +153,13 @@ static void enqueue(struct cap_queue *q, struct cap_pending *p, struct clk_wall 
 void cap_pending_begun(struct cap_pending *p)
 {
     struct cap_parse *w = p->conn->parse;
+    struct clk_wall first = p->half[CAP_TO_SERVER].first;
+    if (w->open_last && first.ns < w->open_last->half[CAP_TO_SERVER].first.ns) {
+        if (w->open_late++ == 0 || first.ns < w->late_first.ns)
+            w->late_first = first;
+        p->late = true;
+        return;
+    }
     p->open = true;
     p->open_next = NULL;
     p->open_prev = w->open_last;
@@ -164,6 +171,8 @@ void cap_pending_begun(struct cap_pending *p)
 static void no_longer_open(struct cap_pending *p)
 {
     struct cap_parse *w = p->conn->parse;
+    w->open_late -= p->late;
+    p->late = false;
     if (!p->open)
         return;
     *(p->open_prev ? &p->open_prev->open_next : &w->open_first) = p->open_next;
@@ -174,6 +183,8 @@ static void no_longer_open(struct cap_pending *p)
 struct clk_wall cap_parse_oldest(const struct cap_parse *w, struct clk_wall now)
 {
     const struct cap_pending *p = w->open_first;
+    if (w->open_late && w->late_first.ns < now.ns)
+        now = w->late_first;
     return p && p->half[CAP_TO_SERVER].first.ns < now.ns ? p->half[CAP_TO_SERVER].first
                                                          : now;
 }

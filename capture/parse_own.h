@@ -33,10 +33,12 @@ struct cap_parse {
     uint32_t pool_count;
     struct cap_queue early; /* whole requests that are not told, by their last byte */
     struct cap_queue late;  /* told already, in the order that happened */
-    struct cap_pending *open_first, *open_last; /* begun and not told */
-    struct http1_head head;                     /* scratch of whoever parses a head */
-    struct http1_known known[2];                /* heads, by direction */
-    struct arena arena;                         /* of the exchange that is handed on */
+    struct cap_pending *open_first, *open_last; /* begun and not told, by their begin */
+    uint64_t open_late;          /* such that were begun behind later ones; */
+    struct clk_wall late_first;  /* none of them began before */
+    struct http1_head head;      /* scratch of whoever parses a head */
+    struct http1_known known[2]; /* heads, by direction */
+    struct arena arena;          /* of the exchange that is handed on */
 };
 
 struct cap_conn {
@@ -202,9 +204,9 @@ struct cap_pending {
     struct cap_pending *chain;       /* HTTP/2: of its bucket */
     struct cap_pending *queue_next, *queue_prev;
     struct cap_queue *queue;
-    struct clk_wall queued;                    /* what its queue is ordered by */
-    struct cap_pending *open_next, *open_prev; /* of those not told, by their begin */
-    bool open;
+    struct clk_wall queued; /* what its queue is ordered by */
+    struct cap_pending *open_next, *open_prev;
+    bool open, late; /* in the list of those not told; counted beside it */
     struct cap_conn *conn;
     bool inferred;
     bool told; /* the request was, ahead of its answer */

@@ -191,7 +191,7 @@ static struct clk_wall certain_until(const struct session *s, struct clk_wall ol
 {
     const struct cap_flow_totals *t = cap_flows_totals(s->flows);
     int64_t slack = s->c->interface ? SLACK_LIVE_NS : SLACK_FILE_NS;
-    if (t->dir[0].held_bytes > 0)
+    if (t->dir[0].held_bytes + t->waiting_bytes > 0)
         slack = CAP_FLOW_GAP_NS;
     if (oldest.ns > s->now.ns - slack)
         oldest.ns = s->now.ns - slack;

@@ -110,7 +110,7 @@ static void check_sums(const struct cap_flows *f, const struct told *told,
                        uint64_t sent)
 {
     const struct cap_flow_totals *t = cap_flows_totals(f);
-    uint64_t seen = t->unplaced_bytes;
+    uint64_t seen = t->unplaced_bytes + t->waiting_bytes;
     for (int dir = 0; dir < 2; dir++) {
         const struct cap_flow_counts *c = &t->dir[dir];
         check_int(c->payload_bytes, ==,
