@@ -999,6 +999,83 @@ static void other_topics_and_apis_are_passed_by(void **state)
     buf_done(&records);
 }
 
+/* A request or response of another api, of so many bytes behind its head. */
+static void other(struct buf *out, int dir, int api, int version, uint32_t correlation,
+                  struct span rest)
+{
+    struct buf c = {0};
+    if (dir == 0)
+        request_head(&c, api, version, correlation, false);
+    else
+        buf_u32_be(&c, correlation);
+    buf_span(&c, rest);
+    frame(out, &c);
+}
+
+static void sized_token(struct buf *out, struct span token)
+{
+    buf_u32_be(out, (uint32_t)token.n);
+    buf_span(out, token);
+}
+
+/* SASL as Kafka 1.0 and later have it: its tokens are in requests of their own. */
+static void sasl_in_frames_is_passed_by(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct buf in = {0}, out = {0}, records = {0};
+    one_record(&records, 0, KEY, "a1", "ask");
+    other(&in, 0, 17, 1, 1, SPAN_LIT("\0\5PLAIN"));
+    other(&in, 0, 36, 0, 2, SPAN_LIT("\0\0\0\013\0user\0secret"));
+    produce(&in, 7, 3, 1, INPUTS, buf_view(&records));
+    other(&out, 1, 0, 0, 1, SPAN_LIT("\0\0\0\0\0\1\0\5PLAIN"));
+    other(&out, 1, 0, 0, 2, SPAN_LIT("\0\0\xff\xff\0\0\0\0"));
+    produced(&out, 7, 3, INPUTS, 1);
+    begin(&b, false);
+    give(&b, 0, buf_view(&in), 0);
+    give(&b, 1, buf_view(&out), 0);
+    check_int(b.shared.counts.responses, ==, 3);
+    check_int(b.shared.counts.unmatched, ==, 0);
+    check_int(cap_stream_counts(b.stream, 0)->opaque_bytes, ==, 0);
+    check_true(b.shared.counts.unread_bytes[0] > 30);
+    end(&b, INPUTS " a1 [ask] @1\n");
+    buf_done(&in);
+    buf_done(&out);
+    buf_done(&records);
+}
+
+/* As clients before that have it: a handshake, then bare tokens with a length in front,
+ * which are no frames of Kafka. They are opaque, never read as anything else, and what
+ * follows them is read. */
+static void sasl_tokens_outside_of_frames_are_opaque(void **state)
+{
+    (void)state;
+    struct buf in = {0}, out = {0}, records = {0};
+    one_record(&records, 0, KEY, "a1", "ask");
+    other(&in, 0, 17, 0, 1, SPAN_LIT("\0\5PLAIN"));
+    size_t frames = in.n;
+    sized_token(&in, SPAN_LIT("\0user-of-kafka\0secret-of-kafka"));
+    size_t token = in.n - frames;
+    produce(&in, 7, 2, 1, INPUTS, buf_view(&records));
+    other(&out, 1, 0, 0, 1, SPAN_LIT("\0\0\0\0\0\1\0\5PLAIN"));
+    sized_token(&out, (struct span){0}); /* welcome */
+    produced(&out, 7, 2, INPUTS, 1);
+    for (size_t piece = 0; piece < 40; piece += 3) {
+        struct bench b;
+        begin(&b, false);
+        give(&b, 0, buf_view(&in), piece);
+        give(&b, 1, buf_view(&out), piece);
+        check_int(cap_stream_counts(b.stream, 0)->opaque_bytes, ==, token);
+        /* Itself, and the length in front of what is found behind it. */
+        check_int(cap_stream_counts(b.stream, 1)->opaque_bytes, ==, 8);
+        check_int(b.shared.counts.produces, ==, 1);
+        end(&b, INPUTS " a1 [ask] @1\n");
+    }
+    buf_done(&in);
+    buf_done(&out);
+    buf_done(&records);
+}
+
 static void tls_is_opaque(void **state)
 {
     (void)state;
@@ -1082,6 +1159,8 @@ int main(void)
         cmocka_unit_test(what_was_asked_for_before_the_capture_is_read_where_it_reads),
         cmocka_unit_test(a_gap_inside_a_frame_costs_that_frame),
         cmocka_unit_test(other_topics_and_apis_are_passed_by),
+        cmocka_unit_test(sasl_in_frames_is_passed_by),
+        cmocka_unit_test(sasl_tokens_outside_of_frames_are_opaque),
         cmocka_unit_test(tls_is_opaque),
         cmocka_unit_test(memory_is_bounded_and_what_is_let_go_is_counted),
         cmocka_unit_test(crc32c_gives_the_published_sums),
