@@ -102,6 +102,12 @@ static void tell_message(struct buf *out, const struct cap_message *m)
     }
     if (m->grpc_messages > m->messages_listed)
         buf_fmt(out, " of %u", m->grpc_messages);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < m->messages_listed; i++)
+        bytes += m->messages[i].body.bytes;
+    if (m->grpc_messages == m->messages_listed ? bytes != m->message_bytes
+                                               : bytes >= m->message_bytes)
+        buf_fmt(out, " (%" PRIu64 " bytes of messages)", m->message_bytes);
 }
 
 static void tell_times(struct buf *out, const struct cap_exchange *x)
