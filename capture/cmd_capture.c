@@ -20,9 +20,9 @@
 #include "traces/capture_notes.h"
 
 struct config {
-    const char *interface, *file, *kafka, *out, *user;
+    const char *interface, *kafka, *out, *user;
     const char *prefix, *name_space, *from, *until;
-    struct opt_strv maps, headers, kafka_options;
+    struct opt_strv files, maps, headers, kafka_options;
     const char *bodies, *key_file, *debug;
     bool keep_query, no_answers, store, compress, json, quiet, force;
     int64_t answer_wait_ns, hold_ns, duration_ns, flush_ns, kafka_wait_ns;
@@ -40,11 +40,13 @@ static const struct opt options[] = {
      .help = "record what passes this interface: eth0, lo, any; needs CAP_NET_RAW"},
     {.name = "read",
      .letter = 'r',
-     .type = OPT_STR,
-     .at = offsetof(struct config, file),
+     .type = OPT_STRV,
+     .at = offsetof(struct config, files),
      .arg = "FILE",
-     .help = "read packets from a pcap or pcapng file, plain or compressed with zstd; "
-             "- is standard input"},
+     .help =
+         "read packets from a pcap or pcapng file, plain or compressed with zstd; "
+         "- is standard input. May be given again: the files are read one after "
+         "another, as if they were one, and connections go on from each to the next"},
     {.name = "kafka",
      .type = OPT_STR,
      .at = offsetof(struct config, kafka),
@@ -246,6 +248,8 @@ static const struct opt_cmd doc = {
         "reprise capture -i eth0 --map k8s --bodies shape -d 1m -o pod.trace\n"
         "# packets that tcpdump wrote, with the ports of a compose installation\n"
         "reprise capture -r day.pcap --map compose -o day.trace\n"
+        "# and that it began a new file of now and then, the oldest first\n"
+        "reprise capture -r day.pcap0 -r day.pcap1 -r day.pcap2 -o day.trace\n"
         "# what pipelines were asked in the last hour\n"
         "reprise capture --kafka broker:9092 --namespace seldon-mesh --from 1h --until "
         "end -o hour.trace\n"
@@ -296,7 +300,7 @@ static int check_source(const struct config *c, struct err *e)
         "topic-prefix", "namespace",     "from", "until",
         "kafka-option", "kafka-timeout", NULL};
     const char *odd = given(c->kafka ? of_packets : of_kafka);
-    if ((c->interface != NULL) + (c->file != NULL) + (c->kafka != NULL) != 1)
+    if ((c->interface != NULL) + (c->files.n > 0) + (c->kafka != NULL) != 1)
         return err_set(e, ERR_USAGE,
                        "give either an interface (-i), a file (-r) or --kafka");
     if (odd)
@@ -331,7 +335,7 @@ static int check(const struct config *c, struct err *e)
     if (!(c->min_coverage >= 0 && c->min_coverage <= 1))
         return err_set(e, ERR_USAGE, "--min-coverage %g is not between 0 and 1",
                        c->min_coverage);
-    return outfile_check(c->out, c->force, &c->file, c->file ? 1 : 0, e);
+    return outfile_check(c->out, c->force, c->files.v, c->files.n, e);
 }
 
 static int parse_maps(const struct config *c, struct cap_tiers *t, struct buf *text,
@@ -519,7 +523,8 @@ static int run_packets(const struct config *c, struct cap_session_result *r,
     struct buf map = {0};
     struct cap_session_config s = {
         .interface = c->interface,
-        .file = c->file,
+        .files = c->files.v,
+        .file_count = c->files.n,
         .out = c->out,
         .redact = redaction(c),
         .store = c->store,
@@ -578,6 +583,7 @@ int cap_cmd_capture(int argc, char **argv)
     }
     if (rc < 0)
         status = opt_fail(&doc, &e);
+    opt_strv_done(&c.files);
     opt_strv_done(&c.maps);
     opt_strv_done(&c.headers);
     opt_strv_done(&c.kafka_options);

@@ -77,7 +77,8 @@ static int note_start(struct session *s)
     struct buf text = {0};
     uint64_t h[2];
     char key[17];
-    const char *file = s->c->file, *slash = file ? strrchr(file, '/') : NULL;
+    const char *file = s->c->interface ? "" : s->c->files[0];
+    const char *slash = strrchr(file, '/');
     buf_str(&text, REPRISE_VERSION);
     int rc = note(s, "tool.version", &text);
     buf_str(&text, "capture");
@@ -89,6 +90,8 @@ static int note_start(struct session *s)
         buf_str(&text, "standard input");
     else
         buf_fmt(&text, "file %s", slash ? slash + 1 : file);
+    if (s->c->file_count > 1)
+        buf_fmt(&text, " and %zu more", s->c->file_count - 1);
     if (rc == 0)
         rc = note(s, NOTE_CAPTURE_SOURCE, &text);
     buf_str(&text, s->c->map);
@@ -300,7 +303,7 @@ static int open_source(struct session *s)
                             .user = c->user};
     if (c->interface)
         return cap_source_open_live(&s->source, &live, s->e);
-    return cap_source_open_file(&s->source, c->file, s->e);
+    return cap_source_open_list(&s->source, c->files, c->file_count, s->e);
 }
 
 static bool over(struct session *s)
@@ -449,8 +452,8 @@ int cap_session_run(const struct cap_session_config *config,
         own = (struct err){0};
         /* An input without a packet still makes a trace, of nothing. */
         if (!s.begun && (read_rc == 0 || read_rc == ERR_TRUNCATED))
-            rc = begin(&s, config->file ? (struct clk_wall){0}
-                                        : clk_wall_now(clk_system()));
+            rc = begin(&s, !config->interface ? (struct clk_wall){0}
+                                              : clk_wall_now(clk_system()));
         if (rc == 0 && s.flows)
             rc = finish(&s, read_rc);
     }

@@ -19,9 +19,11 @@
 #define CAP_MEMORY_MIN ((size_t)32 << 20)
 
 struct cap_session_config {
-    const char *interface, *file; /* one of them; file "-": standard input */
-    const char *out;              /* "-": standard output */
-    const char *map;              /* as given, for the notes */
+    const char *interface;    /* NULL: */
+    const char *const *files; /* one after another; "-": standard input */
+    size_t file_count;
+    const char *out; /* "-": standard output */
+    const char *map; /* as given, for the notes */
     struct cap_tiers tiers;
     struct cap_redact_options redact;
     size_t ring_bytes;

@@ -43,6 +43,11 @@ struct cap_source_counts {
  * pcapng. */
 int cap_source_open_file(struct cap_source **s, const char *path,
                          struct err *e) MUST_USE;
+/* Several files (at least one), one after another, as if they were one. Borrows paths
+ * until close. Errors as above, for all of them before a packet is read. Drops are
+ * known when each file tells them. */
+int cap_source_open_list(struct cap_source **s, const char *const *paths, size_t n,
+                         struct err *e) MUST_USE;
 /* Borrows bytes until close. */
 int cap_source_open_bytes(struct cap_source **s, struct span bytes,
                           struct err *e) MUST_USE;

@@ -44,6 +44,33 @@ same "$(jq -c '[.operations, .coverage, .requests.inferred, .complete]' out)" '[
 same "$(legs rest.trace)" "200 envoy rest model iris iris 200 -
 200 rproxy rest model iris iris 200 -
 200 server rest model iris iris 200 -" "legs of REST"
+# Cut into files, as tcpdump -C does: connections go on from each to the next.
+python3 - "$data/rest-200.pcap.zst" <<'EOP'
+import subprocess, sys
+data = subprocess.run(["zstd", "-dqc", sys.argv[1]], capture_output=True, check=True).stdout
+at, packets = 24, []
+while at < len(data):
+    n = 16 + int.from_bytes(data[at + 8 : at + 12], "little")
+    packets.append(data[at : at + n])
+    at += n
+for i in range(3):
+    part = packets[i * len(packets) // 3 : (i + 1) * len(packets) // 3]
+    open(f"part{i}.pcap", "wb").write(data[:24] + b"".join(part))
+EOP
+expect 0 "$REPRISE" capture -r part0.pcap -r part1.pcap -r part2.pcap --map "$map" -o parts.trace --json
+same "$(jq -c '[.operations, .coverage, .requests.inferred]' out)" '[600,1,0]' "several files"
+for trace in rest parts; do
+    "$REPRISE" trace info "$trace.trace" --json | jq -r .hash >"$trace.hash"
+done
+cmp rest.hash parts.hash || fail "several files are not as one"
+"$REPRISE" trace info parts.trace --json | grep -q 'file part0.pcap and 2 more' || fail "the note of several files"
+expect 74 "$REPRISE" capture -r part0.pcap -r nosuch.pcap --map "$map" -o none.trace
+err_has "nosuch.pcap"
+[ -e none.trace ] && fail "a file that is not there was found too late"
+head -c 5000 part1.pcap >torn.pcap
+expect 65 "$REPRISE" capture -r part0.pcap -r torn.pcap -r part2.pcap --map "$map" -o torn.trace
+err_has "reading 'torn.pcap'"
+expect 64 "$REPRISE" capture -r part0.pcap -r part1.pcap -o part1.pcap -f
 # Stored or compressed: the same operations.
 expect 0 "$REPRISE" capture -r "$data/rest-200.pcap.zst" --map "$map" -o stored.trace --store -q
 [ "$(stat -c %s stored.trace)" -gt $((2 * $(stat -c %s rest.trace))) ] || fail "--store compresses"
