@@ -10,6 +10,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "traces/wire/gunzip.h"
+
 #define PIECE (64u << 10)
 
 static bool room(const struct buf *out, size_t n)
@@ -18,30 +20,7 @@ static bool room(const struct buf *out, size_t n)
            out->n <= CAP_KAFKA_INFLATED_MAX - n;
 }
 
-/* --- gzip and zstd, by their libraries -------------------------------------------- */
-
-static bool gunzip(struct span packed, struct buf *out)
-{
-    z_stream z = {0};
-    if (packed.n > UINT32_MAX || inflateInit2(&z, 15 + 16) != Z_OK)
-        return false;
-    z.next_in = (Bytef *)(uintptr_t)packed.p;
-    z.avail_in = (uInt)packed.n;
-    int rc = Z_OK;
-    while (rc == Z_OK && room(out, PIECE)) {
-        uint8_t *to = buf_grow(out, PIECE);
-        if (!to)
-            break;
-        z.next_out = to;
-        z.avail_out = PIECE;
-        rc = inflate(&z, Z_NO_FLUSH);
-        out->n -= z.avail_out;
-        if (rc == Z_STREAM_END && z.avail_in > 0) /* members may follow one another */
-            rc = inflateReset(&z);
-    }
-    inflateEnd(&z);
-    return rc == Z_STREAM_END;
-}
+/* --- zstd, by its library --------------------------------------------------------- */
 
 static bool unzstd(struct span packed, struct buf *out)
 {
@@ -235,7 +214,7 @@ bool cap_kafka_inflate(unsigned codec, struct span packed, struct buf *out)
 {
     switch (codec) {
     case CAP_KAFKA_GZIP:
-        return gunzip(packed, out);
+        return gunzip(packed, CAP_KAFKA_INFLATED_MAX, out);
     case CAP_KAFKA_SNAPPY:
         return unsnappy(packed, out);
     case CAP_KAFKA_LZ4:

@@ -30,8 +30,9 @@ bool rep_answer_wanted(const struct rep_answer_want *w);
 
 /* Sets r->out.check, and answer_hash where content is wanted. OUT_UNCHECKED where
  * nothing can be said: no answer; model: no success, no inference, unknown type, a
- * request that the type does not take; recorded: nothing was, or its body was not kept.
- * OUT_WRONG with the first difference in *why. OUT_CROSSED comes first: the answer
+ * request that the type does not take; recorded: nothing was, its body was not kept, or
+ * is gzip that cannot be read. OUT_WRONG with the first difference in *why.
+ * OUT_CROSSED comes first: the answer
  * shows the mark of another request. The arena is reset first. */
 void rep_answer_judge(struct rep_request *r, const struct rep_answer_want *w,
                       struct arena *a, struct err *why);

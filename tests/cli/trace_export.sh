@@ -52,6 +52,21 @@ for e in log["entries"]:  # what HAR 1.2 demands
     assert {"send", "wait", "receive"} <= set(e["timings"]) and {"size", "mimeType"} <= set(e["response"]["content"])
 END
 
+# An answer in gzip is in the HAR as its client read it.
+python3 - >"$tmp/gzip.jsonl" <<'END'
+import base64, gzip, json
+for body in gzip.compress(b'{"outputs":[]}'), gzip.compress(b'{"outputs":[]}')[:-1]:
+    print(json.dumps({"arrival_ns": 0, "protocol": "rest", "tier": "server", "name": "iris_1",
+                      "status": 200, "answer": {"base64": base64.b64encode(body).decode()}}))
+END
+expect 0 "$REPRISE" import jsonl "$tmp/gzip.jsonl" -o "$tmp/gzip.trace" -q
+expect 0 "$REPRISE" trace export "$tmp/gzip.trace" --format har
+same "$(jq -c '.log.entries[0].response | .content as $c
+    | [$c.size, $c.text, $c.encoding, $c.size - $c.compression == .bodySize]' "$tmp/out")" \
+    '[14,"{\"outputs\":[]}",null,true]' "gzip in a HAR"
+same "$(jq -c '.log.entries[1].response | [.content.encoding, .content.size == .bodySize]' "$tmp/out")" \
+    '["base64",true]' "gzip that ends early in a HAR"
+
 expect 0 "$REPRISE" synth --model-type iris,tfsimple --rate 300 --duration 4s --protocol both --seed 1 --force -o "$tmp/s.trace" --quiet
 expect 0 "$REPRISE" trace export "$tmp/s.trace" --format har --force -o "$tmp/s.har"
 [ ! -s "$tmp/err" ] || fail 'an export that leaves nothing out warns'

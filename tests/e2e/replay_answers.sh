@@ -97,6 +97,35 @@ expect 3 "$REPRISE" replay "$tmp/off.trace" --tier server --http "$(at server.ht
     -o "$tmp/x.run" --force --quiet --json --check recorded
 same "$(summary '.operations.wrong > 0')" true "not as recorded"
 err_has "wrong answer to operation"
+# Its client took gzip, which replay never asks for: what it says is compared. What cannot be
+# read is not judged.
+zipped() { # from to: answers in gzip, every third of them cut short where $3 says so
+    python3 -c '
+import base64, gzip, json, sys
+for i, line in enumerate(sys.stdin):
+    op = json.loads(line)
+    packed = gzip.compress(op["answer"]["text"].encode())
+    packed = packed[:-9] if sys.argv[1:] and i % 3 == 0 else packed
+    print(json.dumps({**op, "answer": {"base64": base64.b64encode(packed).decode()}}))
+' "${@:3}" <"$tmp/$1.jsonl" >"$tmp/$2.jsonl"
+    expect 0 "$REPRISE" import jsonl "$tmp/$2.jsonl" -o "$tmp/$2.trace" --quiet
+}
+zipped recorded packed
+expect 0 "$REPRISE" replay "$tmp/packed.trace" --tier server --http "$(at server.http)" \
+    -o "$tmp/x.run" --force --quiet --json --check recorded
+same "$(summary '[.operations.ok, .operations.wrong]')" "[$count,0]" "as recorded in gzip"
+"$REPRISE" trace cat "$tmp/x.run" --jsonl >"$tmp/out"
+same "$(jq -s 'map(select(.check == "right")) | length' "$tmp/out")" "$count" "gzip was judged"
+zipped off off-packed
+expect 3 "$REPRISE" replay "$tmp/off-packed.trace" --tier server --http "$(at server.http)" \
+    -o "$tmp/x.run" --force --quiet --json --check recorded
+same "$(summary '.operations.wrong > 0')" true "not as recorded in gzip"
+zipped recorded cut short
+expect 0 "$REPRISE" replay "$tmp/cut.trace" --tier server --http "$(at server.http)" \
+    -o "$tmp/x.run" --force --quiet --json --check recorded
+"$REPRISE" trace cat "$tmp/x.run" --jsonl >"$tmp/out"
+same "$(jq -s 'map(select(.check == "right")) | length' "$tmp/out")" \
+    $((count - (count + 2) / 3)) "gzip that ends early is not judged"
 replay 0 server m.trace --check recorded # which holds no answers
 err_has "--check judged none of 400 answers: the trace holds none to compare them with"
 # A quantile is told where ten operations or more lie beyond it.

@@ -11,9 +11,11 @@
 #include "traces/tool/trc_copy.h"
 #include "traces/tool/trc_export.h"
 #include "traces/tool/trc_print.h"
+#include "traces/wire/gunzip.h"
 
 #define GRPC_PATH "/inference.GRPCInferenceService/ModelInfer"
 #define NS_PER_MS 1e6
+#define PLAIN_MAX ((size_t)64 << 20) /* what becomes more stays in gzip */
 
 /* --- what belongs to both sides --- */
 
@@ -200,18 +202,28 @@ static void put_request(struct jsonw *w, const struct op *o)
 
 /* --- answer --- */
 
-/* Of an answer's headers a trace keeps none, so its type is not known. */
+/* Of an answer's headers a trace keeps none, so its type is not known; that it is gzip,
+ * its bytes tell. A HAR has what the client made of it. */
 static void put_content(struct jsonw *w, const struct op *o)
 {
+    bool kept = o->response.state == OP_BODY_KEPT;
+    int64_t bytes = length_of(&o->response);
+    struct span body = kept ? o->response.data : (struct span){0};
+    struct buf plain = {0};
+    bool packed = is_gzip(body) && gunzip(body, PLAIN_MAX, &plain);
+
     jsonw_key(w, "content");
     jsonw_object(w);
-    jsonw_key_i64(w, "size", length_of(&o->response));
+    jsonw_key_i64(w, "size", packed ? (int64_t)plain.n : bytes);
+    if (packed)
+        jsonw_key_i64(w, "compression", (int64_t)plain.n - bytes);
     jsonw_key_str(w, "mimeType", "x-unknown");
-    if (o->response.state == OP_BODY_KEPT && put_bytes(w, o->response.data))
+    if (kept && put_bytes(w, packed ? buf_view(&plain) : body))
         jsonw_key_str(w, "encoding", "base64");
     if (o->response.state == OP_BODY_ELIDED)
         jsonw_key_str(w, "comment", "the trace keeps length and hash alone");
     jsonw_end(w);
+    buf_done(&plain);
 }
 
 static void put_response(struct jsonw *w, const struct op *o)
