@@ -11,4 +11,4 @@ cd "$(dirname "$0")/../.."
 program=$(realpath "$1")
 python3 tests/bench/bench.py "$program" "$(dirname "$program")/tests/bench"
 python3 tests/bench/capture_bench.py "$program"
-python3 tests/bench/truth.py "$program" "$(dirname "$program")/tests/bench"
+python3 tests/bench/truth.py "$program"

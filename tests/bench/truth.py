@@ -1,4 +1,4 @@
-"""truth.py PROGRAM TOOLS - is what reprise reports true? Held against the server's own stamps.
+"""truth.py PROGRAM - is what reprise reports true? Held against the server's own stamps.
 
 The server is `reprise standin --stamps`: for each request it notes, on the clock that both
 programs share, when its first byte was read and when its answer left. From these and from
@@ -15,8 +15,6 @@ the trace's arrivals the true numbers are computed here, without a word of the c
                wanted by another
   drift        a recorded trace at a tenth of its speed to a hundred times: the last request
                must reach the server within 1 ms of its plan
-
-Last, how fast a run file is read into a report (analysis_bench, in the folder TOOLS).
 
 Client and server have a core each and raised priority, where this machine allows it. A run
 whose health is INVALID says so itself, and is shown as such: it is made again, twice at most.
@@ -55,7 +53,6 @@ SPEEDS = (("0.1", 6), ("1", 60), ("10", 600), ("100", 600))
 QUICK_SPEEDS = (("1", 5), ("100", 600))
 
 program = sys.argv[1]
-tools = pathlib.Path(sys.argv[2])
 work = pathlib.Path(tempfile.mkdtemp(prefix="reprise-truth-bench-"))
 RUN = work / "bench.run"
 
@@ -411,11 +408,6 @@ def drift() -> str:
     return table(head, rows)
 
 
-def reading() -> str:
-    progress("reading a run")
-    return client([tools / "analysis_bench"]).rstrip()
-
-
 # --- the report ------------------------------------------------------------------------------
 
 RESULTS = """# What is reported, and what is true
@@ -452,14 +444,6 @@ when the server read the first byte, less the plan; it includes the server's own
 *Bar*: every due time is the exact quotient, and the last request is there within 1 ms.
 
 {drift}
-
-## Reading a run
-
-A million outcomes, CPU time on one core, the page cache warm.
-
-```
-{reading}
-```
 """
 
 
@@ -478,7 +462,6 @@ def main() -> None:
             stall=stall(),
             arrived=arrivals_at_server(),
             drift=drift(),
-            reading=reading(),
         )
     except Failed as failure:
         sys.exit(f"bench: {failure}")
