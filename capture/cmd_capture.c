@@ -43,10 +43,9 @@ static const struct opt options[] = {
      .type = OPT_STRV,
      .at = offsetof(struct config, files),
      .arg = "FILE",
-     .help =
-         "read packets from a pcap or pcapng file, plain or compressed with zstd; "
-         "- is standard input. May be given again: the files are read one after "
-         "another, as if they were one, and connections go on from each to the next"},
+     .help = "read packets from a pcap or pcapng file, plain or compressed with zstd; "
+             "- is standard input. Several are read one after another, as if they were "
+             "one: connections go on from each to the next"},
     {.name = "kafka",
      .type = OPT_STR,
      .at = offsetof(struct config, kafka),
@@ -82,8 +81,8 @@ static const struct opt options[] = {
      .type = OPT_STRV,
      .at = offsetof(struct config, kafka_options),
      .arg = "KEY=VALUE",
-     .help = "Kafka: a setting of librdkafka, as security.protocol=SASL_SSL; may be "
-             "given again. VALUE may be file:PATH or env:NAME; passwords and other "
+     .help = "Kafka: a setting of librdkafka, as security.protocol=SASL_SSL; VALUE may "
+             "be file:PATH or env:NAME; passwords and other "
              "secrets must be"},
     {.name = "kafka-timeout",
      .type = OPT_DURATION,
@@ -97,7 +96,7 @@ static const struct opt options[] = {
      .at = offsetof(struct config, maps),
      .arg = "LIST",
      .help = "which port is which tier: k8s, compose, and [lo:]PORT=TIER, separated by "
-             "commas; may be given again. lo: means the loopback only. On ports of the "
+             "commas. lo: means the loopback only. On ports of the "
              "tier kafka its own protocol is read (default: k8s)"},
     OPT_GROUP_ROW("What is written"),
     {.name = "output",
@@ -132,7 +131,7 @@ static const struct opt options[] = {
      .type = OPT_STRV,
      .at = offsetof(struct config, headers),
      .arg = "NAME",
-     .help = "keep this request header too; may be given again. Headers that may hold "
+     .help = "keep this request header too. Headers that may hold "
              "credentials are refused"},
     {.name = "keep-query",
      .type = OPT_FLAG,
@@ -217,7 +216,7 @@ static const struct opt_cmd doc = {
     .name = "capture",
     .summary =
         "record inference traffic from packets or Kafka, and say what was missed",
-    .synopsis = "(-i IF | -r FILE | --kafka BROKERS) -o TRACE [OPTION]...",
+    .synopsis = "(-i IF | -r FILE... | --kafka BROKERS) -o TRACE [OPTION]...",
     .about =
         "Reads packets, puts connections together, and pairs requests with answers: "
         "HTTP/1.1, HTTP/2 and gRPC in clear text, also on connections that were open "
@@ -302,7 +301,7 @@ static int check_source(const struct config *c, struct err *e)
     const char *odd = given(c->kafka ? of_packets : of_kafka);
     if ((c->interface != NULL) + (c->files.n > 0) + (c->kafka != NULL) != 1)
         return err_set(e, ERR_USAGE,
-                       "give either an interface (-i), a file (-r) or --kafka");
+                       "give either an interface (-i), files (-r) or --kafka");
     if (odd)
         return err_set(e, ERR_USAGE, "--%s is for %s", odd,
                        c->kafka ? "packets" : "--kafka");

@@ -391,11 +391,10 @@ static void take_ack(struct cap_flows *f, struct flow *fl, const struct pair *p,
     /* Without the answer to a SYN, this says where the peer begins. Of a connection
      * joined midway it does not: what the peer has under way may have been sent before
      * the capture began, and is not missing then. */
-    if (peer->anchored) {
+    if (peer->anchored)
         flow_take_ack(f, peer, seg->ack);
-    } else if (fl->syn_side >= 0) {
+    else if (fl->syn_side >= 0)
         flow_anchor(peer, seg->ack);
-    }
 }
 
 static void take_fin(struct cap_flows *f, struct flow *fl, const struct pair *p,

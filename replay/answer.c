@@ -15,9 +15,6 @@
 #include "traces/wire/gunzip.h"
 #include "traces/wire/sse.h"
 
-/* Of a recorded answer that was compressed: what becomes more is not judged. */
-#define PLAIN_MAX ((size_t)64 << 20)
-
 int rep_answer_parse(struct rep_answer_want *w, const char *text, struct err *e)
 {
     static const char with_tolerance[] = "recorded:";
@@ -129,7 +126,7 @@ static enum out_check by_record(const struct rep_request *r, double tolerance,
     /* Its client took gzip; replay never asks for it. */
     struct buf plain = {0};
     enum out_check check = OUT_UNCHECKED;
-    if (gunzip(op->response.data, PLAIN_MAX, &plain))
+    if (gunzip(op->response.data, GUNZIP_BODY_MOST, &plain))
         check = by_body(r, buf_view(&plain), tolerance, a, answer, why);
     buf_done(&plain);
     return check;

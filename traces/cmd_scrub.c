@@ -30,14 +30,14 @@ static const struct opt scrub_opts[] = {
      .type = OPT_STRV,
      .at = AT(headers),
      .arg = "NAME",
-     .help = "keep this header too; may be given again; never one that carries "
+     .help = "keep this header too; never one that carries "
              "credentials"},
     {.name = "mask",
      .type = OPT_STRV,
      .at = AT(paths),
      .arg = "PATH",
      .help = "mask what this path names in bodies: id, parameters.user, "
-             "inputs.NAME.data, inputs.*.parameters; may be given again"},
+             "inputs.NAME.data, inputs.*.parameters"},
     {.name = "shape-only",
      .type = OPT_FLAG,
      .at = AT(shape_only),

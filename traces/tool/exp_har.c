@@ -15,7 +15,6 @@
 
 #define GRPC_PATH "/inference.GRPCInferenceService/ModelInfer"
 #define NS_PER_MS 1e6
-#define PLAIN_MAX ((size_t)64 << 20) /* what becomes more stays in gzip */
 
 /* --- what belongs to both sides --- */
 
@@ -210,7 +209,7 @@ static void put_content(struct jsonw *w, const struct op *o)
     int64_t bytes = length_of(&o->response);
     struct span body = kept ? o->response.data : (struct span){0};
     struct buf plain = {0};
-    bool packed = is_gzip(body) && gunzip(body, PLAIN_MAX, &plain);
+    bool packed = is_gzip(body) && gunzip(body, GUNZIP_BODY_MOST, &plain);
 
     jsonw_key(w, "content");
     jsonw_object(w);

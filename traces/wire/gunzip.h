@@ -9,6 +9,9 @@
 
 #include "traces/base/buf.h"
 
+/* Enough for any body; one that would become more is left as it is. */
+#define GUNZIP_BODY_MOST ((size_t)64 << 20)
+
 /* Whether s begins as gzip does; neither JSON nor a protobuf message of V2 does so. */
 bool is_gzip(struct span s);
 

@@ -79,8 +79,9 @@ static uint64_t odd_bytes(uint64_t v)
     return (((v - ones * 0x20) & ~v) | ((del - ones) & ~del)) & ones << 7;
 }
 
-/* Eight at a time: values are most of a head. */
-size_t http1_find_odd(struct span s, size_t from)
+/* Index of the first odd byte, a tab too; s.n if there is none. Eight at a time: values
+ * are most of a head. */
+static size_t find_odd(struct span s, size_t from)
 {
     size_t i = from;
     for (; i + 8 <= s.n; i += 8) {
@@ -98,7 +99,7 @@ size_t http1_find_odd(struct span s, size_t from)
 /* As all_of(s, CH_VALUE): what is odd is looked at closely. */
 static bool is_value(struct span s)
 {
-    size_t i = http1_find_odd(s, 0);
+    size_t i = find_odd(s, 0);
     return i == s.n || all_of((struct span){s.p + i, s.n - i}, CH_VALUE);
 }
 
@@ -268,6 +269,14 @@ static int parse_field(struct http1_head *h, struct span line, size_t at, struct
     return take_framing(h, name, value, at, e);
 }
 
+size_t http1_value_end(struct span s, size_t from)
+{
+    size_t to = find_odd(s, from);
+    if (s.n - to < 2 || s.p[to] != '\r' || s.p[to + 1] != '\n')
+        return 0;
+    return to > from && (s.p[from] == ' ' || s.p[to - 1] == ' ') ? 0 : to;
+}
+
 /* The usual field: a name, a colon, a space or none, a value without blanks around it,
  * CR LF. It is seen whole with one look at each byte. How many bytes it takes; 0: it is
  * of another kind, or wrong. */
@@ -278,10 +287,9 @@ static size_t usual_field(struct span s, struct op_header *f)
         colon++;
     if (colon == 0 || s.n - colon < 3 || s.p[colon] != ':')
         return 0;
-    size_t from = colon + (s.p[colon + 1] == ' ' ? 2 : 1), to = http1_find_odd(s, from);
-    if (s.n - to < 2 || s.p[to] != '\r' || s.p[to + 1] != '\n')
-        return 0;
-    if (to > from && (s.p[from] == ' ' || s.p[to - 1] == ' '))
+    size_t from = colon + (s.p[colon + 1] == ' ' ? 2 : 1);
+    size_t to = http1_value_end(s, from);
+    if (to == 0)
         return 0;
     f->name = span_of(s.p, colon);
     f->value = span_of(s.p + from, to - from);

@@ -154,10 +154,8 @@ static size_t other_value(const struct http1_known_head *k,
     size_t from = l->value - l->at;
     if (!is_same(k, s, l->at, l->value))
         return 0;
-    size_t to = http1_find_odd(s, from);
-    if (s.n - to < 2 || s.p[to] != '\r' || s.p[to + 1] != '\n')
-        return 0;
-    if (to > from && (s.p[from] == ' ' || s.p[to - 1] == ' '))
+    size_t to = http1_value_end(s, from);
+    if (to == 0)
         return 0;
     f->name = span_of(s.p, l->name_bytes);
     f->value = span_of(s.p + from, to - from);

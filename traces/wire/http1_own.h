@@ -8,8 +8,9 @@
 
 #include "traces/base/span.h"
 
-/* Index of the first byte from `from` on that is no plain part of a field's value: a
- * control character (a tab too) or DEL; s.n if there is none. */
-size_t http1_find_odd(struct span s, size_t from);
+/* Where the value of a field ends that begins at `from` (at most s.n, and not 0),
+ * without blanks around it and without control characters, tabs too, and that CR LF
+ * follow; 0: it is not so. */
+size_t http1_value_end(struct span s, size_t from);
 
 #endif
