@@ -21,6 +21,14 @@ unsigned trc_columns_groups(uint32_t columns)
            (columns & TRC_WANT_ANSWER_HASH ? TRC_READ_PAYLOAD : 0);
 }
 
+uint32_t trc_columns_of(unsigned groups)
+{
+    uint32_t of_schedule = TRC_WANT_DUE | TRC_WANT_OP_INDEX | TRC_WANT_STREAM;
+    return of_schedule | (groups & TRC_READ_ANSWERS ? IN_ANSWERS : 0) |
+           (groups & TRC_READ_IDS ? IN_IDS : 0) |
+           (groups & TRC_READ_PAYLOAD ? TRC_WANT_ANSWER_HASH : 0);
+}
+
 #define GIVE(array, field, type)                                                       \
     do {                                                                               \
         if (c->array)                                                                  \

@@ -61,5 +61,7 @@ struct outcome trc_columns_row(const struct trc_columns *c,
                                const struct op_stream *streams, uint32_t i);
 /* The groups (bits of enum trc_read) that hold these columns. */
 unsigned trc_columns_groups(uint32_t columns);
+/* All columns that stand in these groups. */
+uint32_t trc_columns_of(unsigned groups);
 
 #endif

@@ -86,97 +86,6 @@ static int outcomes_open(struct outcomes *s, struct trc_decoding *d)
                              s->hashes.n / 8);
 }
 
-#define EACH(feeder, assignment)                                                       \
-    do {                                                                               \
-        if ((rc = trc_feed(feeder, v, n)) < 0)                                         \
-            return rc;                                                                 \
-        for (size_t i = 0; i < n; i++)                                                 \
-            assignment;                                                                \
-    } while (0)
-
-static int outcomes_schedule(struct outcomes *s, struct outcome *o, size_t n)
-{
-    int64_t v[TRC_CHUNK];
-    const struct trc_block_own *b = s->due.d->b;
-    int rc = trc_feed(&s->due, v, n);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < n; i++) {
-        s->now += v[i];
-        if (s->now < b->head.t_min || s->now > b->head.t_max)
-            return trc_complain(&s->due, "a time outside of t_min and t_max");
-        o[i].due_ns = s->now;
-    }
-    if (!trc_ints_take(&s->op_index, v, n))
-        return trc_column_error(s->due.g, TRC_COL_OP_INDEX, "malformed integers",
-                                s->due.d->e);
-    for (size_t i = 0; i < n; i++) {
-        s->next_op += (uint64_t)v[i];
-        o[i].op_index = s->next_op++;
-    }
-    EACH(&s->stream,
-         (o[i].stream = &b->pub.streams[v[i]], o[i].stream_index = (uint32_t)v[i]));
-    return 0;
-}
-
-/* A time column: each value is since the latest time that came before it. */
-static int outcomes_time(struct trc_feeder *f, int64_t *base, int64_t *v, size_t n)
-{
-    int rc = trc_feed(f, v, n);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (v[i] == TRC_NULL)
-            continue;
-        v[i] += base[i];
-        if (v[i] < -TRC_TIME_MAX || v[i] > TRC_TIME_MAX)
-            rc = trc_complain(f, "a value out of range");
-        base[i] = v[i];
-    }
-    return rc;
-}
-
-static int outcomes_answers(struct outcomes *s, struct outcome *o, size_t n)
-{
-    int64_t v[TRC_CHUNK], base[TRC_CHUNK];
-    int rc;
-    EACH(&s->status, o[i].status = (uint16_t)v[i]);
-    EACH(&s->grpc, o[i].grpc_status = v[i] == TRC_NULL ? -1 : (int16_t)v[i]);
-    EACH(&s->cause, o[i].cause = (enum out_cause)v[i]);
-    EACH(&s->check, o[i].check = (enum out_check)v[i]);
-    EACH(&s->attempts, o[i].attempts = (uint8_t)v[i]);
-    EACH(&s->wait, o[i].wait = (enum out_wait)v[i]);
-    for (size_t i = 0; i < n; i++)
-        base[i] = o[i].due_ns;
-    if ((rc = outcomes_time(&s->ready, base, v, n)) < 0)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        o[i].ready_ns = v[i];
-    if ((rc = outcomes_time(&s->sent, base, v, n)) < 0)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        o[i].sent_ns = v[i];
-    if ((rc = outcomes_time(&s->first, base, v, n)) < 0)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        o[i].first_ns = v[i];
-    if ((rc = outcomes_time(&s->done, base, v, n)) < 0)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        o[i].done_ns = v[i];
-    return 0;
-}
-
-static int outcomes_ids(struct outcomes *s, struct outcome *o, size_t n)
-{
-    int64_t v[TRC_CHUNK];
-    int rc;
-    EACH(&s->connection,
-         o[i].connection = (v[i] == TRC_NULL ? OP_NONE : (uint32_t)v[i]));
-    EACH(&s->worker, o[i].worker = (uint16_t)v[i]);
-    EACH(&s->bytes_out, o[i].bytes_out = (uint64_t)v[i]);
-    EACH(&s->bytes_in, o[i].bytes_in = (uint64_t)v[i]);
-    return 0;
-}
-
 static uint64_t hash_at(const struct outcomes *s, int64_t i)
 {
     struct cursor c = cursor_of(span_sub(s->hashes, 8 * (size_t)i, s->hashes.n));
@@ -189,83 +98,6 @@ static int op_index_end(const struct outcomes *s)
                ? 0
                : trc_column_error(s->due.g, TRC_COL_OP_INDEX, "bytes left over",
                                   s->due.d->e);
-}
-
-static int outcomes_hashes(struct outcomes *s, struct outcome *o, size_t n)
-{
-    int64_t v[TRC_CHUNK];
-    int rc = trc_resolve(&s->hash, v, n);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (v[i] < 0)
-            continue;
-        o[i].answer_hash = hash_at(s, v[i]);
-    }
-    return rc;
-}
-
-static int outcomes_end(struct outcomes *s, unsigned wanted)
-{
-    const struct trc_feeder *all[] = {
-        &s->due,        &s->stream, &s->status,    &s->grpc,    &s->cause,    &s->check,
-        &s->ready,      &s->sent,   &s->first,     &s->done,    &s->attempts, &s->wait,
-        &s->connection, &s->worker, &s->bytes_out, &s->bytes_in};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        bool read = i < 2 || (i < 12 && (wanted & TRC_READ_ANSWERS)) ||
-                    (i >= 12 && (wanted & TRC_READ_IDS));
-        int rc = read ? trc_feeder_end(all[i]) : 0;
-        if (rc < 0)
-            return rc;
-    }
-    int rc = op_index_end(s);
-    if (rc < 0)
-        return rc;
-    return wanted & TRC_READ_PAYLOAD ? trc_resolver_end(&s->hash) : 0;
-}
-
-static int take_streamed(struct trc_decoding *d, struct outcome *all)
-{
-    uint32_t records = d->b->head.records;
-    struct op_messages *lists;
-    int rc = trc_messages_decode(&d->groups[TRC_ANSWERS], TRC_COL_STREAMED, records, 1,
-                                 &d->b->arena, &lists, d->e);
-    for (uint32_t i = 0; rc == 0 && lists && i < records; i++)
-        all[i].messages = lists[i];
-    return rc;
-}
-
-int trc_decode_outcomes(struct trc_decoding *d)
-{
-    struct outcomes s = {0};
-    unsigned wanted = d->wanted;
-    uint32_t records = d->b->head.records;
-    int rc = outcomes_open(&s, d);
-    if (rc < 0)
-        return rc;
-    struct outcome *all = malloc((records ? records : 1) * sizeof *all);
-    if (!all)
-        return err_set(d->e, ERR_NOMEM, "out of memory for %u records", records);
-    d->b->outcomes = all;
-    const struct outcome empty = outcome_empty();
-    for (uint32_t at = 0; rc == 0 && at < records; at += TRC_CHUNK) {
-        struct outcome *o = all + at;
-        size_t n = records - at < TRC_CHUNK ? records - at : TRC_CHUNK;
-        for (size_t i = 0; i < n; i++)
-            o[i] = empty;
-        rc = outcomes_schedule(&s, o, n);
-        if (rc == 0 && (wanted & TRC_READ_ANSWERS))
-            rc = outcomes_answers(&s, o, n);
-        if (rc == 0 && (wanted & TRC_READ_IDS))
-            rc = outcomes_ids(&s, o, n);
-        if (rc == 0 && (wanted & TRC_READ_PAYLOAD))
-            rc = outcomes_hashes(&s, o, n);
-    }
-    if (rc == 0)
-        rc = outcomes_end(&s, wanted);
-    if (rc == 0 && (wanted & TRC_READ_ANSWERS))
-        rc = take_streamed(d, all);
-    d->b->pub.outcomes = all;
-    d->b->pub.count = records;
-    return rc;
 }
 
 /* --- as columns --- */
@@ -592,4 +424,25 @@ int trc_decode_columns(struct trc_decoding *d, uint32_t asked)
     d->b->pub.columns = c;
     d->b->pub.count = records;
     return rc;
+}
+
+/* --- as records --- */
+
+int trc_decode_outcomes(struct trc_decoding *d)
+{
+    uint32_t records = d->b->head.records;
+    int rc = trc_decode_columns(d, trc_columns_of(d->wanted));
+    if (rc < 0)
+        return rc;
+    struct outcome *all = malloc((records ? records : 1) * sizeof *all);
+    if (!all)
+        return err_set(d->e, ERR_NOMEM, "out of memory for %u records", records);
+    for (uint32_t i = 0; i < records; i++)
+        all[i] = trc_columns_row(&d->b->columns, d->b->pub.streams, i);
+    d->b->outcomes = all;
+    d->b->pub.outcomes = all;
+    d->b->pub.columns = NULL;
+    free(d->b->values);
+    d->b->values = NULL;
+    return 0;
 }

@@ -2,8 +2,8 @@
  * trc_outcomes.h - a block of outcomes, as records or as columns: FORMAT.md, section
  * 5.6.
  *
- * Both ways go over the same feeders, so that they refuse the same; but the second does
- * not look at columns that nobody asked for.
+ * Records are made of columns, all those of the groups that are wanted; columns that
+ * nobody asked for are not looked at.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -15,7 +15,7 @@
 /* d->groups are parsed. Fills d->b->outcomes and d->b->pub. ERR_FORMAT, ERR_LIMIT,
  * ERR_NOMEM. */
 int trc_decode_outcomes(struct trc_decoding *d) MUST_USE;
-/* The same into d->b->columns; asked: bits of enum trc_column. */
+/* The same into d->b->columns alone; asked: bits of enum trc_column. */
 int trc_decode_columns(struct trc_decoding *d, uint32_t asked) MUST_USE;
 
 #endif
