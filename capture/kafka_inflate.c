@@ -8,41 +8,13 @@
 #include <string.h>
 
 #include <zlib.h>
-#include <zstd.h>
 
-#include "traces/wire/gunzip.h"
-
-#define PIECE (64u << 10)
+#include "traces/wire/content_encoding.h"
 
 static bool room(const struct buf *out, size_t n)
 {
     return !out->failed && n <= CAP_KAFKA_INFLATED_MAX &&
            out->n <= CAP_KAFKA_INFLATED_MAX - n;
-}
-
-/* --- zstd, by its library --------------------------------------------------------- */
-
-static bool unzstd(struct span packed, struct buf *out)
-{
-    ZSTD_DStream *z = ZSTD_createDStream();
-    ZSTD_inBuffer in = {packed.p, packed.n, 0};
-    size_t rc = 1;
-    /* A frame that asks for a larger window than its content may have is refused. */
-    if (!z || ZSTD_isError(ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, 26)))
-        rc = (size_t)-1;
-    while (!ZSTD_isError(rc) && (rc > 0 || in.pos < in.size) && room(out, PIECE)) {
-        uint8_t *to = buf_grow(out, PIECE);
-        if (!to)
-            break;
-        ZSTD_outBuffer piece = {to, PIECE, 0};
-        size_t before = in.pos;
-        rc = ZSTD_decompressStream(z, &piece, &in);
-        out->n -= PIECE - piece.pos;
-        if (in.pos == before && piece.pos == 0 && rc > 0)
-            break; /* it ends early */
-    }
-    ZSTD_freeDStream(z);
-    return rc == 0 && in.pos == in.size && packed.n > 0;
 }
 
 /* --- what Snappy and LZ4 have in common ------------------------------------------- */
@@ -220,7 +192,7 @@ bool cap_kafka_inflate(unsigned codec, struct span packed, struct buf *out)
     case CAP_KAFKA_LZ4:
         return unlz4(packed, out);
     case CAP_KAFKA_ZSTD:
-        return unzstd(packed, out);
+        return unzstd(packed, CAP_KAFKA_INFLATED_MAX, out);
     default:
         return false;
     }

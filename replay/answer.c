@@ -12,7 +12,7 @@
 #include "traces/payload/pay_compare.h"
 #include "traces/payload/v2_json.h"
 #include "traces/payload/v2_proto.h"
-#include "traces/wire/gunzip.h"
+#include "traces/wire/content_encoding.h"
 #include "traces/wire/sse.h"
 
 int rep_answer_parse(struct rep_answer_want *w, const char *text, struct err *e)
@@ -126,7 +126,7 @@ static enum out_check by_record(const struct rep_request *r, double tolerance,
     /* Its client took gzip; replay never asks for it. */
     struct buf plain = {0};
     enum out_check check = OUT_UNCHECKED;
-    if (gunzip(op->response.data, GUNZIP_BODY_MOST, &plain))
+    if (gunzip(op->response.data, CONTENT_PLAIN_MAX, &plain))
         check = by_body(r, buf_view(&plain), tolerance, a, answer, why);
     buf_done(&plain);
     return check;

@@ -11,7 +11,7 @@
 #include "traces/tool/trc_copy.h"
 #include "traces/tool/trc_export.h"
 #include "traces/tool/trc_print.h"
-#include "traces/wire/gunzip.h"
+#include "traces/wire/content_encoding.h"
 
 #define GRPC_PATH "/inference.GRPCInferenceService/ModelInfer"
 #define NS_PER_MS 1e6
@@ -209,7 +209,7 @@ static void put_content(struct jsonw *w, const struct op *o)
     int64_t bytes = length_of(&o->response);
     struct span body = kept ? o->response.data : (struct span){0};
     struct buf plain = {0};
-    bool packed = is_gzip(body) && gunzip(body, GUNZIP_BODY_MOST, &plain);
+    bool packed = is_gzip(body) && gunzip(body, CONTENT_PLAIN_MAX, &plain);
 
     jsonw_key(w, "content");
     jsonw_object(w);
