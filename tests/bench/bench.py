@@ -1,6 +1,7 @@
 """bench.py PROGRAM TOOLS - reprise beside wrk, h2load and hey, in one run.
 
-TOOLS is the folder of our benchmark programs: bench_server, container_bench, analysis_bench.
+TOOLS is the folder of our benchmark programs: bench_server, bench_client, container_bench,
+analysis_bench. bench_client ("bare") does nothing but send and read: a floor for all of them.
 
 How it is kept fair: client and server are pinned to a core each; the clients take turns,
 repeat by repeat, so that a machine which changes its speed does so under all of them; the
@@ -14,6 +15,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import array
+import collections
 import contextlib
 import dataclasses
 import datetime
@@ -39,9 +41,7 @@ REPEATS = int(os.environ.get("BENCH_REPEATS", "3" if QUICK else "5"))
 SECONDS = 1 if QUICK else 2  # of one closed-loop measurement
 OPEN_SECONDS = 1 if QUICK else 4  # of one open-loop measurement
 PUNCTUAL_NS = 1_000_000  # what counts as sent in time where the highest rate is sought
-OPEN_SHARES = tuple(n / 10 for n in range(1, 12))  # of wrk's rate: what is tried
-OPEN_FROM = OPEN_SHARES.index(0.7)  # the bar, and where the search begins
-OPEN_TRIES = 2  # at one rate: a hiccup of the machine is not the limit of a client
+OPEN_SHARES = tuple(n / 10 for n in range(1, 10))  # of wrk's rate: what is tried
 IN_FLIGHT = 80  # gRPC, closed loop: 8 connections of 10 streams
 CLIENT_MAX_S = 120  # a client that takes longer hangs
 EDGE_NS = 250_000_000  # taken off both ends where evenness is judged: start and stop
@@ -374,7 +374,9 @@ def closed_rows(what: str, samples: dict[str, list[Sample]]) -> None:
 def closed_rest() -> None:
     """64 connections, one request in flight on each."""
     progress("REST, closed loop")
-    head, body = first_request("rest").split(b"\r\n\r\n", 1)
+    request = first_request("rest")
+    (work / "request").write_bytes(request)
+    head, body = request.split(b"\r\n\r\n", 1)
     path = head.split(b" ", 2)[1].decode()
     (work / "body").write_bytes(body)
     (work / "path").write_text(path)
@@ -397,8 +399,12 @@ def closed_rest() -> None:
             *("-T", "application/json", "-D", work / "body", url(port)),
         ]
 
+    def bare(port: int) -> list:
+        return bare_command(port, "closed", SECONDS)
+
     one = functools.partial(measure, "rest")
-    samples = alternate(one, {"reprise": ours, "wrk": wrk_command, "hey": hey})
+    clients = {"reprise": ours, "wrk": wrk_command, "bare": bare, "hey": hey}
+    samples = alternate(one, clients)
     closed_rows("REST, 64 connections, closed loop", samples)
 
 
@@ -478,36 +484,40 @@ def lateness(rate: int, *options) -> None:
         *("--rate", rate, "--duration", f"{OPEN_SECONDS}s"),
     )
     schedule = arrivals(trace)
-    samples, late = [], {"p50": [], "p99": [], "p99.9": [], "max": []}
-    own = {"p50": [], "p99": []}
+    samples, late, own = {"reprise": [], "bare": []}, {"reprise": [], "bare": []}, []
     for _ in range(REPEATS):
-        sample = measure(
-            "rest",
-            "reprise",
-            lambda port: replay(trace, port, "--connections", 64, *options),
-            stamps=True,
-        )
-        if len(schedule) != sample.requests:
-            raise Failed(f"{len(schedule)} were due, {sample.requests} arrived")
-        begin = start_of_run()
-        values = sorted(s - begin - due for s, due in zip(sample.stamps, schedule))
-        claimed = own_lateness()
-        for name, list_ in late.items():
-            list_.append(quantile(values, name))
-        for name, list_ in own.items():
-            list_.append(quantile(claimed, name))
-        samples.append(sample)
-    for source, group in ("on the wire", late), ("by its own word", own):
-        for name, list_ in group.items():
-            list_.sort()
-            row(
-                f"lateness {source}, Poisson, {how}: {name}",
-                "reprise",
-                f"{statistics.median(list_) / 1e3:,.1f} µs",
-                f"{list_[0] / 1e3:,.1f}–{list_[-1] / 1e3:,.1f}",
-                "",
-                samples,
-            )
+        sample, begin = measure_reprise(trace, *options)
+        samples["reprise"].append(sample)
+        late["reprise"].append(wire_lateness(sample, begin, schedule))
+        own.append(own_lateness())
+        if not options:
+            sample, begin = measure_bare(schedule)
+            samples["bare"].append(sample)
+            late["bare"].append(wire_lateness(sample, begin, schedule))
+    ours, floor = samples["reprise"], samples["bare"]
+    what = f"lateness on the wire, Poisson, {how}"
+    for name in ("p50", "p99", "p99.9", "max"):
+        middle = late_row(what, name, "reprise", late["reprise"], ours)
+        if floor:
+            late_row(what, name, "bare", late["bare"], floor, middle)
+    what = f"lateness by its own word, Poisson, {how}"
+    for name in ("p50", "p99"):
+        late_row(what, name, "reprise", own, ours)
+
+
+def late_row(what, name, client, repeats, samples, ours=0.0) -> float:
+    """A row of one quantile over the repeats, and ours divided by it; its median, ns."""
+    values = sorted(quantile(r, name) for r in repeats)
+    middle = statistics.median(values)
+    row(
+        f"{what}: {name}",
+        client,
+        f"{middle / 1e3:,.1f} µs",
+        f"{values[0] / 1e3:,.1f}–{values[-1] / 1e3:,.1f}",
+        f"{ours / middle:.2f}" if ours else "",
+        samples,
+    )
+    return middle
 
 
 def wrk_command(port: int) -> list:
@@ -516,6 +526,38 @@ def wrk_command(port: int) -> list:
         *("wrk", "-t1", "-c64", f"-d{SECONDS}s", "-s", work / "post.lua"),
         f"http://127.0.0.1:{port}{(work / 'path').read_text()}",
     ]
+
+
+def bare_command(port: int, *how) -> list:
+    """The floor, sending what reprise sends; as closed_rest left it."""
+    return [tools / "bench_client", port, work / "request", 64, *how]
+
+
+def measure_bare(schedule: list[int]) -> tuple[Sample, int]:
+    """The floor on that schedule, and when its due time 0 was."""
+    array.array("q", schedule).tofile((work / "due").open("wb"))
+    sample = measure(
+        "rest", "bare", lambda port: bare_command(port, "open", work / "due"), stamps=True
+    )
+    return sample, int(sample.output.split()[0])
+
+
+def measure_reprise(trace: pathlib.Path, *options) -> tuple[Sample, int]:
+    """Ours on that trace, and when its due time 0 was."""
+    sample = measure(
+        "rest",
+        "reprise",
+        lambda port: replay(trace, port, "--connections", 64, *options),
+        stamps=True,
+    )
+    return sample, start_of_run()
+
+
+def wire_lateness(sample: Sample, begin: int, schedule: list[int]) -> list[int]:
+    """When the k-th request lay on the wire minus when the k-th was due, ascending."""
+    if len(schedule) != sample.requests:
+        raise Failed(f"{len(schedule)} were due, {sample.requests} arrived")
+    return sorted(s - begin - due for s, due in zip(sample.stamps, schedule))
 
 
 @functools.cache
@@ -529,77 +571,63 @@ def open_trace(rate: int) -> tuple[pathlib.Path, list[int]]:
     return trace, arrivals(trace)
 
 
-def why_late(late: float) -> str:
-    """What the last run says of a schedule that it missed for that share."""
-    notes = json.loads(trace_tool("info", RUN, "--json"))["notes"]
-    ours, theirs = (
-        int(notes[f"lateness.{whose}.p99_ns"]) / 1e6
-        for whose in ("generator", "back_pressure")
-    )
-    codes = [line.split(":")[0] for line in notes["health.causes"].splitlines()]
-    return (
-        f"{late:.2%} late; p99 of the generator {ours:.1f} ms, of waiting for the server "
-        f"{theirs:.1f} ms; worker at work {float(notes['cpu.worked_share']):.0%}; "
-        f"health: {', '.join(codes) or 'VALID'}"
-    )
+@dataclasses.dataclass
+class Step:
+    """What one client came to at one rate: a value for each repeat."""
+
+    late: list[float] = dataclasses.field(default_factory=list)  # share of the requests
+    samples: list[Sample] = dataclasses.field(default_factory=list)
+    verdicts: list[str] = dataclasses.field(default_factory=list)  # reprise's, of itself
+
+    def add(self, sample: Sample, begin: int, schedule: list[int]) -> None:
+        values = wire_lateness(sample, begin, schedule)
+        self.late.append(sum(v > PUNCTUAL_NS for v in values) / len(values))
+        self.samples.append(sample)
+
+    def punctual(self) -> bool:
+        """99.9 % were in time, in at least half of the repeats."""
+        return statistics.median_low(self.late) <= 0.001
+
+    def cells(self) -> str:
+        late = sorted(self.late)
+        return f"{statistics.median(late):8.3%} {late[0]:8.3%} {late[-1]:8.3%}"
 
 
-def punctual(rate: int, stops: list[str]) -> Sample | None:
-    """A run at that rate of which 99.9 % lay on the wire in time; None: none did so, and
-    stops says why."""
-    trace, schedule = open_trace(rate)
-    tries = []
-    for _ in range(OPEN_TRIES):
-        sample = measure(
-            "rest",
-            "reprise",
-            lambda port: replay(trace, port, "--connections", 64),
-            stamps=True,
-        )
-        if len(schedule) != sample.requests:
-            raise Failed(f"{len(schedule)} were due, {sample.requests} arrived")
-        begin = start_of_run()
-        late = sum(
-            s - begin - due > PUNCTUAL_NS for s, due in zip(sample.stamps, schedule)
-        )
-        if late <= len(schedule) // 1000:
-            return sample
-        tries.append(f"{rate:,}/s: {why_late(late / len(schedule))}")
-    stops[:] = tries
-    return None
+def verdict() -> str:
+    return json.loads(trace_tool("info", RUN, "--json"))["notes"]["health.verdict"]
 
 
-def open_limit() -> list[str]:
-    """The highest rate at which an open loop is punctual, beside wrk's highest at all. What
-    the next step failed by, for each repeat."""
+def open_limit() -> str:
+    """The highest rate at which an open loop is punctual, beside wrk's highest at all; what
+    was seen at each rate is the answer."""
     progress("REST, open loop, highest rate")
-    samples, stopped = {"reprise": [], "wrk": []}, []
+    tops = [measure("rest", "wrk", wrk_command, stamps=True) for _ in range(REPEATS)]
+    top = statistics.median(s.rate for s in tops)
+    steps = [(round(share * top / 1000) * 1000, Step(), Step()) for share in OPEN_SHARES]
     for _ in range(REPEATS):
-        top = measure("rest", "wrk", wrk_command, stamps=True)
-
-        stops = ["nothing: the highest step was reached"]
-
-        def at(i: int, top: Sample = top, stops: list[str] = stops) -> Sample | None:
-            return punctual(round(OPEN_SHARES[i] * top.rate / 1000) * 1000, stops)
-
-        i, best = OPEN_FROM, at(OPEN_FROM)
-        if best:
-            while i + 1 < len(OPEN_SHARES) and (better := at(i + 1)):
-                i, best = i + 1, better
-        while not best and i > 0:
-            i -= 1
-            best = at(i)
-        stopped.append("; again: ".join(stops))
-        samples["wrk"].append(top)
-        samples["reprise"].append(best or Sample("reprise", 0, top.foreign))
+        for rate, ours, floor in steps:
+            trace, schedule = open_trace(rate)
+            ours.add(*measure_reprise(trace), schedule)
+            ours.verdicts.append(verdict())
+            floor.add(*measure_bare(schedule), schedule)
+    samples = {
+        "reprise": next((s[1].samples for s in reversed(steps) if s[1].punctual()), []),
+        "wrk": tops,
+        "bare": next((s[2].samples for s in reversed(steps) if s[2].punctual()), []),
+    }
+    nothing = [Sample("", 0, 0)]
     compare(
         "REST, 64 connections, open loop (wrk: closed): rate with 99.9 % within 1 ms of due",
         "/s",
-        samples,
+        {name: group or nothing for name, group in samples.items()},
         lambda s: s.rate,
         ",.0f",
     )
-    return stopped
+    return "\n".join(
+        f"{share:4.1f} {rate:8,}/s   {ours.cells()}   {floor.cells()}   "
+        + ", ".join(f"{n} {v}" for v, n in sorted(collections.Counter(ours.verdicts).items()))
+        for share, (rate, ours, floor) in zip(OPEN_SHARES, steps)
+    )
 
 
 def start_up() -> None:
@@ -815,13 +843,23 @@ Lateness *on the wire* is when the k-th request lay there minus when the k-th op
 due, and so includes everything between plan and wire. *By its own word* is what the run file
 says: its clock is read just before the system call that sends.
 
-In open loop the highest rate is sought in steps of a tenth of what wrk reaches in closed loop
-right before, against the same stamping server; {tries} tries a step. The next step failed by:
+*bare* is the floor: a client that sends the same bytes and reads the answers, and does nothing
+else. It reads no trace, writes no run and judges nothing; in open loop it polls all the time.
+What it does not reach, this machine gives to no client of one thread.
 
-{stopped}
+In open loop each client runs at shares of the rate that wrk reached in closed loop (median),
+against the same stamping server, in turns. A rate counts as reached where 99.9 % of the
+requests were in time in half of the repeats. The share of requests that lay on the wire more
+than 1 ms after they were due, as median, least and greatest, and what reprise said of its own
+run:
 
-*Start* counts from before
-the fork that becomes the program, libraries, calibration and connecting included.
+```
+of wrk       rate   reprise                     bare                         health
+{steps}
+```
+
+*Start* counts from before the fork that becomes the program, libraries, calibration and
+connecting included.
 
 What is reported is held against what a server stamped in RESULTS_TRUTH.md: known delays, a
 stall, arrivals and drift.
@@ -872,7 +910,7 @@ def main() -> None:
     try:
         proof = instrument()
         closed_rest()
-        stopped = open_limit()
+        steps = open_limit()
         start_up()
         closed_grpc()
         lateness(1_000)
@@ -894,8 +932,7 @@ def main() -> None:
         peers=", ".join(peers),
         priority=", at raised priority" if os.geteuid() == 0 else "",
         proof=proof,
-        tries=OPEN_TRIES,
-        stopped="\n".join(f"* {line}" for line in stopped),
+        steps=steps,
         table=table(),
     )
     text += trace_files + run_files
