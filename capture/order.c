@@ -544,6 +544,7 @@ static int answer_held(struct cap_order *o, struct held *h, const struct op *ans
     h->op.last_ns = answer->last_ns;
     h->op.status = answer->status;
     h->op.grpc_status = answer->grpc_status;
+    h->op.response_codings = answer->response_codings;
     h->op.response = body;
     h->op.response_messages = messages;
     h->op.flags |= answer->flags;
@@ -571,6 +572,7 @@ int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
         late.last_ns = answer->last_ns;
         late.status = answer->status;
         late.grpc_status = answer->grpc_status;
+        late.response_codings = answer->response_codings;
         late.response = answer->response;
         late.response_messages = answer->response_messages;
         rc = trc_writer_late(o->w, &late, e);

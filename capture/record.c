@@ -10,6 +10,7 @@
 #include "capture/kafka_topic.h"
 #include "traces/payload/v2_json.h"
 #include "traces/payload/v2_proto.h"
+#include "traces/wire/content_encoding.h"
 
 #define GRPC_SERVICE "/inference.GRPCInferenceService/"
 
@@ -296,6 +297,22 @@ static struct op_body whole_or_elided(const struct cap_message *m)
     return body;
 }
 
+/* What the bytes of an answer are encoded in. Of a connection that was joined midway
+ * the header may be unreadable: gRPC's flag says all the same that there is one. */
+static uint16_t codings_of(const struct cap_exchange *x)
+{
+    const struct cap_message *m = &x->answer;
+    struct span name =
+        x->grpc ? SPAN_LIT("grpc-encoding") : SPAN_LIT("content-encoding");
+    uint16_t codings = 0;
+    if (x->grpc && !m->grpc_compressed)
+        return 0;
+    for (uint32_t i = 0; i < m->header_count; i++)
+        if (is_named(&m->headers[i], name))
+            content_codings_add(&codings, m->headers[i].value);
+    return x->grpc && codings == 0 ? CONTENT_OTHER : codings;
+}
+
 void cap_record_answer(const struct cap_exchange *x, struct op *op)
 {
     if (!x->answered)
@@ -306,6 +323,7 @@ void cap_record_answer(const struct cap_exchange *x, struct op *op)
     op->status = x->status;
     op->grpc_status = x->grpc_status;
     op->response = whole_or_elided(&x->answer);
+    op->response_codings = codings_of(x);
     if (x->answer.loss == CAP_LOSS_GAP)
         op->flags |= OP_FLAG_GAP;
 }

@@ -69,7 +69,7 @@ enum cap_recorded cap_record_make(enum op_tier tier, const struct cap_exchange *
                                   struct cap_record *r);
 
 /* The answer's half of an exchange whose request was told before: times (since the
- * request's first byte), status, response. */
+ * request's first byte), status, response and what it is encoded in. */
 void cap_record_answer(const struct cap_exchange *x, struct op *op);
 
 /* The type whose name the model's begins with ("iris1", "tfsimple-string2"), provided

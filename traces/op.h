@@ -126,6 +126,9 @@ struct op {
     int64_t first_ns, last_ns; /* first and last byte of the answer, since arrival */
     uint16_t status;           /* HTTP status; 0: none */
     int16_t grpc_status;       /* gRPC code; -1: none */
+    /* What the response, as it was kept, is encoded in: a list of content_encoding.h.
+     * 0: nothing, or it was not told. gRPC: of its messages. */
+    uint16_t response_codings;
     struct op_body response;
     struct op_messages response_messages;
 };

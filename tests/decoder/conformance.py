@@ -111,6 +111,8 @@ def some_answer(rng, unit, bodies, messages=False):
     body = rng.choice(bodies)
     if body and rng.random() < 0.5:
         a["answer"] = body
+    if rng.random() < 0.2:
+        a["answer_encoding"] = rng.choice(["gzip", "br", "other", "gzip, br", "zstd, deflate, compress, snappy"])
     if messages and rng.random() < 0.5:
         a["answer_messages"] = some_messages(rng, unit, a.get("answer"))
     return a

@@ -114,6 +114,8 @@ CASES = [
      COLUMN.format("answers", 5, "a value out of range")),
     (with_column(1, 9, b"\x01\x01"),
      COLUMN.format("answers", 9, "a reference outside of its table")),
+    (with_column(1, 31, b"\x01\x90\x02"),
+     COLUMN.format("answers", 31, "a list with a hole")),
     (with_column(2, 23, b"\x01\x00"),
      COLUMN.format("ids", 23, "a weight that is not above 0")),
     (with_column(2, 16, b"\x01\x01"), COLUMN.format("ids", 17, "ends early")),

@@ -82,6 +82,7 @@ def answer(o):
     maybe(o, "first_ns", lambda: rng.randrange(10**9))
     maybe(o, "last_ns", lambda: o.get("first_ns", 0) + rng.randrange(-10, 10**8))
     maybe(o, "answer", lambda: rng.choice(BODIES), 0.3)
+    maybe(o, "answer_encoding", lambda: rng.choice(["gzip", "deflate, zstd", "br", "other"]), 0.1)
     maybe(o, "answer_messages", lambda: messages(o.get("answer")), 0.1)
     return o
 

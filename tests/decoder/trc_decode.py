@@ -103,8 +103,8 @@ class Block:
 
 # --- 5. Groups and columns ---
 
-KNOWN = set(range(1, 10)) | set(range(16, 27)) | set(range(28, 31)) | \
-    set(range(32, 46)) | {47, 48, 49, 50, 56, 57} | set(range(64, 70)) | set(range(72, 79)) | \
+KNOWN = set(range(1, 10)) | set(range(16, 27)) | set(range(28, 46)) | \
+    {47, 48, 49, 50, 56, 57} | set(range(64, 70)) | set(range(72, 79)) | \
     {80, 81, 82, 84, 85, 86, 88, 89, 90}
 
 
@@ -270,12 +270,25 @@ FLAGS = ["truncated", "redacted", "inferred", "opaque", "gap", "sampled", "dequa
          "synthetic", "k6"]
 
 
+CODINGS = {1: "gzip", 2: "deflate", 3: "zstd", 4: "br", 5: "compress", 6: "snappy"}
+
+
+def coding_names(value):
+    names = []
+    while value:
+        need(value & 15, "a list of encodings with a hole")
+        names.append(CODINGS.get(value & 15, "other"))
+        value >>= 4
+    return ", ".join(names)
+
+
 def answers(b, n, blobs):
-    """What columns 5 to 9 say, as the members of n JSON objects."""
+    """What columns 5 to 9 and 31 say, as the members of n JSON objects."""
     g = b.groups[1]
     status, grpc = column(g, 5, n, 0), column(g, 6, n, None)
     first, last = column(g, 7, n, None), column(g, 8, n, None)
     response = resolve(column(g, 9, n, 0), bodies(b.groups[3], 28, blobs))
+    codings = column(g, 31, n, 0)
     parts = messages(b.groups[3], 84, n, b.unit, [r[1] if r else 0 for r in response])
     out = []
     for i in range(n):
@@ -290,6 +303,8 @@ def answers(b, n, blobs):
             o["last_ns"] = (last[i] + (first[i] or 0)) * b.unit
         if response[i]:
             o["answer"] = body_json(response[i])
+        if codings[i]:
+            o["answer_encoding"] = coding_names(codings[i])
         if parts[i]:
             o["answer_messages"] = parts[i]
         out.append(o)

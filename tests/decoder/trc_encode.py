@@ -284,8 +284,16 @@ def ident(data):
     return len(data) + 3, data
 
 
+CODINGS = {"gzip": 1, "deflate": 2, "zstd": 3, "br": 4, "compress": 5, "snappy": 6, "other": 15}
+
+
+def codings(o):
+    names = o.get("answer_encoding", "")
+    return sum(CODINGS[name] << 4 * i for i, name in enumerate(names.split(", ") if names else []))
+
+
 def answer_columns(f, records):
-    """(columns 5 to 9, columns of group 3)."""
+    """(columns 5 to 9 and 31, columns of group 3)."""
     def time(o, key):
         return o[key] // f.unit if key in o else None
     first = [time(o, "first_ns") for o in records]
@@ -295,7 +303,8 @@ def answer_columns(f, records):
             6: f.column([o.get("grpc_status") for o in records], None),
             7: f.column(first, None),
             8: f.column([b if b is None else b - (a or 0) for a, b in zip(first, last)], None),
-            9: refs}, {**payload, **message_columns(f, records, "answer_messages", 84)}
+            9: refs,
+            31: f.column([codings(o) for o in records], 0)}, {**payload, **message_columns(f, records, "answer_messages", 84)}
 
 
 def ops(f, records):
@@ -440,7 +449,7 @@ def hashed_messages(tag, index, messages):
     return tag + struct.pack("<Q", index) + b"".join(struct.pack("<qQ", *m) for m in messages)
 
 
-ANSWER = ("status", "grpc_status", "first_ns", "last_ns", "answer", "answer_messages")
+ANSWER = ("status", "grpc_status", "first_ns", "last_ns", "answer", "answer_encoding", "answer_messages")
 
 
 def hashed_answer(index, o):
@@ -467,6 +476,8 @@ def content_hash(run, records):
     for tag, key in ((b"qm", "messages"), (b"rm", "answer_messages")):
         total += sum(xxh128(hashed_messages(tag, o.get("late", o.get("index")), o[key]))
                      for o in records if key in o)
+    total += sum(xxh128(b"ae" + struct.pack("<QH", o.get("late", o.get("index")), codings(o)))
+                 for o in records if codings(o))
     return (total + sum(xxh128(hashed_answer(o.get("late", o.get("index")), o))
                         for o in records if any(key in o for key in ANSWER))) % (1 << 128)
 

@@ -100,6 +100,7 @@ static struct op make_op(struct cursor *c, struct arena *a, int64_t *now)
     o.response = make_body(c, a);
     o.request_messages = make_messages(c, a, &o.request);
     o.response_messages = make_messages(c, a, &o.response);
+    o.response_codings = cursor_u16(c); /* 0 where the input has ended */
     return o;
 }
 
@@ -135,7 +136,8 @@ static void same_op(const struct op *a, const struct op *b)
         a->tokens_out != b->tokens_out ||
         memcmp(&a->weight, &b->weight, sizeof a->weight) != 0 ||
         a->first_ns != b->first_ns || a->last_ns != b->last_ns ||
-        a->status != b->status || a->grpc_status != b->grpc_status)
+        a->status != b->status || a->grpc_status != b->grpc_status ||
+        a->response_codings != b->response_codings)
         abort();
 }
 

@@ -250,8 +250,10 @@ static void messages_reach_the_trace_with_the_answer_early_or_late(void **state)
     check_ok(cap_order_new(&o, w, &how, &e), &e);
     check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_OP);
     check_ok(cap_messages_take(&x, &r.op, &a, &e), &e);
+    r.op.response_codings = 0x43;
     check_int(cap_order_add(o, &r, false, &e), ==, 1);
     struct op answer = r.op;
+    r.op.response_codings = 0;
     r.op.response = (struct op_body){0};
     r.op.response_messages = (struct op_messages){0};
     r.op.first_ns = r.op.last_ns = OP_TIME_NONE;
@@ -275,6 +277,7 @@ static void messages_reach_the_trace_with_the_answer_early_or_late(void **state)
         check_list(&block->ops[i].response_messages, 2, (int64_t[]){2, 12},
                    (uint64_t[]){3, 4});
         check_span(block->ops[i].response.data, "onetwo!");
+        check_int(block->ops[i].response_codings, ==, 0x43);
     }
     trc_block_free(block);
     trc_reader_close(reader);

@@ -247,6 +247,42 @@ static void what_is_not_all_there_is_said_so(void **state)
     check_int(r.op.flags, ==, OP_FLAG_TRUNCATED);
 }
 
+static void what_an_answer_is_encoded_in_is_told_by_its_headers(void **state)
+{
+    (void)state;
+    static const struct {
+        bool grpc, compressed;
+        const char *lines;
+        uint16_t codings;
+    } cases[] = {
+        {false, false, "content-type: application/json\n", 0},
+        {false, false, "content-encoding: gzip\n", 1},
+        {false, false, "content-encoding: identity\n", 0},
+        {false, false, "content-encoding: Deflate, br\ncontent-encoding: zstd\n",
+         0x342},
+        {false, false, "content-encoding: dcb\n", 15},
+        {false, false, "grpc-encoding: gzip\n", 0},
+        {true, true, "grpc-encoding: gzip\n", 1},
+        {true, false, "grpc-encoding: gzip\n", 0}, /* this message is not */
+        {true, true, "grpc-encoding: snappy\n", 6},
+        {true, true, "content-type: application/grpc\n", 15}, /* by who knows what */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cap_exchange x =
+            cases[i].grpc ? made_grpc(0, "seldon-model: iris\n", MESSAGE)
+                          : made_rest(0, "/v2/models/iris/infer", "a: b\n", "{}");
+        struct cap_record r;
+        struct op late = op_empty();
+        x.answer.grpc_compressed = cases[i].compressed;
+        made_headers(&x.answer, 1, cases[i].lines);
+        check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_OP);
+        check_int(r.op.response_codings, ==, cases[i].codings);
+        x.part = CAP_PART_ANSWER;
+        cap_record_answer(&x, &late);
+        check_int(late.response_codings, ==, cases[i].codings);
+    }
+}
+
 static void a_type_is_told_only_where_the_tensors_fit(void **state)
 {
     (void)state;
@@ -295,6 +331,7 @@ int main(void)
         cmocka_unit_test(times_count_from_the_first_byte_of_the_request),
         cmocka_unit_test(an_answer_tells_the_id_that_the_request_lacks),
         cmocka_unit_test(what_is_not_all_there_is_said_so),
+        cmocka_unit_test(what_an_answer_is_encoded_in_is_told_by_its_headers),
         cmocka_unit_test(a_type_is_told_only_where_the_tensors_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,6 +141,7 @@ static void late_answers_count_as_answers(void **state)
         bare.last_ns = none.last_ns;
         bare.status = none.status;
         bare.grpc_status = none.grpc_status;
+        bare.response_codings = none.response_codings;
         bare.response = none.response;
         bare.response_messages = none.response_messages;
         check_ok(trc_writer_op(w, &bare, &e), &e);
@@ -631,6 +632,7 @@ static void only_what_is_wanted_is_decoded(void **state)
             if (!(want & TRC_READ_ANSWERS)) {
                 o.status = none.status;
                 o.grpc_status = none.grpc_status;
+                o.response_codings = none.response_codings;
                 o.first_ns = none.first_ns;
                 o.last_ns = none.last_ns;
             }

@@ -140,6 +140,8 @@ static void random_answer(struct arena *a, struct op *o, struct rng *r,
     if (how->bodies && rng_below(r, 3))
         o->response = bodies[rng_below(r, how->bodies)];
     o->response_messages = random_messages(a, r, &o->response, how);
+    if (rng_below(r, 8) == 0)
+        o->response_codings = (uint16_t)(rng_below(r, 2) ? 1 : 0x4f31);
 }
 
 struct op *trc_random_ops(struct arena *a, uint64_t seed, size_t n,
@@ -250,6 +252,7 @@ const char *trc_answer_difference(const struct op *a, const struct op *b)
     DIFFER(last_ns);
     DIFFER(status);
     DIFFER(grpc_status);
+    DIFFER(response_codings);
     if (!messages_equal(&a->response_messages, &b->response_messages))
         return "response_messages";
     return body_equal(&a->response, &b->response) ? NULL : "response";

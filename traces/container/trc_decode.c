@@ -21,12 +21,14 @@
 #include "traces/container/trc_messages.h"
 #include "traces/container/trc_outcomes.h"
 #include "traces/container/trc_stream.h"
+#include "traces/wire/content_encoding.h"
 
 /* The columns of a kind, per group. */
 static const uint8_t ops_columns[TRC_GROUPS][16] = {
     {TRC_COL_TIME, TRC_COL_STREAM, TRC_COL_REQUEST, TRC_COL_FLAGS,
      TRC_COL_STREAM_TABLE},
-    {TRC_COL_STATUS, TRC_COL_GRPC, TRC_COL_FIRST, TRC_COL_LAST, TRC_COL_RESPONSE},
+    {TRC_COL_STATUS, TRC_COL_GRPC, TRC_COL_FIRST, TRC_COL_LAST, TRC_COL_RESPONSE,
+     TRC_COL_CODINGS},
     {TRC_COL_ID_FORM, TRC_COL_ID_BYTES, TRC_COL_CONNECTION, TRC_COL_CONN_STREAM,
      TRC_COL_CLIENT, TRC_COL_TOKENS_IN, TRC_COL_TOKENS_OUT, TRC_COL_WEIGHT},
     {TRC_COL_REQUEST_TABLE, TRC_COL_REQUEST_TABLE + 1, TRC_COL_REQUEST_TABLE + 2,
@@ -37,7 +39,7 @@ static const uint8_t ops_columns[TRC_GROUPS][16] = {
 static const uint8_t late_columns[TRC_GROUPS][16] = {
     {0},
     {TRC_COL_STATUS, TRC_COL_GRPC, TRC_COL_FIRST, TRC_COL_LAST, TRC_COL_RESPONSE,
-     TRC_COL_LATE_INDEX},
+     TRC_COL_CODINGS, TRC_COL_LATE_INDEX},
     {0},
     {TRC_COL_RESPONSE_TABLE, TRC_COL_RESPONSE_TABLE + 1, TRC_COL_RESPONSE_TABLE + 2,
      TRC_COL_ANSWERED, TRC_COL_ANSWERED + 1, TRC_COL_ANSWERED + 2},
@@ -137,7 +139,7 @@ static int decode_bodies(struct trc_decoding *d, int which)
 /* --- answers, shared by OPS and LATE --- */
 
 struct answers {
-    struct trc_feeder status, grpc, first, last;
+    struct trc_feeder status, grpc, first, last, codings;
     struct trc_resolver response;
 };
 
@@ -155,6 +157,9 @@ static int answers_open(struct answers *a, struct trc_decoding *d)
     if (rc == 0)
         rc = trc_feeder_open(&a->last, d, TRC_ANSWERS, TRC_COL_LAST, TRC_NULL,
                              -time_max, time_max);
+    if (rc == 0)
+        rc = trc_feeder_open(&a->codings, d, TRC_ANSWERS, TRC_COL_CODINGS, 0, 0,
+                             UINT16_MAX);
     if (rc == 0)
         rc = trc_resolver_open(&a->response, d, TRC_ANSWERS, TRC_COL_RESPONSE,
                                d->body_count[1]);
@@ -183,6 +188,13 @@ static int answers_take(struct answers *a, struct op *o, size_t n, int64_t unit)
         int64_t base = o[i].first_ns == OP_TIME_NONE ? 0 : o[i].first_ns;
         o[i].last_ns = v[i] == TRC_NULL ? OP_TIME_NONE : base + v[i] * unit;
     }
+    if ((rc = trc_feed(&a->codings, v, n)) < 0)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
+        o[i].response_codings = (uint16_t)v[i];
+        if (!content_codings_valid(o[i].response_codings))
+            return trc_complain(&a->codings, "a list with a hole");
+    }
     if (!(a->status.d->wanted & TRC_READ_PAYLOAD))
         return 0;
     if ((rc = trc_resolve(&a->response, v, n)) < 0)
@@ -203,6 +215,8 @@ static int answers_end(struct answers *a)
         rc = trc_feeder_end(&a->first);
     if (rc == 0)
         rc = trc_feeder_end(&a->last);
+    if (rc == 0)
+        rc = trc_feeder_end(&a->codings);
     if (rc == 0 && (a->status.d->wanted & TRC_READ_PAYLOAD))
         rc = trc_resolver_end(&a->response);
     return rc;

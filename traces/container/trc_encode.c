@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "traces/container/trc_ident.h"
+#include "traces/wire/content_encoding.h"
 
 #define ROW_GAP 24u /* three lines of a cache, in integers */
 
@@ -109,6 +110,9 @@ int trc_check_answer(const struct op *o, struct err *e)
     if (o->grpc_status < -1)
         return err_set(e, ERR_USAGE, "operation %" PRIu64 ": gRPC status %d", o->index,
                        o->grpc_status);
+    if (!content_codings_valid(o->response_codings))
+        return err_set(e, ERR_USAGE, "operation %" PRIu64 ": codings %#x", o->index,
+                       (unsigned)o->response_codings);
     int rc = check_body(&o->response, "response", e);
     return rc < 0
                ? rc
@@ -171,7 +175,8 @@ bool trc_build_answered(const struct trc_build *b, uint32_t row)
            b->rows[TRC_ROW_GRPC][row] != TRC_NULL ||
            b->rows[TRC_ROW_FIRST][row] != TRC_NULL ||
            b->rows[TRC_ROW_LAST][row] != TRC_NULL ||
-           b->rows[TRC_ROW_RESPONSE][row] != 0 || b->rows[TRC_ROW_ANSWERED][row] != 0;
+           b->rows[TRC_ROW_RESPONSE][row] != 0 || b->rows[TRC_ROW_CODINGS][row] != 0 ||
+           b->rows[TRC_ROW_ANSWERED][row] != 0;
 }
 
 static int add_body(struct trc_build *b, int which, struct trc_blob_memory *m,
@@ -197,6 +202,7 @@ int trc_build_answer(struct trc_build *b, struct trc_blob_memory *m, uint32_t bl
     if (rc < 0)
         return rc;
     b->rows[TRC_ROW_STATUS][row] = o->status;
+    b->rows[TRC_ROW_CODINGS][row] = o->response_codings;
     b->rows[TRC_ROW_GRPC][row] = o->grpc_status < 0 ? TRC_NULL : o->grpc_status;
     b->rows[TRC_ROW_FIRST][row] = first;
     b->rows[TRC_ROW_LAST][row] =
@@ -309,7 +315,9 @@ static int put_answers(struct trc_build *b, struct trc_group_out *g, struct err 
         {TRC_COL_LAST, TRC_ROW_LAST, false, TRC_NULL},
     };
     put_rows(b, g, columns, sizeof columns / sizeof *columns);
-    return put_refs(b, g, TRC_COL_RESPONSE, 1, e);
+    int rc = put_refs(b, g, TRC_COL_RESPONSE, 1, e);
+    trc_put_ints(g, TRC_COL_CODINGS, false, b->rows[TRC_ROW_CODINGS], b->n, 0);
+    return rc;
 }
 
 static int put_messages(struct trc_build *b, struct trc_group_out *g, int which,
@@ -405,8 +413,8 @@ static int by_index(const void *a, const void *b)
 static int sort_late(struct trc_build *b, struct err *e)
 {
     static const enum trc_row rows[] = {
-        TRC_ROW_TIME, TRC_ROW_STATUS,   TRC_ROW_GRPC,    TRC_ROW_FIRST,
-        TRC_ROW_LAST, TRC_ROW_RESPONSE, TRC_ROW_ANSWERED};
+        TRC_ROW_TIME, TRC_ROW_STATUS,   TRC_ROW_GRPC,     TRC_ROW_FIRST,
+        TRC_ROW_LAST, TRC_ROW_RESPONSE, TRC_ROW_ANSWERED, TRC_ROW_CODINGS};
     struct late_key *keys = malloc(b->n * sizeof *keys);
     if (!keys)
         return err_set(e, ERR_NOMEM, "out of memory to sort a block");

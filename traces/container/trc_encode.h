@@ -26,6 +26,7 @@ enum trc_row {
     TRC_ROW_FIRST,
     TRC_ROW_LAST,
     TRC_ROW_RESPONSE,
+    TRC_ROW_CODINGS,
     TRC_ROW_ANSWERED, /* number + 1 of the list of messages, 0: none */
     TRC_ROW_ASKED,
     TRC_ROW_ID_FORM,

@@ -88,6 +88,7 @@ enum {
     TRC_COL_WEIGHT = 23,
     TRC_COL_REQUEST_TABLE = 24, /* then details, bytes */
     TRC_COL_RESPONSE_TABLE = 28,
+    TRC_COL_CODINGS = 31, /* of responses */
     TRC_COL_STREAM_TABLE = 32,
     TRC_COL_OP_INDEX = 33,
     TRC_COL_CAUSE = 34,

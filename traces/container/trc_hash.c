@@ -128,9 +128,9 @@ static void add_messages(uint64_t sum[2], const char tag[2], uint64_t index,
 
 bool trc_has_answer(const struct op *o)
 {
-    return o->response_messages.count > 0 || o->status != 0 || o->grpc_status != -1 ||
-           o->first_ns != OP_TIME_NONE || o->last_ns != OP_TIME_NONE ||
-           o->response.state != OP_BODY_NONE;
+    return o->response_messages.count > 0 || o->response_codings || o->status != 0 ||
+           o->grpc_status != -1 || o->first_ns != OP_TIME_NONE ||
+           o->last_ns != OP_TIME_NONE || o->response.state != OP_BODY_NONE;
 }
 
 void trc_hash_op(const struct op *o, const uint64_t stream_hash[2], uint64_t sum[2])
@@ -170,6 +170,13 @@ void trc_hash_answer(const struct op *o, uint64_t sum[2])
     add_messages(sum, "rm", o->index, &o->response_messages);
     struct packed k;
     k.n = 0;
+    if (o->response_codings) {
+        put_tag(&k, "ae");
+        put64(&k, o->index);
+        put16(&k, o->response_codings);
+        add_term(sum, &k);
+        k.n = 0;
+    }
     put_tag(&k, "an");
     put64(&k, o->index);
     put64(&k, (uint64_t)o->first_ns);

@@ -14,6 +14,7 @@
 #include "traces/base/arena.h"
 #include "traces/tool/trc_copy.h"
 #include "traces/tool/trc_print.h"
+#include "traces/wire/content_encoding.h"
 
 /* Indices as the lines have them, and as the trace has them, while they run in step. */
 struct run {
@@ -368,6 +369,7 @@ static int take_flags(struct reading *r, const json_t *v, uint32_t *flags)
 static int take_answer(struct reading *r, const json_t *line, struct op *o)
 {
     int64_t status = 0, grpc = -1;
+    struct span codings = {0};
     const json_t *body = json_object_get(line, "answer");
     int rc = maybe_int(r, line, "status", 0, UINT16_MAX, &status);
     if (rc == 0)
@@ -381,8 +383,11 @@ static int take_answer(struct reading *r, const json_t *line, struct op *o)
     if (rc == 0)
         rc = take_messages(r, json_object_get(line, "answer_messages"),
                            "answer_messages", &o->response, &o->response_messages);
+    if (rc == 0)
+        rc = maybe_text(r, line, "answer_encoding", &codings);
     o->status = (uint16_t)status;
     o->grpc_status = (int16_t)grpc;
+    content_codings_add(&o->response_codings, codings);
     return rc;
 }
 
@@ -462,6 +467,7 @@ static int read_op(struct reading *r, const json_t *line)
                                        "last_ns",
                                        "answer",
                                        "messages",
+                                       "answer_encoding",
                                        "answer_messages",
                                        NULL};
     struct op o = op_empty();
@@ -514,8 +520,8 @@ static int read_op(struct reading *r, const json_t *line)
 static int read_late(struct reading *r, const json_t *line)
 {
     static const char *const keys[] = {
-        "late",    "status", "grpc_status",     "first_ns",
-        "last_ns", "answer", "answer_messages", NULL};
+        "late",   "status",          "grpc_status",     "first_ns", "last_ns",
+        "answer", "answer_encoding", "answer_messages", NULL};
     struct op o = op_empty();
     int64_t index = 0;
     int rc = check_keys(r, line, keys, " in a late answer");

@@ -11,6 +11,7 @@
 
 #include "traces/base/jsonw.h"
 #include "traces/base/units.h"
+#include "traces/wire/content_encoding.h"
 
 const char *const trc_flag_names[] = {
     "truncated", "redacted",    "inferred",  "opaque", "gap",
@@ -202,6 +203,11 @@ static void put_answer(struct jsonw *w, const struct op *o)
     key_time(w, "first_ns", o->first_ns);
     key_time(w, "last_ns", o->last_ns);
     key_body(w, "answer", &o->response);
+    if (o->response_codings) {
+        char text[CONTENT_CODINGS_TEXT];
+        jsonw_key_str(w, "answer_encoding",
+                      content_codings_text(o->response_codings, text));
+    }
     trc_key_messages(w, "answer_messages", &o->response_messages);
 }
 
@@ -333,6 +339,10 @@ static void answer_text(const struct op *o, struct buf *out)
     duration(out, "first", o->first_ns);
     duration(out, "last", o->last_ns);
     body_text(&o->response, "answer", out);
+    if (o->response_codings) {
+        char text[CONTENT_CODINGS_TEXT];
+        buf_fmt(out, " in %s", content_codings_text(o->response_codings, text));
+    }
     messages_text(&o->response_messages, out);
     buf_u8(out, '\n');
 }

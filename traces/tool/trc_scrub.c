@@ -148,16 +148,17 @@ static bool encoded(const struct op_stream *s)
            !span_eq_nocase(s->content_encoding, "identity");
 }
 
-/* s: NULL for a late answer. */
+/* s: NULL for a late answer. packed: its bytes are encoded, so that they cannot be
+ * masked. */
 static int scrub_body(struct scrubbing *m, const struct op_stream *s, bool answer,
-                      struct op_body *body, struct op_messages *parts, bool *changed,
-                      struct err *e)
+                      bool packed, struct op_body *body, struct op_messages *parts,
+                      bool *changed, struct err *e)
 {
     if (body->state == OP_BODY_NONE || (!m->how->shape_only && m->how->path_count == 0))
         return 0;
     struct err why = {0};
     int rc = ERR_FORMAT;
-    if (body->state != OP_BODY_KEPT || (s && !answer && encoded(s)))
+    if (body->state != OP_BODY_KEPT || packed)
         buf_reset(&m->text);
     else if (s)
         rc = rewrite_all(m, pay_mask_form(s->protocol, body->data), answer, body->data,
@@ -204,10 +205,12 @@ static int scrub_answer(struct scrubbing *m, const struct op_stream *s, struct o
                         bool *changed, struct err *e)
 {
     if (!m->how->drop_answers)
-        return scrub_body(m, s, true, &o->response, &o->response_messages, changed, e);
+        return scrub_body(m, s, true, o->response_codings != 0, &o->response,
+                          &o->response_messages, changed, e);
     if (o->response.state != OP_BODY_NONE) {
         o->response = (struct op_body){0};
         o->response_messages = (struct op_messages){0};
+        o->response_codings = 0;
         m->done->answers_dropped++;
         *changed = true;
     }
@@ -220,8 +223,8 @@ static int scrub_op(struct scrubbing *m, const struct stream *stream, struct op 
     bool changed = stream->changed;
     o->stream = &stream->s;
     m->done->headers_denied += stream->denied;
-    int rc = scrub_body(m, &stream->s, false, &o->request, &o->request_messages,
-                        &changed, e);
+    int rc = scrub_body(m, &stream->s, false, encoded(&stream->s), &o->request,
+                        &o->request_messages, &changed, e);
     if (rc == 0)
         rc = scrub_answer(m, &stream->s, o, &changed, e);
     if (rc == 0 && m->how->hash_ids && o->id.n > 0) {

@@ -80,6 +80,14 @@ char *content_codings_text(uint16_t codings, char out[CONTENT_CODINGS_TEXT])
     return out;
 }
 
+bool content_codings_valid(uint16_t codings)
+{
+    for (; codings; codings >>= 4)
+        if ((codings & 15) == CONTENT_IDENTITY)
+            return false;
+    return true;
+}
+
 bool content_codings_known(uint16_t codings)
 {
     for (; codings; codings >>= 4)

@@ -42,6 +42,8 @@ void content_codings_add(uint16_t *codings, struct span value);
 /* The list as a field has it: "gzip, br"; "" for none. Returns out. */
 #define CONTENT_CODINGS_TEXT 48
 char *content_codings_text(uint16_t codings, char out[CONTENT_CODINGS_TEXT]);
+/* Whether it is a list as made here; a coding without name counts as one by name. */
+bool content_codings_valid(uint16_t codings);
 /* Whether all of them can be undone; so for an empty list. */
 bool content_codings_known(uint16_t codings);
 
