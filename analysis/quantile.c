@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SUB_BITS 7 /* 128 buckets an octave */
-#define SUB      (1u << SUB_BITS)
-#define BUCKETS  ((63 - SUB_BITS + 1) * SUB)
+#define CHUNK    64                /* values that are looked at together */
+#define DROPPED  16                /* bits of a float below those that name a bucket */
+#define BEFORE_1 ((127u << 7) - 1) /* what is left of the floats below 1 */
+#define BUCKETS  (63 * 128 + 2)
+#define EXACT    1024 /* up to this one, that of 255, each bucket has one value */
 #define NO_SLOT  UINT16_MAX
 
 uint64_t ana_rank(uint64_t n, uint32_t p)
@@ -41,14 +43,45 @@ uint64_t ana_needed(uint32_t p)
     return (UINT64_C(20) * ANA_P_ONE + rest - 1) / rest;
 }
 
-/* Below SUB each value has its own bucket; above, SUB buckets share an octave of
- * v + SUB, whose top SUB_BITS + 1 bits name them. Order of buckets is order of values.
- */
-static inline unsigned bucket_of(uint64_t v)
+/* The exponent of the value as a float and 7 bits behind its first: 128 buckets share
+ * an octave, 0 has one of its own. Order of buckets is order of values, for a value is
+ * rounded to no less than a lesser one. */
+static inline unsigned bucket_of_float(float f)
 {
-    uint64_t u = v + SUB;
-    unsigned shift = 63 - SUB_BITS - (unsigned)__builtin_clzll(u);
-    return shift * SUB + (unsigned)(u >> shift) - SUB;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    int32_t bucket = (int32_t)(bits >> DROPPED) - (int32_t)BEFORE_1;
+    return bucket < 0 ? 0 : (unsigned)bucket;
+}
+
+static inline unsigned bucket_of(int64_t v)
+{
+    return bucket_of_float((float)v);
+}
+
+/* Of a bucket up to EXACT. */
+static int64_t value_of(unsigned bucket)
+{
+    uint32_t bits = (bucket + BEFORE_1) << DROPPED;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return bucket ? (int64_t)f : 0;
+}
+
+/* All bits of a chunk together. */
+static uint32_t bits_of(const uint32_t *v)
+{
+    uint32_t bits = 0;
+    for (int i = 0; i < CHUNK; i++)
+        bits |= v[i];
+    return bits;
+}
+
+/* Of a chunk of values below 2^31. */
+static void name_buckets(const uint32_t *restrict v, uint32_t *restrict buckets)
+{
+    for (int i = 0; i < CHUNK; i++)
+        buckets[i] = bucket_of_float((float)(int32_t)v[i]);
 }
 
 struct ana_tally {
@@ -77,7 +110,7 @@ void ana_tally_free(struct ana_tally *t)
 /* Buckets behind the greatest value's are empty. */
 static unsigned used_buckets(const struct ana_tally *t)
 {
-    return t->max < 0 ? 0 : bucket_of((uint64_t)t->max) + 1;
+    return t->max < 0 ? 0 : bucket_of(t->max) + 1;
 }
 
 void ana_tally_reset(struct ana_tally *t)
@@ -88,68 +121,79 @@ void ana_tally_reset(struct ana_tally *t)
     t->sum = 0;
 }
 
+static void count_zeros(struct ana_tally *t, size_t n)
+{
+    t->counts[0] += n;
+    t->finite += n;
+    if (n > 0 && t->max < 0)
+        t->max = 0;
+}
+
+static void count_finite(struct ana_tally *t, int64_t v)
+{
+    t->counts[bucket_of(v)]++;
+    t->finite++;
+    t->sum += (uint64_t)v;
+    t->max = v > t->max ? v : t->max;
+}
+
+/* A chunk of values below 2^31. */
+static void count_chunk(struct ana_tally *t, const uint32_t *v)
+{
+    uint32_t buckets[CHUNK];
+    uint64_t sum = 0;
+    int32_t max = 0;
+
+    name_buckets(v, buckets);
+    for (int i = 0; i < CHUNK; i++)
+        t->counts[buckets[i]]++;
+    for (int i = 0; i < CHUNK; i++)
+        sum += v[i];
+    for (int i = 0; i < CHUNK; i++)
+        max = (int32_t)v[i] > max ? (int32_t)v[i] : max;
+    t->finite += CHUNK;
+    t->sum += sum;
+    t->max = max > t->max ? max : t->max;
+}
+
 static size_t count_narrow(struct ana_tally *t, const uint32_t *v, size_t n)
 {
-    uint64_t zeros = 0, wide = 0, sum = 0; /* of n < 2^32 values below 2^32 */
-    uint32_t max = 0;
+    size_t i = 0, wide = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        if (v[i] == 0) { /* often all are: no memory is waited for then */
-            zeros++;
-            continue;
+    while (i < n) {
+        uint32_t bits = n - i < CHUNK ? UINT32_MAX : bits_of(v + i);
+        if (bits == 0) { /* often all are */
+            count_zeros(t, CHUNK);
+            i += CHUNK;
+        } else if (bits <= INT32_MAX) {
+            count_chunk(t, v + i);
+            i += CHUNK;
+        } else {
+            for (size_t end = n - i < CHUNK ? n : i + CHUNK; i < end; i++)
+                if (v[i] == ANA_WIDE)
+                    wide++;
+                else
+                    count_finite(t, v[i]);
         }
-        if (v[i] == ANA_WIDE) {
-            wide++;
-            continue;
-        }
-        t->counts[bucket_of(v[i])]++;
-        sum += v[i];
-        max = v[i] > max ? v[i] : max;
     }
-    t->counts[0] += zeros;
-    t->sum += sum;
-    t->finite += n - wide;
-    if (n > wide && max > t->max)
-        t->max = max;
-    if (n > wide && t->max < 0)
-        t->max = 0;
     return wide;
 }
 
 size_t ana_tally_count(struct ana_tally *t, const struct ana_slice *part)
 {
-    size_t wide = 0;
-    if (part->narrow) { /* in pieces, whose sums fit 64 bits */
-        const size_t piece = (size_t)1 << 30;
-        for (size_t at = 0; at < part->n; at += piece)
-            wide += count_narrow(t, part->narrow + at,
-                                 part->n - at < piece ? part->n - at : piece);
-        return wide;
+    if (part->narrow)
+        return count_narrow(t, part->narrow, part->n);
+    if (!part->v) {
+        count_zeros(t, part->n);
+        return 0;
     }
-    uint64_t zeros = 0, infinite = 0, left_out = 0;
-    int64_t max = t->max;
-
     for (size_t i = 0; i < part->n; i++) {
         int64_t v = part->v[i];
-        if (v <= 0) { /* often all are: no memory is waited for then */
-            zeros += v == 0;
-            left_out += v < 0;
-            continue;
-        }
-        if (v == ANA_INF) {
-            infinite++;
-            continue;
-        }
-        t->counts[bucket_of((uint64_t)v)]++;
-        t->sum += (uint64_t)v;
-        max = v > max ? v : max;
+        if (v == ANA_INF)
+            t->infinite++;
+        else if (v >= 0)
+            count_finite(t, v);
     }
-    if (zeros > 0 && max < 0)
-        max = 0;
-    t->counts[0] += zeros;
-    t->max = max;
-    t->infinite += infinite;
-    t->finite += part->n - left_out - infinite;
     return 0;
 }
 
@@ -164,37 +208,67 @@ void ana_tally_add(struct ana_tally *to, const struct ana_tally *from)
     to->max = from->max > to->max ? from->max : to->max;
 }
 
-/* Where one wanted rank lies, or what the value is where that is known at once. */
+/* One wanted rank, from 1, among the finite values. */
 struct target {
-    bool known;
-    int64_t value;
-    unsigned bucket;
-    uint64_t rank_in_bucket; /* from 0 */
+    uint64_t rank;
+    int64_t *out;
+    unsigned slot;       /* of the bucket that it is in */
+    size_t rank_in_slot; /* from 0 */
 };
 
-/* The gathered values of one hit bucket: values[start .. start + count). */
+/* The gathered values of one bucket: values[start .. start + count). */
 struct gathered {
     unsigned bucket;
     size_t start, count, filled;
 };
 
-/* n: values to rank among, infinite ones in the end. Returns the number of hits. */
-static size_t locate(struct ana_tally *t, uint64_t n, const uint32_t *p, size_t p_count,
-                     struct target *targets, struct gathered *hits, size_t *total)
+static int by_rank(const void *a, const void *b)
 {
-    size_t hit_count = 0, at = 0;
+    const struct target *x = a, *y = b;
+    return (x->rank > y->rank) - (x->rank < y->rank);
+}
+
+static uint64_t count_of(const struct ana_tally *t, const struct ana_ask *ask)
+{
+    return t->finite + (ask->finite_only ? 0 : t->infinite);
+}
+
+/* The ranks that are wanted, ascending. What is infinite, or not there, is answered at
+ * once. Returns how many are left. */
+static size_t aim(const struct ana_tally *t, const struct ana_ask *asks,
+                  size_t ask_count, struct target *targets)
+{
+    size_t left = 0;
+    for (size_t k = 0; k < ask_count; k++) {
+        uint64_t n = count_of(t, &asks[k]);
+        for (size_t i = 0; i < asks[k].p_count; i++) {
+            uint64_t rank = ana_rank(n, asks[k].p[i]);
+            asks[k].out[i] = n > 0 ? ANA_INF : ANA_NONE;
+            if (n > 0 && rank <= t->finite)
+                targets[left++] = (struct target){.rank = rank, .out = &asks[k].out[i]};
+        }
+    }
+    if (ask_count > 1 && left > 0)
+        qsort(targets, left, sizeof *targets, by_rank);
+    return left;
+}
+
+/* Finds the bucket of each target; those of one value answer at once. Returns how many
+ * buckets are to be gathered, and in *count of how many targets. */
+static size_t locate(struct ana_tally *t, struct target *targets, size_t *count,
+                     struct gathered *hits, size_t *total)
+{
+    size_t hit_count = 0, at = 0, left = 0;
     uint64_t before = 0; /* values in buckets before `bucket` */
     unsigned bucket = 0;
 
-    for (size_t i = 0; i < p_count; i++) {
-        uint64_t rank = ana_rank(n, p[i]);
-        targets[i] = (struct target){.known = true, .value = ANA_INF};
-        if (rank > t->finite)
-            continue;
-        while (before + t->counts[bucket] < rank)
+    for (size_t i = 0; i < *count; i++) {
+        struct target *to = &targets[left];
+        *to = targets[i];
+        while (before + t->counts[bucket] < to->rank)
             before += t->counts[bucket++];
-        if (bucket < SUB) { /* a bucket of one value */
-            targets[i].value = (int64_t)bucket;
+        if (bucket <= EXACT) {
+            *to->out = value_of(bucket);
             continue;
         }
         if (t->slot[bucket] == NO_SLOT) {
@@ -203,87 +277,111 @@ static size_t locate(struct ana_tally *t, uint64_t n, const uint32_t *p, size_t 
                 (struct gathered){bucket, at, (size_t)t->counts[bucket], 0};
             at += (size_t)t->counts[bucket];
         }
-        targets[i] =
-            (struct target){.bucket = bucket, .rank_in_bucket = rank - before - 1};
+        to->slot = t->slot[bucket];
+        to->rank_in_slot = (size_t)(to->rank - before - 1);
+        left++;
     }
+    *count = left;
     *total = at;
     return hit_count;
 }
 
-static void gather_narrow(const struct ana_tally *t, const struct ana_slice *part,
+static inline void gather(const struct ana_tally *t, unsigned bucket, int64_t v,
                           struct gathered *hits, int64_t *values)
 {
-    for (size_t i = 0; i < part->n; i++) {
-        uint32_t v = part->narrow[i];
-        unsigned slot = t->slot[bucket_of(v)];
-        if (slot != NO_SLOT && v != ANA_WIDE)
-            values[hits[slot].start + hits[slot].filled++] = v;
+    unsigned slot = t->slot[bucket];
+    if (slot != NO_SLOT)
+        values[hits[slot].start + hits[slot].filled++] = v;
+}
+
+/* A chunk of values below 2^31. Those that are wanted are found first, without a branch
+ * for each. */
+static void gather_chunk(const struct ana_tally *t, const uint32_t *v,
+                         struct gathered *hits, int64_t *values)
+{
+    uint32_t buckets[CHUNK];
+    uint8_t wanted[CHUNK];
+    size_t n = 0;
+
+    name_buckets(v, buckets);
+    for (unsigned i = 0; i < CHUNK; i++) {
+        wanted[n] = (uint8_t)i;
+        n += t->slot[buckets[i]] != NO_SLOT;
+    }
+    for (size_t k = 0; k < n; k++)
+        gather(t, buckets[wanted[k]], v[wanted[k]], hits, values);
+}
+
+static void gather_narrow(const struct ana_tally *t, const uint32_t *v, size_t n,
+                          struct gathered *hits, int64_t *values)
+{
+    size_t i = 0;
+    while (i < n) {
+        uint32_t bits = n - i < CHUNK ? UINT32_MAX : bits_of(v + i);
+        if (bits <= INT32_MAX) {
+            if (bits > 0) /* the bucket of 0 is not gathered */
+                gather_chunk(t, v + i, hits, values);
+            i += CHUNK;
+            continue;
+        }
+        for (size_t end = n - i < CHUNK ? n : i + CHUNK; i < end; i++)
+            if (v[i] != ANA_WIDE)
+                gather(t, bucket_of(v[i]), v[i], hits, values);
     }
 }
 
 static void gather_part(const struct ana_tally *t, const struct ana_slice *part,
                         struct gathered *hits, int64_t *values)
 {
-    if (part->narrow) {
-        gather_narrow(t, part, hits, values);
-        return;
-    }
-    for (size_t i = 0; i < part->n; i++) {
-        int64_t v = part->v[i];
-        if (v < SUB || v == ANA_INF)
-            continue;
-        unsigned slot = t->slot[bucket_of((uint64_t)v)];
-        if (slot != NO_SLOT)
-            values[hits[slot].start + hits[slot].filled++] = v;
-    }
+    if (part->narrow)
+        gather_narrow(t, part->narrow, part->n, hits, values);
+    else if (part->v)
+        for (size_t i = 0; i < part->n; i++)
+            if (part->v[i] >= 0 && part->v[i] != ANA_INF)
+                gather(t, bucket_of(part->v[i]), part->v[i], hits, values);
 }
 
 /* Ascending ranks share a bucket: each selection leaves the rest to its right. */
-static void pick(const struct ana_tally *t, const struct target *targets,
-                 size_t p_count, const struct gathered *hits, int64_t *values,
-                 int64_t *out)
+static void pick(const struct target *targets, size_t count,
+                 const struct gathered *hits, int64_t *values)
 {
-    unsigned last = UINT32_MAX;
+    unsigned last = NO_SLOT;
     size_t done = 0; /* values of this bucket that are in place already */
 
-    for (size_t i = 0; i < p_count; i++) {
-        if (targets[i].known) {
-            out[i] = targets[i].value;
-            continue;
-        }
-        const struct gathered *g = &hits[t->slot[targets[i].bucket]];
-        size_t k = (size_t)targets[i].rank_in_bucket;
-        if (targets[i].bucket != last) {
-            last = targets[i].bucket;
+    for (size_t i = 0; i < count; i++) {
+        const struct gathered *g = &hits[targets[i].slot];
+        size_t k = targets[i].rank_in_slot;
+        if (targets[i].slot != last) {
+            last = targets[i].slot;
             done = 0;
         }
-        if (k < done) { /* the same rank again */
-            out[i] = values[g->start + k];
-            continue;
+        if (k >= done) { /* else the same rank again */
+            ana_select(values + g->start + done, g->count - done, k - done);
+            done = k + 1;
         }
-        out[i] = ana_select(values + g->start + done, g->count - done, k - done);
-        done = k + 1;
+        *targets[i].out = values[g->start + k];
     }
 }
 
-static int select_all(struct ana_tally *t, uint64_t n, const struct ana_slice *parts,
-                      size_t part_count, const uint32_t *p, size_t p_count,
-                      int64_t *out, struct err *e)
+static int answer(struct ana_tally *t, const struct ana_slice *parts, size_t part_count,
+                  const struct ana_ask *asks, size_t ask_count, size_t most,
+                  struct err *e)
 {
-    struct target *targets = malloc((p_count + 1) * sizeof *targets);
-    struct gathered *hits = malloc((p_count + 1) * sizeof *hits);
+    struct target *targets = malloc((most + 1) * sizeof *targets);
+    struct gathered *hits = malloc((most + 1) * sizeof *hits);
     int64_t *values = NULL;
-    size_t hit_count = 0, total = 0;
+    size_t count = 0, hit_count = 0, total = 0;
     int rc = 0;
 
     if (targets && hits) {
-        hit_count = locate(t, n, p, p_count, targets, hits, &total);
+        count = aim(t, asks, ask_count, targets);
+        hit_count = locate(t, targets, &count, hits, &total);
         values = malloc((total + 1) * sizeof *values);
     }
     if (values) {
         for (size_t i = 0; i < part_count && total > 0; i++)
             gather_part(t, &parts[i], hits, values);
-        pick(t, targets, p_count, hits, values, out);
+        pick(targets, count, hits, values);
     } else {
         rc = err_set(e, ERR_NOMEM, "out of memory");
     }
@@ -295,29 +393,31 @@ static int select_all(struct ana_tally *t, uint64_t n, const struct ana_slice *p
     return rc;
 }
 
-int ana_tally_quantiles(struct ana_tally *t, const struct ana_slice *parts,
-                        size_t part_count, bool finite_only, const uint32_t *p,
-                        size_t p_count, int64_t *out, struct ana_dist *d, struct err *e)
+static struct ana_dist dist_of(const struct ana_tally *t, const struct ana_ask *ask)
 {
-    uint64_t infinite = finite_only ? 0 : t->infinite, n = t->finite + infinite;
-    int rc = 0;
+    uint64_t n = count_of(t, ask), infinite = n - t->finite;
+    return (struct ana_dist){.n = n,
+                             .infinite = infinite,
+                             .max = infinite ? ANA_INF : t->max,
+                             .mean = n == 0     ? NAN
+                                     : infinite ? INFINITY
+                                                : (double)t->sum / (double)n};
+}
 
-    if (n > ANA_N_MAX)
-        rc = err_set(e, ERR_LIMIT, "more than %llu values",
-                     (unsigned long long)ANA_N_MAX);
-    else if (n > 0 && p_count > 0)
-        rc = select_all(t, n, parts, part_count, p, p_count, out, e);
-    else
-        for (size_t i = 0; i < p_count; i++)
-            out[i] = ANA_NONE;
-    if (d)
-        *d = (struct ana_dist){.n = n,
-                               .infinite = infinite,
-                               .max = infinite ? ANA_INF : t->max,
-                               .mean = n == 0     ? NAN
-                                       : infinite ? INFINITY
-                                                  : (double)t->sum / (double)n};
-    return rc;
+int ana_tally_ask(struct ana_tally *t, const struct ana_slice *parts, size_t part_count,
+                  const struct ana_ask *asks, size_t ask_count, struct err *e)
+{
+    size_t most = 0;
+
+    for (size_t k = 0; k < ask_count; k++) {
+        if (count_of(t, &asks[k]) > ANA_N_MAX)
+            return err_set(e, ERR_LIMIT, "more than %llu values",
+                           (unsigned long long)ANA_N_MAX);
+        if (asks[k].d)
+            *asks[k].d = dist_of(t, &asks[k]);
+        most += asks[k].p_count;
+    }
+    return most > 0 ? answer(t, parts, part_count, asks, ask_count, most, e) : 0;
 }
 
 int ana_quantiles(const struct ana_slice *parts, size_t part_count, bool finite_only,
@@ -330,8 +430,8 @@ int ana_quantiles(const struct ana_slice *parts, size_t part_count, bool finite_
         return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < part_count; i++)
         ana_tally_count(t, &parts[i]);
-    int rc =
-        ana_tally_quantiles(t, parts, part_count, finite_only, p, p_count, out, d, e);
+    struct ana_ask ask = {finite_only, p, p_count, out, d};
+    int rc = ana_tally_ask(t, parts, part_count, &ask, 1, e);
     ana_tally_free(t);
     return rc;
 }
@@ -365,26 +465,18 @@ static int64_t pivot_of(const int64_t *v, size_t n)
                    median3(v[6 * s], v[7 * s], v[n - 1]));
 }
 
-/* Three-way partition: [0, *low) < pivot, [*low, *high) equal to it, [*high, n) >
- * pivot. */
-static void partition(int64_t *v, size_t n, int64_t pivot, size_t *low, size_t *high)
+/* Puts what is below the pivot in front, or what is not above it, without a branch on
+ * values; returns how many that are. */
+static inline size_t partition(int64_t *v, size_t n, int64_t pivot, bool or_equal)
 {
-    size_t lo = 0, i = 0, hi = n;
-
-    while (i < hi) {
+    size_t low = 0;
+    for (size_t i = 0; i < n; i++) {
         int64_t kept = v[i];
-        if (kept < pivot) {
-            v[i++] = v[lo];
-            v[lo++] = kept;
-        } else if (kept > pivot) {
-            v[i] = v[--hi];
-            v[hi] = kept;
-        } else {
-            i++;
-        }
+        v[i] = v[low];
+        v[low] = kept;
+        low += or_equal ? kept <= pivot : kept < pivot;
     }
-    *low = lo;
-    *high = hi;
+    return low;
 }
 
 /* Quickselect. Input that defeats the pivots is sorted after SELECT_ROUNDS rounds, so
@@ -394,17 +486,18 @@ int64_t ana_select(int64_t *v, size_t n, size_t k)
     enum { SELECT_ROUNDS = 64, SMALL = 16 };
 
     for (int round = 0; n > SMALL && round < SELECT_ROUNDS; round++) {
-        size_t low, high;
-        partition(v, n, pivot_of(v, n), &low, &high);
+        int64_t pivot = pivot_of(v, n);
+        size_t low = partition(v, n, pivot, false);
         if (k < low) {
             n = low;
-        } else if (k < high) {
-            return v[k];
-        } else {
-            v += high;
-            n -= high;
-            k -= high;
+            continue;
         }
+        size_t equal = partition(v + low, n - low, pivot, true);
+        if (k < low + equal)
+            return pivot;
+        v += low + equal;
+        n -= low + equal;
+        k -= low + equal;
     }
     qsort(v, n, sizeof *v, order);
     return v[k];

@@ -10,7 +10,7 @@
  *
  * How: values are counted in log-linear buckets (128 an octave); the buckets that hold
  * the wanted ranks are known then, and only their values are gathered and selected
- * from. A bucket of one value (below 128 ns) needs no gathering.
+ * from. A bucket of one value (below 256 ns) needs no gathering.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -30,8 +30,8 @@
 #define ANA_P(percent) ((uint32_t)((percent)*1e7 + 0.5)) /* ANA_P(99.9) */
 #define ANA_N_MAX      UINT64_C(18000000000) /* values: rank arithmetic stays in 64 bits */
 
-/* n values: v, or where narrow is set those of it that are not ANA_WIDE (what is
- * ANA_WIDE there stands in a slice of its own). */
+/* n values: v; or where narrow is set those of it that are not ANA_WIDE (what is
+ * ANA_WIDE there stands in a slice of its own); or, where neither is, n zeros. */
 #define ANA_WIDE UINT32_MAX
 struct ana_slice {
     const int64_t *v;
@@ -77,11 +77,18 @@ void ana_tally_reset(struct ana_tally *t);
 /* Returns how many of a narrow slice were ANA_WIDE. */
 size_t ana_tally_count(struct ana_tally *t, const struct ana_slice *part);
 void ana_tally_add(struct ana_tally *to, const struct ana_tally *from);
-/* parts hold the values that were counted, no more and no fewer. */
-int ana_tally_quantiles(struct ana_tally *t, const struct ana_slice *parts,
-                        size_t part_count, bool finite_only, const uint32_t *p,
-                        size_t p_count, int64_t *out, struct ana_dist *d,
-                        struct err *e) MUST_USE;
+/* One question of what was counted; as the arguments of ana_quantiles. */
+struct ana_ask {
+    bool finite_only;
+    const uint32_t *p;
+    size_t p_count;
+    int64_t *out;
+    struct ana_dist *d;
+};
+/* Answers all of them in one go over the values. parts hold the values that were
+ * counted, no more and no fewer. */
+int ana_tally_ask(struct ana_tally *t, const struct ana_slice *parts, size_t part_count,
+                  const struct ana_ask *asks, size_t ask_count, struct err *e) MUST_USE;
 
 /* Reorders v and returns what would stand at index k after sorting; k < n. What stands
  * left of k is then not greater, what stands right of it not smaller. */

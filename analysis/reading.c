@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "analysis/rows.h"
 #include "analysis/run_health.h"
 
 /* --- the line ----------------------------------------------------------------------
@@ -84,15 +85,19 @@ static void fail(struct work *w, size_t i, const struct err *why)
 static void *read_some(void *arg)
 {
     struct work *w = arg;
+    struct ana_slabs slabs = {0};
+    struct ana_scan_config config = *w->config;
+    config.slabs = &slabs;
     for (size_t i = take(w); i < w->n; i = take(w)) {
         struct err e = {0};
         const struct ana_group *g = w->groups[i];
-        int rc = ana_scan_shards(&w->runs[i], g->paths, g->count, w->config, &e);
+        int rc = ana_scan_shards(&w->runs[i], g->paths, g->count, &config, &e);
         if (rc == 0)
             rc = ana_health_judge(&w->runs[i], &e);
         if (rc < 0)
             fail(w, i, &e);
     }
+    ana_slabs_done(&slabs);
     return NULL;
 }
 

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/pages.h"
 #include "analysis/reading.h"
 #include "analysis/scan_columns.h"
 #include "analysis/shards.h"
@@ -145,31 +144,40 @@ static int find_leaf(struct ana_scan *s, const struct op_stream *stream,
 
 /* --- outcomes --------------------------------------------------------------------- */
 
-static bool grow_one(void *array, size_t width, size_t *had, size_t cap)
+static int add_piece(struct ana_scan *s, struct ana_leaf *l, struct err *e)
 {
-    void *old, *grown;
-    if (*had >= cap)
-        return true;
-    memcpy(&old, array, sizeof old);
-    grown = ana_pages_grow(old, *had * width, cap * width);
-    if (!grown)
-        return false;
-    memcpy(array, &grown, sizeof grown);
-    *had = cap;
-    return true;
+    struct ana_piece *p = ana_piece_new(s->slabs, l->last);
+    if (!p)
+        return err_set(e, ERR_NOMEM,
+                       "out of memory for more than %zu operations of "
+                       "'%s'",
+                       l->n, l->name);
+    if (!l->first)
+        l->first = p;
+    l->last = p;
+    l->piece_count++;
+    return 0;
 }
 
-static int grow_columns(struct ana_leaf *l, struct err *e)
+/* Room for a row behind the last of the leaf. */
+static int make_room(struct ana_scan *s, struct ana_leaf *l, struct err *e)
 {
-    size_t cap = l->cap ? l->cap * 2 : 64;
-    bool grown = grow_one(&l->due, sizeof *l->due, &l->due_cap, cap);
-    for (int c = 0; c < ANA_COLUMN_COUNT && grown; c++)
-        grown = grow_one(&l->narrow[c], sizeof *l->narrow[c], &l->narrow_cap[c], cap);
-    if (!grown)
-        return err_set(e, ERR_NOMEM, "out of memory for %zu operations of '%s'", cap,
-                       l->name);
-    l->cap = cap;
-    return 0;
+    return l->last && l->last->n < l->last->cap ? 0 : add_piece(s, l, e);
+}
+
+/* The first of a piece that is not 0 makes its column. */
+static int press(struct ana_scan *s, struct ana_leaf *l, struct err *e)
+{
+    if (l->last->narrow[ANA_COL_BACK_PRESSURE] || ana_piece_press(s->slabs, l->last))
+        return 0;
+    return err_set(e, ERR_NOMEM, "out of memory for %zu operations of '%s'", l->n,
+                   l->name);
+}
+
+static void count_due(struct ana_scan *s, int64_t due)
+{
+    s->disordered |= due < s->last_due_ns;
+    s->last_due_ns = due;
 }
 
 static int64_t difference(struct ana_scan *s, int64_t later, int64_t earlier)
@@ -295,7 +303,7 @@ static void count_wait(struct ana_run *run, enum out_wait wait, int64_t ns)
 static int put(struct ana_leaf *l, enum ana_column c, int64_t v, struct err *e)
 {
     bool fits = v >= 0 && v < ANA_WIDE;
-    l->narrow[c][l->n] = fits ? (uint32_t)v : ANA_WIDE;
+    l->last->narrow[c][l->last->n] = fits ? (uint32_t)v : ANA_WIDE;
     return fits ? 0 : add_value(&l->wide[c], v, e);
 }
 
@@ -319,7 +327,7 @@ static int take_outcome(struct ana_scan *s, const struct outcome *o, struct ana_
         count_outcome(&l->counts, o, ok);
         return ok ? 0 : count_class(s, o, e);
     }
-    if (l->n == l->cap && (rc = grow_columns(l, e)) < 0)
+    if ((rc = make_room(s, l, e)) < 0)
         return rc;
     s->clock_fault = false;
     int64_t response = difference(s, o->done_ns, o->due_ns);
@@ -329,14 +337,19 @@ static int take_outcome(struct ana_scan *s, const struct outcome *o, struct ana_
         response = o->cause == OUT_STOPPED ? ANA_NONE : ANA_INF;
     int64_t back_pressure =
         o->sent_ns == OP_TIME_NONE ? ANA_NONE : difference(s, o->ready_ns, o->due_ns);
-    l->due[l->n] = o->due_ns;
+    count_due(s, o->due_ns);
+    l->last->due[l->last->n] = o->due_ns;
     if ((rc = put(l, ANA_COL_RESPONSE, response, e)) < 0 ||
         (rc = put(l, ANA_COL_SERVICE, ok ? service : ANA_NONE, e)) < 0 ||
         (rc = put(l, ANA_COL_TTFB, ok ? ttfb : ANA_NONE, e)) < 0 ||
-        (rc = put(l, ANA_COL_GENERATOR, difference(s, o->sent_ns, o->ready_ns), e)) <
-            0 ||
+        (rc = put(l, ANA_COL_GENERATOR, difference(s, o->sent_ns, o->ready_ns), e)) < 0)
+        return rc;
+    if (back_pressure != 0 && (rc = press(s, l, e)) < 0)
+        return rc;
+    if (l->last->narrow[ANA_COL_BACK_PRESSURE] &&
         (rc = put(l, ANA_COL_BACK_PRESSURE, back_pressure, e)) < 0)
         return rc;
+    l->last->n++;
     l->n++;
     if (ok && (rc = take_messages(s, &o->messages, l, e)) < 0)
         return rc;
@@ -367,18 +380,27 @@ static bool is_plain(const struct ana_scan *s, const struct trc_columns *c, uint
            (due >= s->warmup_ns) & (due < s->cooldown_from_ns);
 }
 
-static void take_plain(struct ana_scan *s, const struct trc_columns *c, uint32_t i,
-                       struct ana_leaf *l, struct extent *x)
+static int take_plain(struct ana_scan *s, const struct trc_columns *c, uint32_t i,
+                      struct ana_leaf *l, struct extent *x, struct err *e)
 {
     int64_t due = c->due_ns[i], ready = c->ready_ns[i], sent = c->sent_ns[i],
             done = c->done_ns[i];
-    size_t n = l->n++;
-    l->due[n] = due;
-    l->narrow[ANA_COL_RESPONSE][n] = (uint32_t)(done - due);
-    l->narrow[ANA_COL_SERVICE][n] = (uint32_t)(done - sent);
-    l->narrow[ANA_COL_TTFB][n] = (uint32_t)(c->first_ns[i] - sent);
-    l->narrow[ANA_COL_GENERATOR][n] = (uint32_t)(sent - ready);
-    l->narrow[ANA_COL_BACK_PRESSURE][n] = (uint32_t)(ready - due);
+    int rc = make_room(s, l, e);
+    if (rc == 0 && ready != due)
+        rc = press(s, l, e);
+    if (rc < 0)
+        return rc;
+    struct ana_piece *p = l->last;
+    size_t n = p->n++;
+    p->due[n] = due;
+    p->narrow[ANA_COL_RESPONSE][n] = (uint32_t)(done - due);
+    p->narrow[ANA_COL_SERVICE][n] = (uint32_t)(done - sent);
+    p->narrow[ANA_COL_TTFB][n] = (uint32_t)(c->first_ns[i] - sent);
+    p->narrow[ANA_COL_GENERATOR][n] = (uint32_t)(sent - ready);
+    if (p->narrow[ANA_COL_BACK_PRESSURE])
+        p->narrow[ANA_COL_BACK_PRESSURE][n] = (uint32_t)(ready - due);
+    count_due(s, due);
+    l->n++;
     l->plain++;
     l->counts.bytes_out += c->bytes_out[i];
     l->counts.bytes_in += c->bytes_in[i];
@@ -389,6 +411,7 @@ static void take_plain(struct ana_scan *s, const struct trc_columns *c, uint32_t
     x->first_sent = sent < x->first_sent ? sent : x->first_sent;
     x->last_sent = sent > x->last_sent ? sent : x->last_sent;
     x->last_done = done > x->last_done ? done : x->last_done;
+    return 0;
 }
 
 /* What take_plain left for the end of the block. */
@@ -430,10 +453,7 @@ static int take_rows(struct ana_scan *s, const struct trc_block *b, struct err *
             rc = take_outcome(s, &o, l, e);
             continue;
         }
-        if (l->n == l->cap)
-            rc = grow_columns(l, e);
-        if (rc == 0)
-            take_plain(s, c, i, l, &x);
+        rc = take_plain(s, c, i, l, &x, e);
     }
     settle_plain(s, b, &x);
     return rc;
@@ -585,13 +605,10 @@ static void scan_done(struct ana_scan *s)
 {
     for (size_t i = 0; i < s->leaf_count; i++) {
         struct ana_leaf *l = &s->leaves[i];
-        ana_pages_free(l->due, l->due_cap * sizeof *l->due);
-        for (int c = 0; c < ANA_COLUMN_COUNT; c++) {
-            ana_pages_free(l->narrow[c], l->narrow_cap[c] * sizeof *l->narrow[c]);
+        for (int c = 0; c < ANA_COLUMN_COUNT; c++)
             free(l->wide[c].v);
-        }
-        free(s->leaves[i].first_message.v);
-        free(s->leaves[i].message_gap.v);
+        free(l->first_message.v);
+        free(l->message_gap.v);
     }
     free(s->leaves);
     free(s->table);
@@ -645,7 +662,11 @@ static int name_run(struct ana_run *run, const char *const *paths, size_t n,
 int ana_scan_shards(struct ana_run *run, const char *const *paths, size_t n,
                     const struct ana_scan_config *config, struct err *e)
 {
-    struct ana_scan s = {.run = run, .config = config};
+    struct ana_slabs own = {0};
+    struct ana_scan s = {.run = run,
+                         .config = config,
+                         .slabs = config->slabs ? config->slabs : &own,
+                         .last_due_ns = INT64_MIN};
 
     *run = (struct ana_run){.shard_count = n, .complete = true};
     run->first_due_ns = run->last_due_ns = run->last_done_ns = OP_TIME_NONE;
@@ -661,6 +682,8 @@ int ana_scan_shards(struct ana_run *run, const char *const *paths, size_t n,
     if (rc == 0)
         rc = ana_summarize(&s, e);
     scan_done(&s);
+    ana_slabs_reset(s.slabs);
+    ana_slabs_done(&own);
     return rc;
 }
 

@@ -13,8 +13,8 @@
  *
  * A cell is a model (or pipeline, experiment) by name, with its protocol and tier; a
  * run with more than ANA_CELLS_MAX of them is told by model type instead. Columns live
- * during the scan only (48 bytes an operation, and what pages.h rounds up); what stays
- * is small. Scans into separate runs may go on in several threads.
+ * during the scan only (24 bytes an operation, 28 where there is back-pressure); what
+ * stays is small. Scans into separate runs may go on in several threads.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -162,6 +162,7 @@ extern const uint32_t ana_standard_p[];
 #define ANA_STANDARD_COUNT 5
 
 struct ana_reading; /* reading.h */
+struct ana_slabs;   /* rows.h */
 
 struct ana_scan_config {
     int64_t warmup_ns; /* operations due before it are left out, and before the end of
@@ -169,6 +170,8 @@ struct ana_scan_config {
     const uint32_t *p; /* further quantiles, any order */
     size_t p_count;
     struct ana_reading *reading; /* is told how far it is; NULL: nobody is */
+    struct ana_slabs *slabs;     /* memory of the scan, for the next one of the same
+                                    thread; NULL: it has its own */
 };
 
 /* Reads path ("-": standard input). A file that ends early or has damaged blocks is no

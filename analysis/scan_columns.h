@@ -1,43 +1,30 @@
 /*
- * scan_columns.h - what scan.c collects and scan_summary.c reduces; private to the two.
+ * scan_columns.h - what scan.c collects, and scan_summary.c and scan_series.c reduce;
+ * private to the three.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ANALYSIS_SCAN_COLUMNS_H
 #define ANALYSIS_SCAN_COLUMNS_H
 
+#include "analysis/rows.h"
 #include "analysis/scan.h"
 #include "traces/base/buf.h"
-
-enum ana_column {
-    ANA_COL_RESPONSE, /* ANA_INF where it failed */
-    ANA_COL_SERVICE,
-    ANA_COL_TTFB,
-    ANA_COL_GENERATOR,
-    ANA_COL_BACK_PRESSURE,
-    ANA_COLUMN_COUNT
-};
 
 struct ana_values {
     int64_t *v;
     size_t n, cap;
 };
 
-/* Columns are aligned: index i of each is one operation. Nearly all latencies fit 32
- * bits, and memory that is touched for the first time is the dearest part of a scan:
- * what does not fit (ANA_NONE, ANA_INF, 4.3 s and more) is ANA_WIDE in `narrow` and the
- * next of `wide`. */
 struct ana_leaf {
     const char *name, *type; /* in run->arena */
     enum op_protocol protocol;
     enum op_tier tier;
     uint64_t hash;
     struct ana_counts counts;
-    int64_t *due;
-    uint32_t *narrow[ANA_COLUMN_COUNT];
+    struct ana_piece *first, *last; /* of its rows, n in all */
+    size_t n, piece_count;
     struct ana_values wide[ANA_COLUMN_COUNT];
-    size_t due_cap, narrow_cap[ANA_COLUMN_COUNT]; /* cap, but while they grow in turn */
-    size_t n, cap;
     uint64_t plain; /* of the present block, not yet in counts */
     /* Of good answers that stream: time to the first message of each; all gaps. */
     struct ana_values first_message, message_gap;
@@ -46,6 +33,7 @@ struct ana_leaf {
 struct ana_scan {
     struct ana_run *run;
     const struct ana_scan_config *config;
+    struct ana_slabs *slabs;
     int64_t warmup_ns, cooldown_from_ns; /* of the present file */
     struct ana_leaf *leaves;
     size_t leaf_count, leaf_cap;
@@ -54,12 +42,35 @@ struct ana_scan {
     uint32_t *map; /* stream of the present block -> leaf */
     size_t map_cap;
     struct buf name;
-    bool clock_fault; /* of the present outcome */
+    bool clock_fault;    /* of the present outcome */
+    bool disordered;     /* some row is due before the one that was read before it */
+    int64_t last_due_ns; /* of a row */
     struct ana_class classes[ANA_CLASSES_MAX];
     size_t class_count;
 };
 
+/* Leaves that are summarized together. */
+struct ana_members {
+    const struct ana_leaf *const *leaves;
+    size_t count;
+    struct ana_slice *slices; /* scratch: one for each piece, and one more a leaf */
+};
+
 /* Fills everything of s->run that comes from the columns. ERR_NOMEM, ERR_LIMIT. */
 int ana_summarize(struct ana_scan *s, struct err *e) MUST_USE;
+
+/* run->blocks, of all rows: the counts and the moments of run->all are there. t is
+ * scratch. ERR_NOMEM. */
+int ana_make_series(const struct ana_scan *s, const struct ana_members *all,
+                    struct ana_tally *t, struct err *e) MUST_USE;
+
+/* A column's value of row i. *wide: the leaf's next value of that column that is not
+ * narrow; rows are to be asked for in turn. */
+static inline int64_t ana_piece_value(const struct ana_piece *p, enum ana_column c,
+                                      size_t i, const int64_t **wide)
+{
+    uint32_t v = p->narrow[c] ? p->narrow[c][i] : 0;
+    return v == ANA_WIDE ? *(*wide)++ : v;
+}
 
 #endif

@@ -193,13 +193,22 @@ static void the_mean_is_exact_and_infinite_with_any_failure(void **state)
     check_true(d.mean == 6 && d.n == 2 && d.infinite == 0 && d.max == 7);
 }
 
-/* Counted in three parts, added, and asked twice: what one call gives. */
+static void check_dist(const struct ana_dist *d, const struct ana_dist *wanted)
+{
+    check_int(d->n, ==, wanted->n);
+    check_int(d->infinite, ==, wanted->infinite);
+    check_int(d->max, ==, wanted->max);
+    check_true(d->mean == wanted->mean || (isnan(d->mean) && isnan(wanted->mean)));
+}
+
+/* Counted in three parts, added, and asked three things at once: what one call each
+ * gives. */
 static void tallies_that_are_added_give_the_quantiles_of_all(void **state)
 {
     struct ana_tally *whole = ana_tally_new(), *part = ana_tally_new();
     struct rng r;
-    int64_t v[3000], out[P_COUNT], expected[P_COUNT];
-    struct ana_dist d, wanted;
+    int64_t v[3000], out[3][P_COUNT], expected[P_COUNT];
+    struct ana_dist d[2], wanted;
     struct err e = {0};
 
     (void)state;
@@ -218,19 +227,17 @@ static void tallies_that_are_added_give_the_quantiles_of_all(void **state)
             ana_tally_count(part, &(struct ana_slice){.v = v + from, .n = to - from});
             ana_tally_add(whole, part);
         }
-        for (int finite_only = 0; finite_only < 2; finite_only++) {
-            check_ok(ana_tally_quantiles(whole, &all, 1, finite_only, ps, P_COUNT, out,
-                                         &d, &e),
+        struct ana_ask asks[] = {{false, ps, P_COUNT, out[0], &d[0]},
+                                 {true, ps, P_COUNT, out[1], &d[1]},
+                                 {true, ps + 3, 1, out[2], NULL}};
+        check_ok(ana_tally_ask(whole, &all, 1, asks, 3, &e), &e);
+        for (int k = 0; k < 2; k++) {
+            check_ok(ana_quantiles(&all, 1, k == 1, ps, P_COUNT, expected, &wanted, &e),
                      &e);
-            check_ok(
-                ana_quantiles(&all, 1, finite_only, ps, P_COUNT, expected, &wanted, &e),
-                &e);
-            assert_memory_equal(out, expected, sizeof out);
-            check_int(d.n, ==, wanted.n);
-            check_int(d.infinite, ==, wanted.infinite);
-            check_int(d.max, ==, wanted.max);
-            check_true(d.mean == wanted.mean || (isnan(d.mean) && isnan(wanted.mean)));
+            assert_memory_equal(out[k], expected, sizeof expected);
+            check_dist(&d[k], &wanted);
         }
+        check_int(out[2][0], ==, expected[3]);
     }
     ana_tally_free(whole);
     ana_tally_free(part);
@@ -262,15 +269,66 @@ static void narrow_slices_give_the_quantiles_of_their_values(void **state)
                  &e);
         check_ok(ana_quantiles(parts, 2, round % 2, ps, P_COUNT, out, &d, &e), &e);
         assert_memory_equal(out, expected, sizeof out);
-        check_int(d.n, ==, wanted.n);
-        check_int(d.infinite, ==, wanted.infinite);
-        check_int(d.max, ==, wanted.max);
-        check_true(d.mean == wanted.mean || (isnan(d.mean) && isnan(wanted.mean)));
+        check_dist(&d, &wanted);
         struct ana_tally *t = ana_tally_new();
         assert_non_null(t);
         check_int(ana_tally_count(t, &parts[0]), ==, w);
         check_int(ana_tally_count(t, &parts[1]), ==, 0);
         ana_tally_free(t);
+    }
+}
+
+/* A slice of nothing but zeros is told by its length alone. */
+static void zeros_need_no_values(void **state)
+{
+    static const int64_t zeros[700];
+    static const uint32_t narrow[700];
+    int64_t some[] = {5, 0, ANA_INF, 1000000, 7};
+    const struct ana_slice told[] = {{.n = 700}, {.v = some, .n = 5}};
+    const struct ana_slice spelled[] = {{.v = zeros, .n = 700}, {.v = some, .n = 5}};
+    const struct ana_slice narrowed[] = {{.narrow = narrow, .n = 700},
+                                         {.v = some, .n = 5}};
+    const struct ana_slice *ways[] = {told, spelled, narrowed};
+    static const uint32_t p[] = {1, ANA_P(99.3), ANA_P(99.7), ANA_P_ONE};
+    int64_t out[4];
+    struct ana_dist d;
+    struct err e = {0};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        check_ok(ana_quantiles(ways[i], 2, true, p, 4, out, &d, &e), &e);
+        check_int(out[0], ==, 0);
+        check_int(out[1], ==, 0);
+        check_int(out[2], ==, 5);
+        check_int(out[3], ==, 1000000);
+        check_int(d.n, ==, 704);
+        check_true(d.mean == 1000012.0 / 704);
+    }
+}
+
+/* Around each border of buckets, where a float rounds: values of 2^24 and more. */
+static void values_that_no_float_holds_are_told_apart(void **state)
+{
+    int64_t v[64 * 12], n = 0;
+    uint32_t narrow[64 * 12];
+
+    (void)state;
+    for (int b = 20; b < 32; b++)
+        for (int64_t k = -32; k < 32; k++, n++) {
+            int64_t x = (INT64_C(1) << b) + k * (INT64_C(1) << (b - 8)) + k % 3;
+            v[n] = x;
+            narrow[n] = (uint32_t)x;
+        }
+    check_against_sorting(v, (size_t)n, 2, false);
+    struct ana_slice as[] = {{.v = v, .n = (size_t)n},
+                             {.narrow = narrow, .n = (size_t)n}};
+    for (int p = 1; p <= n; p++) { /* each of them in turn */
+        uint32_t share = (uint32_t)((uint64_t)p * ANA_P_ONE / (uint64_t)n);
+        int64_t wide, of_narrow;
+        struct err e = {0};
+        check_ok(ana_quantiles(&as[0], 1, false, &share, 1, &wide, NULL, &e), &e);
+        check_ok(ana_quantiles(&as[1], 1, false, &share, 1, &of_narrow, NULL, &e), &e);
+        check_int(of_narrow, ==, wide);
     }
 }
 
@@ -285,6 +343,8 @@ int main(void)
         cmocka_unit_test(a_quantile_is_judged_from_20_observations_beyond_it),
         cmocka_unit_test(tallies_that_are_added_give_the_quantiles_of_all),
         cmocka_unit_test(narrow_slices_give_the_quantiles_of_their_values),
+        cmocka_unit_test(zeros_need_no_values),
+        cmocka_unit_test(values_that_no_float_holds_are_told_apart),
         cmocka_unit_test(the_mean_is_exact_and_infinite_with_any_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
