@@ -1,6 +1,6 @@
 /*
- * parse_own.h - shared by stream.c, h1_capture.c and h2_capture.c alone: a connection,
- * and an exchange while it comes in.
+ * parse_own.h - shared by stream.c and by what reads HTTP/1.1 (h1_*.c) and HTTP/2
+ * (h2_*.c) alone: a connection, and an exchange while it comes in.
  *
  * Every byte that a parser is given is counted at once: as framing, opaque or shed when
  * its fate is known, else as pending, and then its half holds it until the exchange is
@@ -224,6 +224,29 @@ struct cap_pending {
     bool waiting;                        /* HTTP/2: an answer without a request yet */
     struct cap_half half[2];             /* last: their buffers stay */
 };
+
+/* The owner's: by next and prev. */
+struct cap_list {
+    struct cap_pending *head, *tail;
+    uint32_t count;
+};
+
+static inline void cap_list_add(struct cap_list *l, struct cap_pending *p)
+{
+    p->next = NULL;
+    p->prev = l->tail;
+    *(l->tail ? &l->tail->next : &l->head) = p;
+    l->tail = p;
+    l->count++;
+}
+
+static inline void cap_list_take(struct cap_list *l, struct cap_pending *p)
+{
+    *(p->prev ? &p->prev->next : &l->head) = p->next;
+    *(p->next ? &p->next->prev : &l->tail) = p->prev;
+    p->next = p->prev = NULL;
+    l->count--;
+}
 
 /* NULL: out of memory; c->failed is set. */
 struct cap_pending *cap_pending_new(struct cap_conn *c, uint32_t stream);
