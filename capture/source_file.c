@@ -10,7 +10,7 @@
 
 #include "capture/source.h"
 #include "capture/source_own.h"
-#include "traces/container/zst_input.h"
+#include "traces/container/zin.h"
 
 #define PCAP_US         UINT32_C(0xa1b2c3d4)
 #define PCAP_NS         UINT32_C(0xa1b23c4d)
@@ -43,7 +43,7 @@ struct interface {
 
 struct file_source {
     struct cap_source base;
-    struct zst_input *in;
+    struct zin *in;
     bool ng, big;  /* pcapng; big-endian */
     size_t unused; /* bytes of the packet that was handed out, to be passed over */
     uint32_t tail; /* pcapng: what its block's length must be again; 0: no block */
@@ -79,11 +79,11 @@ static uint64_t get64(const struct file_source *f, const uint8_t *p)
 static int need(struct file_source *f, size_t n, const char *what, struct span *s,
                 struct err *e)
 {
-    int rc = zst_input_peek(f->in, n, s, e);
+    int rc = zin_peek(f->in, n, s, e);
     if (rc < 0)
         return rc;
     if (s->n < n)
-        return err_at(e, ERR_TRUNCATED, zst_input_offset(f->in),
+        return err_at(e, ERR_TRUNCATED, zin_offset(f->in),
                       "the file ends inside of %s (wanted %zu bytes, got %zu)", what, n,
                       s->n);
     return 0;
@@ -91,7 +91,7 @@ static int need(struct file_source *f, size_t n, const char *what, struct span *
 
 static int pass(struct file_source *f, uint64_t n, struct err *e)
 {
-    return zst_input_skip(f->in, n, e);
+    return zin_skip(f->in, n, e);
 }
 
 /* --- pcap ---------------------------------------------------------------------------
@@ -124,14 +124,14 @@ static int pcap_file_open(struct file_source *f, struct err *e)
 
 static int too_long(const struct file_source *f, uint32_t n, struct err *e)
 {
-    return err_at(e, ERR_LIMIT, zst_input_offset(f->in),
+    return err_at(e, ERR_LIMIT, zin_offset(f->in),
                   "a packet of %u bytes is over the limit of %u", n, CAP_PACKET_MAX);
 }
 
 static int pcap_file_next(struct file_source *f, struct cap_packet *p, struct err *e)
 {
     struct span s;
-    int rc = zst_input_peek(f->in, PCAP_RECORD, &s, e);
+    int rc = zin_peek(f->in, PCAP_RECORD, &s, e);
     if (rc < 0 || s.n == 0)
         return rc;
     if (s.n < PCAP_RECORD &&
@@ -175,7 +175,7 @@ static struct span option(const struct file_source *f, struct span list, unsigne
 
 static int interface_add(struct file_source *f, struct span body, struct err *e)
 {
-    uint64_t at = zst_input_offset(f->in);
+    uint64_t at = zin_offset(f->in);
     if (body.n < 8)
         return err_at(e, ERR_FORMAT, at, "an interface's block is too short");
     if (f->interface_count == CAP_INTERFACE_MAX)
@@ -204,8 +204,7 @@ static struct interface *interface_of(struct file_source *f, uint32_t id, struct
 {
     if (id < f->interface_count - f->section_first)
         return &f->interfaces[f->section_first + id];
-    err_at(e, ERR_FORMAT, zst_input_offset(f->in), "interface %u was not described",
-           id);
+    err_at(e, ERR_FORMAT, zin_offset(f->in), "interface %u was not described", id);
     return NULL;
 }
 
@@ -213,7 +212,7 @@ static struct interface *interface_of(struct file_source *f, uint32_t id, struct
 static int statistics(struct file_source *f, struct span body, struct err *e)
 {
     if (body.n < 12)
-        return err_at(e, ERR_FORMAT, zst_input_offset(f->in),
+        return err_at(e, ERR_FORMAT, zin_offset(f->in),
                       "an interface's statistics are too short");
     struct interface *i = interface_of(f, get32(f, body.p), e);
     if (!i)
@@ -252,7 +251,7 @@ static int wall_of(const struct file_source *f, const struct interface *i,
     }
     ns += (wide)i->offset_s * CLK_SEC;
     if (ns > INT64_MAX || ns < INT64_MIN)
-        return err_at(e, ERR_FORMAT, zst_input_offset(f->in),
+        return err_at(e, ERR_FORMAT, zin_offset(f->in),
                       "a packet's time is beyond all calendars");
     at->ns = (int64_t)ns;
     return 0;
@@ -268,11 +267,11 @@ static int section(struct file_source *f, struct err *e)
     if (get32(f, s.p + 8) != NG_BYTE_ORDER) {
         f->big = false;
         if (get32(f, s.p + 8) != NG_BYTE_ORDER)
-            return err_at(e, ERR_FORMAT, zst_input_offset(f->in) + 8,
+            return err_at(e, ERR_FORMAT, zin_offset(f->in) + 8,
                           "a section without a byte order");
     }
     if (get16(f, s.p + 12) != 1)
-        return err_at(e, ERR_FORMAT, zst_input_offset(f->in) + 12,
+        return err_at(e, ERR_FORMAT, zin_offset(f->in) + 12,
                       "pcapng version %u is not 1", get16(f, s.p + 12));
     f->section_first = f->interface_count;
     return 0;
@@ -290,7 +289,7 @@ static int packet_block(struct file_source *f, uint32_t type, uint32_t length,
                         struct packet_block *b, struct err *e)
 {
     size_t head = NG_HEAD + (type == NG_SIMPLE ? 4 : NG_PACKET_HEAD);
-    uint64_t at = zst_input_offset(f->in);
+    uint64_t at = zin_offset(f->in);
     if (length < head + NG_TAIL)
         return err_at(e, ERR_FORMAT, at, "a packet's block of %u bytes", length);
     struct span s;
@@ -360,7 +359,7 @@ static int ng_other(struct file_source *f, uint32_t type, uint32_t length,
     int rc = 0;
     if (type == NG_INTERFACE || type == NG_STATISTICS) {
         if (length > CAP_BLOCK_MAX)
-            return err_at(e, ERR_LIMIT, zst_input_offset(f->in),
+            return err_at(e, ERR_LIMIT, zin_offset(f->in),
                           "a block of %u bytes is over the limit of %u", length,
                           CAP_BLOCK_MAX);
         struct span s;
@@ -382,7 +381,7 @@ static int ng_tail(struct file_source *f, uint32_t length, struct err *e)
     if (rc < 0)
         return rc;
     if (get32(f, s.p) != length)
-        return err_at(e, ERR_FORMAT, zst_input_offset(f->in),
+        return err_at(e, ERR_FORMAT, zin_offset(f->in),
                       "a block of %u bytes ends as one of %u", length, get32(f, s.p));
     return pass(f, NG_TAIL, e);
 }
@@ -392,7 +391,7 @@ static int ng_head(struct file_source *f, uint32_t *type, uint32_t *length,
                    struct err *e)
 {
     struct span s;
-    int rc = zst_input_peek(f->in, NG_HEAD, &s, e);
+    int rc = zin_peek(f->in, NG_HEAD, &s, e);
     if (rc < 0 || s.n == 0)
         return rc;
     if ((rc = need(f, NG_HEAD, "a block's header", &s, e)) < 0)
@@ -406,8 +405,8 @@ static int ng_head(struct file_source *f, uint32_t *type, uint32_t *length,
     *length = get32(f, s.p + 4);
     if (*length < NG_HEAD + NG_TAIL || *length % 4 != 0 ||
         (*type == NG_SECTION && *length < 28))
-        return err_at(e, ERR_FORMAT, zst_input_offset(f->in),
-                      "a block of %u bytes cannot be", *length);
+        return err_at(e, ERR_FORMAT, zin_offset(f->in), "a block of %u bytes cannot be",
+                      *length);
     return 1;
 }
 
@@ -447,7 +446,7 @@ static int file_next(struct cap_source *s, struct cap_packet *p, struct err *e)
 static void file_close(struct cap_source *s)
 {
     struct file_source *f = (struct file_source *)s;
-    zst_input_close(f->in);
+    zin_close(f->in);
     free(f->interfaces);
     free(f);
 }
@@ -458,7 +457,7 @@ static const struct cap_source_kind FILE_KIND = {.next = file_next,
 static int recognise(struct file_source *f, struct err *e)
 {
     struct span s;
-    int rc = zst_input_peek(f->in, 4, &s, e);
+    int rc = zin_peek(f->in, 4, &s, e);
     if (rc < 0)
         return rc;
     if (s.n >= 4 && pcap_file_magic(f, s.p))
@@ -472,11 +471,11 @@ static int recognise(struct file_source *f, struct err *e)
     return err_set(e, ERR_FORMAT, "neither a pcap nor a pcapng file");
 }
 
-static int open_common(struct cap_source **out, struct zst_input *in, struct err *e)
+static int open_common(struct cap_source **out, struct zin *in, struct err *e)
 {
     struct file_source *f = calloc(1, sizeof *f);
     if (!f) {
-        zst_input_close(in);
+        zin_close(in);
         return err_set(e, ERR_NOMEM, "no memory for a source of packets");
     }
     f->base.kind = &FILE_KIND;
@@ -493,9 +492,9 @@ static int open_common(struct cap_source **out, struct zst_input *in, struct err
 
 int cap_source_open_file(struct cap_source **out, const char *path, struct err *e)
 {
-    struct zst_input *in;
+    struct zin *in;
     *out = NULL;
-    int rc = zst_input_open(&in, path, e);
+    int rc = zin_open(&in, path, e);
     if (rc < 0)
         return rc;
     rc = open_common(out, in, e);
@@ -504,8 +503,8 @@ int cap_source_open_file(struct cap_source **out, const char *path, struct err *
 
 int cap_source_open_bytes(struct cap_source **out, struct span bytes, struct err *e)
 {
-    struct zst_input *in;
+    struct zin *in;
     *out = NULL;
-    int rc = zst_input_open_bytes(&in, bytes, e);
+    int rc = zin_open_bytes(&in, bytes, e);
     return rc < 0 ? rc : open_common(out, in, e);
 }

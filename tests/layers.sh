@@ -61,7 +61,7 @@ jansson.h traces/* analysis/* deploy/* replay/campaign.c replay/search_probe.c
 nghttp2/nghttp2.h deploy/standin/*
 protobuf-c/protobuf-c.h traces/payload/v2_proto.c traces/gen/*
 pcap capture/source_live.c
-zlib.h traces/tool/hdr.c traces/wire/content_encoding.c capture/kafka_inflate.c
+zlib.h traces/container/zin.c traces/tool/hdr.c traces/wire/content_encoding.c capture/kafka_inflate.c
 curl/curl.h replay/engine/curl*.c
 librdkafka/rdkafka.h replay/engine/kafka*.c capture/*kafka*.c
 openssl/ traces/wire/secure.c

@@ -145,7 +145,8 @@ static const struct opt_cmd mooncake_page = {
     "import mooncake",
     "Mooncake traces (JSON lines) as operations",
     "FILE -o TRACE [OPTION]...",
-    "Reads timestamp, input_length and output_length, plain or compressed with zstd, - "
+    "Reads timestamp, input_length and output_length, plain or compressed with zstd or "
+    "gzip, - "
     "is standard input. " MADE "Token counts are kept with the operations. Rows out of "
     "order are sorted, and the disorder is stated.\n\n"
     "The recorded traces have their times on a grid of 3 s, so that nine of ten "
@@ -165,7 +166,7 @@ static const struct opt_cmd servegen_page = {
     "ServeGen client windows (CSV) as operations",
     "FILE -o TRACE [OPTION]...",
     "Reads client, window_start_s, rate_rps, iat_cv, family, shape and scale, plain or "
-    "compressed with zstd, - is standard input. " MADE "\n\n"
+    "compressed with zstd or gzip, - is standard input. " MADE "\n\n"
     "In each window a client is an equilibrium renewal process of the window's family "
     "and shape, at the window's rate; windows are independent of each other. The "
     "client's number is kept with each operation. A file holds up to 14 days and "
@@ -313,17 +314,17 @@ static int finish(struct job *j, int rc, struct err *e)
 /* --- formats of rows
  * ------------------------------------------------------------------ */
 
-typedef int read_fn(struct zst_input *in, struct imp_rows *rows, struct err *e);
+typedef int read_fn(struct zin *in, struct imp_rows *rows, struct err *e);
 
 static int load_rows(const struct import_config *c, read_fn *read,
                      struct imp_rows *rows, struct err *e)
 {
-    struct zst_input *in;
-    int rc = zst_input_open(&in, c->file, e);
+    struct zin *in;
+    int rc = zin_open(&in, c->file, e);
     if (rc < 0)
         return rc;
     rc = read(in, rows, e);
-    zst_input_close(in);
+    zin_close(in);
     if (rc == 0)
         rc = imp_rows_sort(rows, e);
     return rc < 0 ? err_note(e, "'%s'", c->file) : 0;
@@ -469,7 +470,7 @@ static int parse_clients(const char *text, bool *clients, struct err *e)
 static int load_windows(const struct import_config *c, struct imp_servegen **s,
                         struct err *e)
 {
-    struct zst_input *in = NULL;
+    struct zin *in = NULL;
     bool *clients = NULL;
     int rc = 0;
     if (c->clients) {
@@ -479,10 +480,10 @@ static int load_windows(const struct import_config *c, struct imp_servegen **s,
     }
     const struct imp_span span = {c->from_ns, c->duration_ns, clients};
     if (rc == 0)
-        rc = zst_input_open(&in, c->file, e);
+        rc = zin_open(&in, c->file, e);
     if (rc == 0 && (rc = imp_servegen_read(s, in, &span, c->seed, e)) < 0)
         err_note(e, "'%s'", c->file);
-    zst_input_close(in);
+    zin_close(in);
     free(clients);
     return rc;
 }

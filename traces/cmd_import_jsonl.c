@@ -24,10 +24,11 @@ const struct opt_cmd trc_import_jsonl_page = {
     .name = "import jsonl",
     .summary = "JSON lines as 'trace cat' and 'trace export' print them, without loss",
     .synopsis = "FILE -o OUT",
-    .about = "One operation (or, of a run, one outcome) a line, with the keys of "
-             "traces/FORMAT.md, section 10, plain or compressed with zstd; - is "
-             "standard input. Needed are arrival_ns, protocol and name; arrivals must "
-             "ascend. An unknown key is an error, because what it says would be lost.",
+    .about =
+        "One operation (or, of a run, one outcome) a line, with the keys of "
+        "traces/FORMAT.md, section 10, plain or compressed with zstd or gzip; - is "
+        "standard input. Needed are arrival_ns, protocol and name; arrivals must "
+        "ascend. An unknown key is an error, because what it says would be lost.",
     .opts = jsonl_opts,
     .examples =
         "# three operations by hand\n"
@@ -44,7 +45,7 @@ int trc_import_jsonl_run(int argc, char **argv)
 {
     struct jsonl_config c = {0};
     struct imp_jsonl_done done;
-    struct zst_input *in = NULL;
+    struct zin *in = NULL;
     struct err e = {0};
     int operands, rc = opt_parse(&trc_import_jsonl_page, argc, argv, &c, &operands, &e);
     if (rc > 0)
@@ -52,10 +53,10 @@ int trc_import_jsonl_run(int argc, char **argv)
     if (rc == 0)
         rc = outfile_wanted(&c.out, (const char *const *)(argv + 1), 1, &e);
     if (rc == 0)
-        rc = zst_input_open(&in, argv[1], &e);
+        rc = zin_open(&in, argv[1], &e);
     if (rc == 0 && (rc = imp_jsonl_read(in, c.out.path, &done, &e)) < 0)
         err_note(&e, "'%s'", argv[1]);
-    zst_input_close(in);
+    zin_close(in);
     if (rc < 0)
         return opt_fail(&trc_import_jsonl_page, &e);
     if (!c.out.quiet)

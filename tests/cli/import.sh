@@ -12,6 +12,9 @@ err_has "no known grid; 0 % of 19366 rows repeat the time of the row before"
 zstd -q -dc "$data/azure-conv-2023.csv.zst" >azure-conv-2023.csv.zst # the name is noted
 expect 0 "$REPRISE" import azure-llm azure-conv-2023.csv.zst --model-type iris,tfsimple -o b.trace
 cmp a.trace b.trace || fail "plain and compressed input gave different bytes"
+gzip azure-conv-2023.csv.zst && mv azure-conv-2023.csv.zst.gz azure-conv-2023.csv.zst
+expect 0 "$REPRISE" import azure-llm azure-conv-2023.csv.zst --model-type iris,tfsimple -o b.trace --force
+cmp a.trace b.trace || fail "input in gzip gave different bytes"
 "$REPRISE" import azure-llm - --model-type iris --quiet -o - <"$data/azure-code-2023-300.csv" >c.trace 2>err
 same $? 0 "from a pipe into a pipe"
 same "$(wc -c <err)" 0 "--quiet says nothing"

@@ -32,13 +32,13 @@ static const char *memory(int *fd, char path[32])
 
 static bool import(struct span lines, const char *path)
 {
-    struct zst_input *in;
+    struct zin *in;
     struct imp_jsonl_done done;
     struct err e = {0};
-    if (zst_input_open_bytes(&in, lines, &e) < 0)
+    if (zin_open_bytes(&in, lines, &e) < 0)
         abort();
     int rc = imp_jsonl_read(in, path, &done, &e);
-    zst_input_close(in);
+    zin_close(in);
     if (rc < 0 && !e.text[0])
         abort(); /* failed, and does not say why */
     return rc == 0;

@@ -15,17 +15,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static int fd = -1;
-    struct zst_input *in;
+    struct zin *in;
     struct imp_jsonl_done done;
     struct err e = {0};
     char path[32];
     if (fd < 0 && (fd = memfd_create("fuzz_import_jsonl", MFD_CLOEXEC)) < 0)
         abort();
     snprintf(path, sizeof path, "/dev/fd/%d", fd);
-    if (zst_input_open_bytes(&in, span_of(data, size), &e) < 0)
+    if (zin_open_bytes(&in, span_of(data, size), &e) < 0)
         return 0;
     int rc = imp_jsonl_read(in, path, &done, &e);
-    zst_input_close(in);
+    zin_close(in);
     if (rc < 0 && !e.text[0])
         abort();
     if (rc == 0) {

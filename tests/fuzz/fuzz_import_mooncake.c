@@ -12,15 +12,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct zst_input *in;
+    struct zin *in;
     struct imp_rows rows = {0};
     struct imp_grid g;
     struct rng rng;
     struct err e = {0};
-    if (zst_input_open_bytes(&in, span_of(data, size), &e) < 0)
+    if (zin_open_bytes(&in, span_of(data, size), &e) < 0)
         return 0;
     int rc = imp_mooncake_read(in, &rows, &e);
-    zst_input_close(in);
+    zin_close(in);
     if (rc < 0 && e.code != rc)
         abort();
     if (rc == 0 && imp_rows_sort(&rows, &e) == 0) {

@@ -13,13 +13,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* From 0: skipping into a window of 1e6 per second draws all that is skipped. */
     const struct imp_span span = {0, INT64_C(3600) * 1000000000, NULL};
-    struct zst_input *in;
+    struct zin *in;
     struct imp_servegen *s;
     struct err e = {0};
-    if (zst_input_open_bytes(&in, span_of(data, size), &e) < 0)
+    if (zin_open_bytes(&in, span_of(data, size), &e) < 0)
         return 0;
     int rc = imp_servegen_read(&s, in, &span, 1, &e);
-    zst_input_close(in);
+    zin_close(in);
     if (rc < 0 && e.code != rc)
         abort();
     int64_t at = 0, last = 0;

@@ -11,7 +11,7 @@
 #include "tests/unit/check.h"
 #include "tests/unit/made_trace.h"
 #include "traces/base/clk.h"
-#include "traces/container/zst_input.h"
+#include "traces/container/zin.h"
 
 #define CONV      "tests/data/azure-conv-2023.csv.zst"
 #define CODE      "tests/data/azure-code-2023-300.csv"
@@ -38,14 +38,14 @@ static void check_status(const char *words, int status)
  * oracle: 100 ns since midnight. */
 static void check_conversation(const struct made *m, int64_t skipped_ns)
 {
-    struct zst_input *in;
+    struct zin *in;
     struct err e = {0};
     struct span line;
     int64_t first = -1;
     size_t i = 0;
-    check_ok(zst_input_open(&in, CONV, &e), &e);
-    check_int(zst_input_line(in, &line, &e), ==, 1);
-    while (zst_input_line(in, &line, &e) > 0) {
+    check_ok(zin_open(&in, CONV, &e), &e);
+    check_int(zin_line(in, &line, &e), ==, 1);
+    while (zin_line(in, &line, &e) > 0) {
         char text[128];
         int hour, minute, second, tenths_of_us;
         unsigned tokens_in, tokens_out;
@@ -68,7 +68,7 @@ static void check_conversation(const struct made *m, int64_t skipped_ns)
         i++;
     }
     check_int(i, ==, m->n);
-    zst_input_close(in);
+    zin_close(in);
 }
 
 static void every_conversation_becomes_one_operation_at_its_time(void **state)

@@ -18,16 +18,16 @@
 #include "traces/import/imp_servegen.h"
 #include "traces/synth/when.h"
 
-typedef int read_fn(struct zst_input *in, struct imp_rows *rows, struct err *e);
+typedef int read_fn(struct zin *in, struct imp_rows *rows, struct err *e);
 
 static int read_text(read_fn *read, const char *text, struct imp_rows *rows,
                      struct err *e)
 {
-    struct zst_input *in;
+    struct zin *in;
     *rows = (struct imp_rows){0};
-    check_ok(zst_input_open_bytes(&in, span_str(text), e), e);
+    check_ok(zin_open_bytes(&in, span_str(text), e), e);
     int rc = read(in, rows, e);
-    zst_input_close(in);
+    zin_close(in);
     return rc;
 }
 
@@ -428,10 +428,10 @@ static void rows_off_the_grid_keep_their_times(void **state)
 static int windows_of(const char *text, const struct imp_span *span, uint64_t seed,
                       struct imp_servegen **s, struct err *e)
 {
-    struct zst_input *in;
-    check_ok(zst_input_open_bytes(&in, span_str(text), e), e);
+    struct zin *in;
+    check_ok(zin_open_bytes(&in, span_str(text), e), e);
     int rc = imp_servegen_read(s, in, span, seed, e);
-    zst_input_close(in);
+    zin_close(in);
     return rc;
 }
 

@@ -29,7 +29,7 @@ static int read_row(struct span line, const size_t at[COLUMNS], size_t width,
     return rc == 0 ? imp_rows_add(rows, t.ns, context, generated, e) : rc;
 }
 
-int imp_azure_read(struct zst_input *in, struct imp_rows *rows, struct err *e)
+int imp_azure_read(struct zin *in, struct imp_rows *rows, struct err *e)
 {
     size_t at[COLUMNS], width;
     struct span line;
@@ -37,11 +37,10 @@ int imp_azure_read(struct zst_input *in, struct imp_rows *rows, struct err *e)
     if (rc < 0)
         return rc;
     rows->has_calendar = true;
-    while ((rc = zst_input_line(in, &line, e)) > 0) {
+    while ((rc = zin_line(in, &line, e)) > 0) {
         rc = read_row(line, at, width, rows, e);
         if (rc < 0)
-            return err_note(e, "line %llu",
-                            (unsigned long long)zst_input_line_number(in));
+            return err_note(e, "line %llu", (unsigned long long)zin_line_number(in));
     }
     if (rc == 0 && rows->n == 0)
         return err_set(e, ERR_FORMAT, "a header and no rows");

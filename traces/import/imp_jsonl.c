@@ -22,7 +22,7 @@ struct run {
 };
 
 struct reading {
-    struct zst_input *in;
+    struct zin *in;
     const char *out;
     struct imp_jsonl_done *done;
     struct trc_writer *w;
@@ -699,7 +699,7 @@ static int read_lines(struct reading *r)
 {
     struct span text;
     int rc;
-    while ((rc = zst_input_line(r->in, &text, r->e)) == 1) {
+    while ((rc = zin_line(r->in, &text, r->e)) == 1) {
         json_error_t why;
         if (span_trim(text).n == 0)
             continue;
@@ -713,18 +713,18 @@ static int read_lines(struct reading *r)
         if (rc == ERR_USAGE) /* of the writer: here it is the input that is wrong */
             r->e->code = ERR_FORMAT;
         if (rc < 0)
-            return err_note(r->e, "line %" PRIu64, zst_input_line_number(r->in));
+            return err_note(r->e, "line %" PRIu64, zin_line_number(r->in));
     }
     return rc;
 }
 
-int imp_jsonl_read(struct zst_input *in, const char *out, struct imp_jsonl_done *done,
+int imp_jsonl_read(struct zin *in, const char *out, struct imp_jsonl_done *done,
                    struct err *e)
 {
     struct err local = {0};
     *done = (struct imp_jsonl_done){0};
     struct reading r = {.in = in, .out = out, .done = done, .e = e ? e : &local};
-    zst_input_line_max(in, IMP_JSONL_LINE_MAX);
+    zin_line_max(in, IMP_JSONL_LINE_MAX);
     int rc = read_lines(&r);
     if (rc == 0 && !r.w)
         rc = err_set(r.e, ERR_FORMAT, "no operation and no outcome in it");

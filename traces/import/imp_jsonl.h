@@ -13,7 +13,7 @@
 #define TRACES_IMPORT_IMP_JSONL_H
 
 #include "traces/container/trc_writer.h"
-#include "traces/container/zst_input.h"
+#include "traces/container/zin.h"
 
 #define IMP_JSONL_LINE_MAX (192u << 20) /* two bodies of 64 MiB, as base64 */
 
@@ -25,7 +25,7 @@ struct imp_jsonl_done {
 /* Reads to the end and writes `out` ("-": standard output). Indices need not count from
  * 0: operations are numbered anew, and late answers follow theirs. ERR_FORMAT and
  * ERR_LIMIT name the line; then nothing is left at `out` if it is a file. */
-int imp_jsonl_read(struct zst_input *in, const char *out, struct imp_jsonl_done *done,
+int imp_jsonl_read(struct zin *in, const char *out, struct imp_jsonl_done *done,
                    struct err *e) MUST_USE;
 
 #endif

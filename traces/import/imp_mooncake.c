@@ -60,15 +60,14 @@ static int read_row(struct span line, struct imp_rows *rows, struct err *e)
     return rc == 0 ? imp_rows_add(rows, ns, in, out, e) : rc;
 }
 
-int imp_mooncake_read(struct zst_input *in, struct imp_rows *rows, struct err *e)
+int imp_mooncake_read(struct zin *in, struct imp_rows *rows, struct err *e)
 {
     struct span line;
     int rc;
-    while ((rc = zst_input_line(in, &line, e)) > 0) {
+    while ((rc = zin_line(in, &line, e)) > 0) {
         rc = read_row(line, rows, e);
         if (rc < 0)
-            return err_note(e, "line %llu",
-                            (unsigned long long)zst_input_line_number(in));
+            return err_note(e, "line %llu", (unsigned long long)zin_line_number(in));
     }
     if (rc == 0 && rows->n == 0)
         return err_set(e, ERR_FORMAT, "the file is empty");

@@ -10,12 +10,11 @@
 #ifndef TRACES_IMPORT_IMP_MOONCAKE_H
 #define TRACES_IMPORT_IMP_MOONCAKE_H
 
-#include "traces/container/zst_input.h"
+#include "traces/container/zin.h"
 #include "traces/import/imp_rows.h"
 
 /* Reads to the end. ERR_FORMAT and ERR_LIMIT name the line; ERR_FORMAT without any row.
  */
-int imp_mooncake_read(struct zst_input *in, struct imp_rows *rows,
-                      struct err *e) MUST_USE;
+int imp_mooncake_read(struct zin *in, struct imp_rows *rows, struct err *e) MUST_USE;
 
 #endif

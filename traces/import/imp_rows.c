@@ -110,12 +110,12 @@ static int find(const struct imp_cells *header, const char *const *names, size_t
     return 0;
 }
 
-int imp_cells_header(struct zst_input *in, const char *const *names, size_t n,
-                     size_t *at, size_t *width, struct err *e)
+int imp_cells_header(struct zin *in, const char *const *names, size_t n, size_t *at,
+                     size_t *width, struct err *e)
 {
     struct span line;
     struct imp_cells cells;
-    int rc = zst_input_line(in, &line, e);
+    int rc = zin_line(in, &line, e);
     if (rc == 0)
         return err_set(e, ERR_FORMAT, "the file is empty");
     if (rc < 0)

@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-#include "traces/container/zst_input.h"
+#include "traces/container/zin.h"
 
 #define IMP_ROWS_MAX    (1u << 26) /* 67 million: 1 GiB */
 #define IMP_TOKENS_MAX  ((1u << 31) - 1)
@@ -53,8 +53,8 @@ struct imp_cells {
 /* Reads the header line: where each of names stands, and how many columns there are.
  * ERR_FORMAT names a column that is missing or there twice, or says that there is no
  * line. */
-int imp_cells_header(struct zst_input *in, const char *const *names, size_t n,
-                     size_t *at, size_t *width, struct err *e) MUST_USE;
+int imp_cells_header(struct zin *in, const char *const *names, size_t n, size_t *at,
+                     size_t *width, struct err *e) MUST_USE;
 /* Splits a row. ERR_FORMAT when it has not width cells. */
 int imp_cells_row(struct imp_cells *c, struct span line, size_t width,
                   struct err *e) MUST_USE;

@@ -128,7 +128,7 @@ static int keep(struct imp_servegen *s, const struct row *row, uint64_t line,
 /* Reads all rows; keeps those with a rate above 0 of clients that take part, whatever
  * their time: the origin is known at the end only. The least step between two rows of a
  * client is the length of a window. */
-static int read_rows(struct imp_servegen *s, struct zst_input *in,
+static int read_rows(struct imp_servegen *s, struct zin *in,
                      const struct imp_span *span, struct err *e)
 {
     size_t at[COLUMNS], width;
@@ -138,8 +138,8 @@ static int read_rows(struct imp_servegen *s, struct zst_input *in,
     int rc = imp_cells_header(in, names, COLUMNS, at, &width, e);
     if (rc < 0)
         return rc;
-    while ((rc = zst_input_line(in, &line, e)) > 0) {
-        uint64_t number = zst_input_line_number(in);
+    while ((rc = zin_line(in, &line, e)) > 0) {
+        uint64_t number = zin_line_number(in);
         rc = read_row(line, at, width, &row, e);
         if (rc == 0 && row.rate > 0 && (!span->clients || span->clients[row.client]))
             rc = keep(s, &row, number, e);
@@ -297,7 +297,7 @@ static int start_walkers(struct imp_servegen *s, struct err *e)
     return 0;
 }
 
-int imp_servegen_read(struct imp_servegen **out, struct zst_input *in,
+int imp_servegen_read(struct imp_servegen **out, struct zin *in,
                       const struct imp_span *span, uint64_t seed, struct err *e)
 {
     struct imp_servegen *s = calloc(1, sizeof *s);

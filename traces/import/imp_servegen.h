@@ -21,7 +21,7 @@
 #ifndef TRACES_IMPORT_IMP_SERVEGEN_H
 #define TRACES_IMPORT_IMP_SERVEGEN_H
 
-#include "traces/container/zst_input.h"
+#include "traces/container/zin.h"
 #include "traces/import/imp_rows.h"
 
 #define IMP_WINDOWS_MAX  (1u << 22)
@@ -39,7 +39,7 @@ struct imp_span {
 struct imp_servegen;
 /* Reads to the end. ERR_FORMAT, ERR_LIMIT name the line; ERR_FORMAT when nothing is
  * left in the span. */
-int imp_servegen_read(struct imp_servegen **s, struct zst_input *in,
+int imp_servegen_read(struct imp_servegen **s, struct zin *in,
                       const struct imp_span *span, uint64_t seed,
                       struct err *e) MUST_USE;
 void imp_servegen_free(struct imp_servegen *s); /* NULL is fine */

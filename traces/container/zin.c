@@ -1,41 +1,44 @@
 /*
- * zst_input.c - see zst_input.h.
+ * zin.c - see zin.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "traces/container/zst_input.h"
+#include "traces/container/zin.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 #include <zstd.h>
 
 #define RAW_BYTES  (128u * 1024) /* read at once */
-#define TEXT_BYTES (2 * ZST_LINE_MAX)
+#define TEXT_BYTES (2 * ZIN_LINE_MAX)
+#define GZIP_WBITS (16 + MAX_WBITS) /* inflateInit2: a header of gzip, and no other */
 
-struct zst_input {
+struct zin {
     int fd;             /* -1: bytes are all there */
     struct span source; /* not yet used part of what was read */
     uint64_t read;      /* bytes behind source's end in the file: where it ends */
     uint8_t *raw;       /* holds source when there is a file */
     bool source_ended;
-    ZSTD_DStream *zstd; /* NULL: plain */
-    bool in_frame;      /* decompression stands inside of a frame */
-    size_t line_max;    /* bytes of a line that are taken */
-    size_t text_cap;    /* at least TEXT_BYTES */
-    uint8_t *text;      /* text[from..to) is not yet handed out */
+    ZSTD_DStream *zstd; /* this, or gzip, or both NULL: plain */
+    z_stream *gzip;
+    bool in_frame;   /* decompression stands inside of a frame, or member */
+    size_t line_max; /* bytes of a line that are taken */
+    size_t text_cap; /* at least TEXT_BYTES */
+    uint8_t *text;   /* text[from..to) is not yet handed out */
     size_t from, to;
     bool text_ended;
     uint64_t line;
-    uint64_t skipped; /* bytes passed over by zst_input_skip */
+    uint64_t skipped; /* bytes passed over by zin_skip */
 };
 
-_Static_assert(TEXT_BYTES >= ZST_PEEK_MAX, "what can be asked for has room");
+_Static_assert(TEXT_BYTES >= ZIN_PEEK_MAX, "what can be asked for has room");
 
 /* Reads on; what was left of source moves to the front. */
-static int refill(struct zst_input *in, struct err *e)
+static int refill(struct zin *in, struct err *e)
 {
     if (in->fd < 0) {
         in->source_ended = true;
@@ -65,7 +68,24 @@ static bool is_zstd(struct span s)
                         ((s.p[0] & 0xf0) == 0x50 && memcmp(s.p + 1, skip, 3) == 0));
 }
 
-static int start(struct zst_input *in, struct err *e)
+/* Of deflate, the only method that gzip has. */
+static bool is_gzip(struct span s)
+{
+    static const uint8_t member[] = {0x1f, 0x8b, 8};
+    return s.n >= 4 && memcmp(s.p, member, sizeof member) == 0;
+}
+
+static int start_gzip(struct zin *in, struct err *e)
+{
+    in->gzip = calloc(1, sizeof *in->gzip);
+    if (in->gzip && inflateInit2(in->gzip, GZIP_WBITS) == Z_OK)
+        return 0;
+    free(in->gzip);
+    in->gzip = NULL;
+    return err_set(e, ERR_NOMEM, "no memory to decompress");
+}
+
+static int start(struct zin *in, struct err *e)
 {
     while (in->source.n < 4 && !in->source_ended) {
         int rc = refill(in, e);
@@ -76,33 +96,33 @@ static int start(struct zst_input *in, struct err *e)
         in->zstd = ZSTD_createDStream();
         if (!in->zstd)
             return err_set(e, ERR_NOMEM, "no memory to decompress");
-        ZSTD_DCtx_setParameter(in->zstd, ZSTD_d_windowLogMax, ZST_WINDOW_LOG);
+        ZSTD_DCtx_setParameter(in->zstd, ZSTD_d_windowLogMax, ZIN_WINDOW_LOG);
     }
-    return 0;
+    return is_gzip(in->source) ? start_gzip(in, e) : 0;
 }
 
-static int open_common(struct zst_input **out, struct zst_input *in, struct err *e)
+static int open_common(struct zin **out, struct zin *in, struct err *e)
 {
-    in->line_max = ZST_LINE_MAX;
+    in->line_max = ZIN_LINE_MAX;
     in->text_cap = TEXT_BYTES;
     in->text = malloc(in->text_cap);
     if (!in->text) {
-        zst_input_close(in);
+        zin_close(in);
         return err_set(e, ERR_NOMEM, "no memory for lines");
     }
     int rc = start(in, e);
     if (rc < 0) {
-        zst_input_close(in);
+        zin_close(in);
         return rc;
     }
     *out = in;
     return 0;
 }
 
-int zst_input_open(struct zst_input **out, const char *path, struct err *e)
+int zin_open(struct zin **out, const char *path, struct err *e)
 {
     *out = NULL;
-    struct zst_input *in = calloc(1, sizeof *in);
+    struct zin *in = calloc(1, sizeof *in);
     if (!in || !(in->raw = malloc(RAW_BYTES))) {
         free(in);
         return err_set(e, ERR_NOMEM, "no memory to read '%s'", path);
@@ -111,16 +131,16 @@ int zst_input_open(struct zst_input **out, const char *path, struct err *e)
     in->fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (in->fd < 0) {
         int sys = errno;
-        zst_input_close(in);
+        zin_close(in);
         return err_sys(e, sys, "opening '%s'", path);
     }
     return open_common(out, in, e);
 }
 
-int zst_input_open_bytes(struct zst_input **out, struct span bytes, struct err *e)
+int zin_open_bytes(struct zin **out, struct span bytes, struct err *e)
 {
     *out = NULL;
-    struct zst_input *in = calloc(1, sizeof *in);
+    struct zin *in = calloc(1, sizeof *in);
     if (!in)
         return err_set(e, ERR_NOMEM, "no memory to read bytes");
     in->fd = -1;
@@ -129,20 +149,23 @@ int zst_input_open_bytes(struct zst_input **out, struct span bytes, struct err *
     return open_common(out, in, e);
 }
 
-void zst_input_close(struct zst_input *in)
+void zin_close(struct zin *in)
 {
     if (!in)
         return;
     if (in->fd > STDIN_FILENO)
         close(in->fd);
     ZSTD_freeDStream(in->zstd);
+    if (in->gzip)
+        inflateEnd(in->gzip);
+    free(in->gzip);
     free(in->raw);
     free(in->text);
     free(in);
 }
 
 /* Moves plain bytes to the text. */
-static void copy(struct zst_input *in)
+static void copy(struct zin *in)
 {
     size_t room = in->text_cap - in->to;
     size_t n = in->source.n < room ? in->source.n : room;
@@ -153,21 +176,17 @@ static void copy(struct zst_input *in)
     in->text_ended = in->source.n == 0 && in->source_ended;
 }
 
-static int decompress(struct zst_input *in, struct err *e)
+/* From source, which ends at byte `at`, to the text. Sets in_frame. `dry`: nothing will
+ * come any more, so what is held back must come out. */
+static int from_zstd(struct zin *in, uint64_t at, bool dry, struct err *e)
 {
-    uint64_t at = in->read - in->source.n;
-    bool dry = in->source.n == 0; /* then the source has ended: see more_text */
-    if (dry && !in->in_frame) {
-        in->text_ended = true;
-        return 0;
-    }
     ZSTD_inBuffer from = {in->source.p, in->source.n, 0};
     ZSTD_outBuffer to = {in->text + in->to, in->text_cap - in->to, 0};
     size_t rc = ZSTD_decompressStream(in->zstd, &to, &from);
     if (ZSTD_isError(rc))
         return err_at(e, ERR_FORMAT, at, "broken zstd data (%s)",
                       ZSTD_getErrorName(rc));
-    if (dry && rc != 0 && to.pos == 0) /* not even what it held back came out */
+    if (dry && rc != 0 && to.pos == 0)
         return err_at(e, ERR_TRUNCATED, at, "compressed data ends early");
     in->in_frame = rc != 0;
     in->source = span_sub(in->source, from.pos, in->source.n);
@@ -175,8 +194,42 @@ static int decompress(struct zst_input *in, struct err *e)
     return 0;
 }
 
+/* The same; source and text are well below what a uInt holds. */
+static int from_gzip(struct zin *in, uint64_t at, bool dry, struct err *e)
+{
+    z_stream *z = in->gzip;
+    if (!in->in_frame)
+        inflateReset(z); /* fails for streams that were never started alone */
+    z->next_in = (Bytef *)(uintptr_t)in->source.p; /* only read */
+    z->avail_in = (uInt)in->source.n;
+    z->next_out = in->text + in->to;
+    z->avail_out = (uInt)(in->text_cap - in->to);
+    int rc = inflate(z, Z_NO_FLUSH);
+    if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
+        return err_at(e, rc == Z_MEM_ERROR ? ERR_NOMEM : ERR_FORMAT, at,
+                      "broken gzip data (%s)", z->msg ? z->msg : zError(rc));
+    size_t got = in->text_cap - in->to - z->avail_out;
+    if (dry && rc != Z_STREAM_END && got == 0)
+        return err_at(e, ERR_TRUNCATED, at, "compressed data ends early");
+    in->in_frame = rc != Z_STREAM_END;
+    in->source = span_sub(in->source, in->source.n - z->avail_in, in->source.n);
+    in->to += got;
+    return 0;
+}
+
+static int decompress(struct zin *in, struct err *e)
+{
+    uint64_t at = in->read - in->source.n;
+    bool dry = in->source.n == 0; /* then the source has ended: see more_text */
+    if (dry && !in->in_frame) {
+        in->text_ended = true;
+        return 0;
+    }
+    return in->zstd ? from_zstd(in, at, dry, e) : from_gzip(in, at, dry, e);
+}
+
 /* Plain bytes of a file need no stop on their way to the text. */
-static int read_plain(struct zst_input *in, struct err *e)
+static int read_plain(struct zin *in, struct err *e)
 {
     size_t room = in->text_cap - in->to;
     ssize_t n;
@@ -192,22 +245,22 @@ static int read_plain(struct zst_input *in, struct err *e)
 }
 
 /* Gets more text behind in->to; there is room. */
-static int more_text(struct zst_input *in, struct err *e)
+static int more_text(struct zin *in, struct err *e)
 {
-    if (!in->zstd && in->fd >= 0 && in->source.n == 0 && !in->source_ended)
+    if (!in->zstd && !in->gzip && in->fd >= 0 && in->source.n == 0 && !in->source_ended)
         return read_plain(in, e);
     while (in->source.n == 0 && !in->source_ended) {
         int rc = refill(in, e);
         if (rc < 0)
             return rc;
     }
-    if (in->zstd)
+    if (in->zstd || in->gzip)
         return decompress(in, e);
     copy(in);
     return 0;
 }
 
-static void hand_out(struct zst_input *in, size_t end, size_t next, struct span *line)
+static void hand_out(struct zin *in, size_t end, size_t next, struct span *line)
 {
     *line = span_of(in->text + in->from, end - in->from);
     if (in->line == 0 && span_starts(*line, "\xef\xbb\xbf"))
@@ -218,7 +271,7 @@ static void hand_out(struct zst_input *in, size_t end, size_t next, struct span 
     in->line++;
 }
 
-static void move_to_front(struct zst_input *in)
+static void move_to_front(struct zin *in)
 {
     if (in->from == 0)
         return;
@@ -228,7 +281,7 @@ static void move_to_front(struct zst_input *in)
 }
 
 /* Doubles the room for text: a line that is longer, and may be. */
-static int widen(struct zst_input *in, struct err *e)
+static int widen(struct zin *in, struct err *e)
 {
     uint8_t *text = realloc(in->text, 2 * in->text_cap);
     if (!text)
@@ -238,12 +291,12 @@ static int widen(struct zst_input *in, struct err *e)
     return 0;
 }
 
-void zst_input_line_max(struct zst_input *in, size_t max)
+void zin_line_max(struct zin *in, size_t max)
 {
     in->line_max = max;
 }
 
-int zst_input_line(struct zst_input *in, struct span *line, struct err *e)
+int zin_line(struct zin *in, struct span *line, struct err *e)
 {
     size_t searched = in->from;
     for (;;) {
@@ -274,12 +327,12 @@ int zst_input_line(struct zst_input *in, struct span *line, struct err *e)
     }
 }
 
-uint64_t zst_input_line_number(const struct zst_input *in)
+uint64_t zin_line_number(const struct zin *in)
 {
     return in->line;
 }
 
-int zst_input_peek(struct zst_input *in, size_t want, struct span *bytes, struct err *e)
+int zin_peek(struct zin *in, size_t want, struct span *bytes, struct err *e)
 {
     while (in->to - in->from < want && !in->text_ended) {
         if (in->text_cap - in->from < want || in->to == in->text_cap ||
@@ -293,13 +346,13 @@ int zst_input_peek(struct zst_input *in, size_t want, struct span *bytes, struct
     return 0;
 }
 
-int zst_input_skip(struct zst_input *in, uint64_t n, struct err *e)
+int zin_skip(struct zin *in, uint64_t n, struct err *e)
 {
     while (n > 0) {
         size_t step = in->to - in->from;
         if (step == 0) {
             struct span s;
-            int rc = zst_input_peek(in, 1, &s, e);
+            int rc = zin_peek(in, 1, &s, e);
             if (rc < 0)
                 return rc;
             if (s.n == 0)
@@ -317,7 +370,7 @@ int zst_input_skip(struct zst_input *in, uint64_t n, struct err *e)
     return 0;
 }
 
-uint64_t zst_input_offset(const struct zst_input *in)
+uint64_t zin_offset(const struct zin *in)
 {
     return in->skipped;
 }
