@@ -232,6 +232,42 @@ static void note_direction(struct noting *n, const struct cap_parts *p, int dir)
     }
 }
 
+void cap_unmapped_add(struct cap_unmapped *u, uint16_t port)
+{
+    for (uint32_t i = 0; i < u->n; i++)
+        if (u->ports[i].port == port) {
+            u->ports[i].requests++;
+            return;
+        }
+    if (u->n == CAP_UNMAPPED_MAX) {
+        u->elsewhere++;
+        return;
+    }
+    u->ports[u->n].port = port;
+    u->ports[u->n++].requests = 1;
+}
+
+/* "9000: 3, 9999: 4, others: 1". */
+static void unmapped_list(const struct cap_unmapped *u, struct buf *out)
+{
+    for (uint32_t i = 0; i < u->n; i++)
+        buf_fmt(out, "%s%u: %" PRIu64, i ? ", " : "", u->ports[i].port,
+                u->ports[i].requests);
+    if (u->elsewhere)
+        buf_fmt(out, ", others: %" PRIu64, u->elsewhere);
+}
+
+static void note_unmapped(struct noting *n, const struct cap_unmapped *u)
+{
+    struct buf text = {0};
+    if (u->n == 0 || n->rc < 0)
+        return;
+    unmapped_list(u, &text);
+    n->rc = buf_check(&text, n->e);
+    note_text(n, "coverage.requests.unmapped", buf_text(&text));
+    buf_done(&text);
+}
+
 static void note_requests(struct noting *n, const struct cap_parts *p)
 {
     const struct cap_tallies *t = tallies_of(p);
@@ -267,6 +303,7 @@ static void note_requests(struct noting *n, const struct cap_parts *p)
     for (size_t i = 0; i < sizeof some / sizeof *some; i++)
         if (some[i].v)
             note_u64(n, some[i].key, some[i].v);
+    note_unmapped(n, &t->unmapped);
 }
 
 /* Kafka on the wire, by name; 0 rows where no connection of it was seen. */
@@ -490,6 +527,11 @@ void cap_account_text(const struct cap_parts *p, struct buf *out)
         if (lost[i])
             buf_fmt(out, ", lost (%s) %" PRIu64, cap_lost_names[i], lost[i]);
     buf_u8(out, '\n');
+    if (t->unmapped.n) {
+        buf_str(out, "  no tier     for the requests to port ");
+        unmapped_list(&t->unmapped, out);
+        buf_str(out, "; --map PORT=TIER names one\n");
+    }
     direction_text(p, 0, out);
     direction_text(p, 1, out);
     if (p->flows)
@@ -527,6 +569,20 @@ static void direction_json(const struct cap_parts *p, int dir, struct jsonw *w)
     jsonw_end(w);
 }
 
+static void unmapped_json(const struct cap_unmapped *u, struct jsonw *w)
+{
+    jsonw_key(w, "unmapped");
+    jsonw_object(w);
+    for (uint32_t i = 0; i < u->n; i++) {
+        char port[8];
+        snprintf(port, sizeof port, "%u", u->ports[i].port);
+        jsonw_key_u64(w, port, u->ports[i].requests);
+    }
+    if (u->elsewhere)
+        jsonw_key_u64(w, "others", u->elsewhere);
+    jsonw_end(w);
+}
+
 void cap_account_json(const struct cap_parts *p, struct jsonw *w)
 {
     const struct cap_tallies *t = tallies_of(p);
@@ -545,6 +601,7 @@ void cap_account_json(const struct cap_parts *p, struct jsonw *w)
     jsonw_key_u64(w, "messages_beyond", t->messages_beyond);
     jsonw_key_u64(w, "passed", t->passed);
     jsonw_key_u64(w, "moved", p->order ? p->order->moved : 0);
+    unmapped_json(&t->unmapped, w);
     jsonw_key(w, "lost");
     jsonw_object(w);
     uint64_t lost[CAP_LOST_COUNT];

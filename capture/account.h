@@ -36,9 +36,23 @@ enum cap_lost {
 };
 extern const char *const cap_lost_names[]; /* "unnamed" "refused" "shed" … */
 
+/* Requests to ports of servers that --map gives no tier: of the passed. By the first
+ * ports that came, so that whoever reads it sees what the map left out. */
+#define CAP_UNMAPPED_MAX 8u
+struct cap_unmapped {
+    struct {
+        uint16_t port;
+        uint64_t requests;
+    } ports[CAP_UNMAPPED_MAX];
+    uint32_t n;
+    uint64_t elsewhere; /* requests to further ports */
+};
+void cap_unmapped_add(struct cap_unmapped *u, uint16_t port);
+
 /* Counted by who records. Bytes by direction: 0 requests, 1 answers. */
 struct cap_tallies {
     uint64_t recorded, passed, unnamed, refused, shed;
+    struct cap_unmapped unmapped; /* of the passed */
     /* Of the recorded: */
     uint64_t inferred, opaque, cut, unanswered, near_gap, streams;
     uint64_t messages_beyond; /* of streams, more than CAP_GRPC_LISTED_MAX */

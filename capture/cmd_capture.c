@@ -43,7 +43,8 @@ static const struct opt options[] = {
      .type = OPT_STRV,
      .at = offsetof(struct config, files),
      .arg = "FILE",
-     .help = "read packets from a pcap or pcapng file, plain or compressed with zstd; "
+     .help = "read packets from a pcap or pcapng file, plain or compressed with zstd "
+             "or gzip; "
              "- is standard input. Several are read one after another, as if they were "
              "one: connections go on from each to the next"},
     {.name = "kafka",
@@ -548,7 +549,8 @@ static int run_packets(const struct config *c, struct cap_session_result *r,
     s.map = buf_text(&map);
     if (rc == 0) {
         rc = cap_session_run(&s, r, e);
-        if (r->parts.source && r->source.packets + r->order.written > 0) {
+        /* Nothing captured is a result, too; nothing opened is not. */
+        if (r->parts.source && (r->closed || r->source.packets > 0)) {
             if (!c->quiet)
                 print_text(c, r);
             if (c->json)

@@ -256,6 +256,8 @@ static int take(struct cap_recorder *r, const struct cap_exchange *x, struct err
     if (x->part == CAP_PART_ANSWER)
         return answer(r, x, e);
     enum op_tier tier = cap_tiers_find(r->tiers, &x->client, &x->server);
+    if (tier == OP_TIER_ANY)
+        cap_unmapped_add(&r->tallies.unmapped, x->server.port);
     switch (tier == OP_TIER_ANY ? CAP_RECORDED_PASSED
                                 : cap_record_make(tier, x, &rec)) {
     case CAP_RECORDED_OP:

@@ -86,6 +86,24 @@ same "$(legs grpc.trace)" "200 envoy grpc model iris iris 200 0
 200 rproxy grpc model iris iris 200 0
 200 server grpc model iris iris 200 0" "legs of gRPC, of which most connections were joined midway"
 
+# A file as tcpdump and gzip leave it, also on standard input.
+zstd -dcq "$data/grpc-200.pcap.zst" | gzip >grpc.pcap.gz
+expect 0 "$REPRISE" capture -r grpc.pcap.gz --map "$map" -o gzip.trace -q
+expect 0 "$REPRISE" capture -r - --map "$map" -o piped.trace -q <grpc.pcap.gz
+for trace in grpc gzip piped; do
+    "$REPRISE" trace info "$trace.trace" --json | jq -r .hash >"$trace.hash"
+done
+cmp grpc.hash gzip.hash && cmp grpc.hash piped.hash || fail "in gzip it is another capture"
+head -c 5000 grpc.pcap.gz >cut.pcap.gz
+expect 65 "$REPRISE" capture -r cut.pcap.gz --map "$map" -o short.trace
+err_has "compressed data ends early"
+
+# Ports that the map forgot are named.
+expect 0 "$REPRISE" capture -r "$data/grpc-200.pcap.zst" --map 9000=envoy -o some.trace --json
+same "$(jq -c '[.operations, .requests.passed, .requests.unmapped]' out)" \
+    '[200,401,{"9998":200,"8081":201}]' "what has no tier"
+err_has "no tier     for the requests to port 9998: 200, 8081: 201; --map PORT=TIER names one"
+
 # The bytes add up, in each direction and file.
 for name in rest-200 grpc-200 pipeline-start; do
     expect 0 "$REPRISE" capture -r "$data/$name.pcap.zst" --map "$map" -o y.trace -f --json
@@ -227,6 +245,7 @@ err_has "the trace does not hold all that happened: coverage"
 # An input without a packet makes a trace of nothing, without a coverage.
 head -c 24 cut.pcap >empty.pcap
 expect 0 "$REPRISE" capture -r empty.pcap -o empty.trace
+err_has "coverage    nothing was seen"
 expect 0 "$REPRISE" trace info --json empty.trace
 same "$(jq -c '[.operations, .complete, .notes["coverage.share"]]' out)" '[0,true,null]' empty
 finish

@@ -160,6 +160,7 @@ static void the_trace_says_it_in_its_notes(void **state)
     close(fd);
     whole(&b);
     b.tallies.unnamed = 1;
+    cap_unmapped_add(&b.tallies.unmapped, 8080);
     b.flows.dir[0].gap_bytes = 1;
     b.flows.dir[0].payload_bytes += 1;
     cap_series_add(&s, &b.parts, 3 * CLK_SEC);
@@ -172,12 +173,39 @@ static void the_trace_says_it_in_its_notes(void **state)
                   "90.91 %: 10 requests recorded, 1 lost; 1 of 3001 bytes missing; 0 "
                   "packets dropped");
     check_str(trc_reader_note(r, "coverage.requests.lost.unnamed"), "1");
+    check_str(trc_reader_note(r, "coverage.requests.unmapped"), "8080: 1");
     check_str(trc_reader_note(r, "coverage.to_server.gaps"), "1");
     check_str(trc_reader_note(r, "coverage.to_client.records"), "1800");
     check_str(trc_reader_note(r, "coverage.series.0000"), "3 1 10 1 3001 1 0\n");
     check_true(trc_reader_note(r, "coverage.to_server.unexplained") == NULL);
     trc_reader_close(r);
     unlink(path);
+}
+
+static void ports_without_a_tier_are_told_by_the_first_eight(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct buf text = {0};
+    whole(&b);
+    cap_account_text(&b.parts, &text);
+    check_true(strstr(buf_text(&text), "no tier") == NULL);
+    for (uint16_t port = 9001; port <= 9010; port++)
+        cap_unmapped_add(&b.tallies.unmapped, port);
+    cap_unmapped_add(&b.tallies.unmapped, 9008);
+    check_int(b.tallies.unmapped.n, ==, CAP_UNMAPPED_MAX);
+    check_int(b.tallies.unmapped.elsewhere, ==, 2);
+    buf_reset(&text);
+    cap_account_text(&b.parts, &text);
+    check_str_has(buf_text(&text), "requests to port 9001: 1, 9002: 1, ");
+    check_str_has(buf_text(&text), ", 9008: 2, others: 2; --map");
+    struct jsonw w = {.out = &text};
+    buf_reset(&text);
+    jsonw_object(&w);
+    cap_account_json(&b.parts, &w);
+    jsonw_end(&w);
+    check_str_has(buf_text(&text), "\"9008\":2,\"others\":2}");
+    buf_done(&text);
 }
 
 static void nearly_everything_is_not_everything(void **state)
@@ -201,6 +229,7 @@ int main(void)
         cmocka_unit_test(coverage_is_one_only_when_nothing_is_missing),
         cmocka_unit_test(seconds_add_up_to_the_totals),
         cmocka_unit_test(the_trace_says_it_in_its_notes),
+        cmocka_unit_test(ports_without_a_tier_are_told_by_the_first_eight),
         cmocka_unit_test(nearly_everything_is_not_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
