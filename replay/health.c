@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "traces/base/clk.h"
 #include "traces/base/units.h"
@@ -62,7 +63,8 @@ static const struct row {
 #define DEGRADED_SERVICE 0.05 /* of the p50 of the service time */
 #define INVALID_NS       (2 * CLK_MS)
 #define WAKE_UP_NS       (250 * CLK_US) /* an effect below this is not judged */
-#define INVALID_RESPONSE 0.10           /* of the p50 of the response time */
+#define WAITED_TOLD      0.01 /* share of the run from which waiting is told */
+#define INVALID_RESPONSE 0.10 /* of the p50 of the response time */
 
 static double larger(double a, double b)
 {
@@ -130,6 +132,16 @@ static double measure(enum measure m, const struct rep_health_facts *f)
     return 0;
 }
 
+/* Why it was late, as far as the kernel can tell. */
+static void describe_wait(const struct rep_health_facts *f, char *out, size_t size)
+{
+    char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX];
+    size_t n = strlen(out);
+    snprintf(out + n, size - n, "; for %s of %s it stood in line for a processor",
+             units_duration_text(f->waited_ns, a),
+             units_duration_text(f->duration_ns, b));
+}
+
 static void describe(enum measure m, double v, const struct rep_health_facts *f,
                      char *out, size_t size)
 {
@@ -138,6 +150,8 @@ static void describe(enum measure m, double v, const struct rep_health_facts *f,
     case M_LATENESS:
         snprintf(out, size, "the generator was late by %s at p99",
                  units_duration_text(f->generator_p99_ns, a));
+        if (ratio((double)f->waited_ns, (double)f->duration_ns) > WAITED_TOLD)
+            describe_wait(f, out, size);
         break;
     case M_EXPLAINED:
         snprintf(out, size,

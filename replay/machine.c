@@ -213,6 +213,27 @@ int64_t rep_cpu_own_ns(void)
     return (int64_t)ts.tv_sec * CLK_SEC + ts.tv_nsec;
 }
 
+int64_t rep_waited_parse(struct span text)
+{
+    uint64_t waited;
+    const char *from = text.n ? memchr(text.p, ' ', text.n) : NULL;
+    if (!from)
+        return -1;
+    size_t at = (size_t)(from - (const char *)text.p) + 1;
+    const char *to = memchr(from + 1, ' ', text.n - at);
+    if (!to || !span_u64(span_of(from + 1, (size_t)(to - from - 1)), &waited) ||
+        waited > INT64_MAX)
+        return -1;
+    return (int64_t)waited;
+}
+
+int64_t rep_thread_waited_ns(void)
+{
+    char text[128];
+    return rep_waited_parse(
+        read_small("/proc/thread-self/schedstat", text, sizeof text));
+}
+
 void rep_clock_look(struct rep_clock_watch *w, const struct clk *clk)
 {
     /* The monotonic clock is read around the wall clock: being stopped in between must

@@ -41,6 +41,11 @@ int64_t rep_throttled_parse(struct span text);
  * /proc/self/cgroup: the path of its cpu.stat. False: it is not told. */
 bool rep_throttled_path(struct span cgroups, char *out, size_t size);
 int64_t rep_cpu_own_ns(void); /* of this process, user and system */
+/* How long the calling thread has stood ready to run while others had the processor,
+ * in nanoseconds since it began; < 0: unknown. */
+int64_t rep_thread_waited_ns(void);
+/* Of the text of a schedstat file: "ran waited slices"; < 0: it does not tell. */
+int64_t rep_waited_parse(struct span text);
 
 /* Watches the wall clock move against the monotonic one. Zeroed is a valid start. */
 /* Slewing moves the wall clock less than this between two looks. */

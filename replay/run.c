@@ -144,6 +144,8 @@ static void join_workers(struct rep_running *x)
         x->stats.clock_backwards = x->stats.clock_backwards || s.clock_backwards;
         if (s.worked_ns > x->stats.worked_ns)
             x->stats.worked_ns = s.worked_ns;
+        if (s.waited_ns > x->stats.waited_ns)
+            x->stats.waited_ns = s.waited_ns;
         if (s.margin_ns > x->stats.margin_ns)
             x->stats.margin_ns = s.margin_ns;
         if (s.slice_ns > x->stats.slice_ns)

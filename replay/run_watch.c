@@ -142,6 +142,7 @@ void rep_running_gather(struct rep_running *x, int64_t duration_ns,
         .throttled_ns = throttled(x),
         .worked_share =
             duration_ns > 0 ? (double)x->stats.worked_ns / (double)duration_ns : 0,
+        .waited_ns = x->stats.waited_ns,
         .gap_distance = rep_gaps_distance(&x->gaps),
         .coverage_lack = x->coverage_lack,
         .workers_lost = x->workers_lost,

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "replay/handoff.h"
+#include "replay/machine.h"
 #include "replay/pacer.h"
 #include "replay/pins.h"
 #include "replay/sessions.h"
@@ -768,11 +769,12 @@ static void *work(void *arg)
     atomic_store(&w->ready, true);
     if (rc == 0)
         rc = await_start(w);
-    int64_t cpu = thread_cpu_ns();
+    int64_t cpu = thread_cpu_ns(), waited = rep_thread_waited_ns();
     w->polled_ns = 0;
     if (rc == 0)
         rc = run_loop(w);
     w->stats.worked_ns = thread_cpu_ns() - cpu - w->polled_ns;
+    w->stats.waited_ns = waited >= 0 ? rep_thread_waited_ns() - waited : -1;
     if (rc < 0) {
         w->rc = rc;
         atomic_store(&w->config.control->stop, true);

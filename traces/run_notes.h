@@ -86,8 +86,9 @@
 #define NOTE_CPU_STEAL        "cpu.steal_share"    /* of the machine, during the run */
 #define NOTE_CPU_THROTTLED    "cpu.throttled_ns"   /* by the control group's limit */
 #define NOTE_CPU_WORKED       "cpu.worked_share" /* of the busiest worker, less polling */
-#define NOTE_CPU_BUSY         "cpu.busy_share"   /* of the machine, all processes */
-#define NOTE_CPU_OWN          "cpu.own_ns"       /* of this process */
+#define NOTE_CPU_WAITED       "cpu.waited_ns" /* longest of a worker, for a processor */
+#define NOTE_CPU_BUSY         "cpu.busy_share"     /* of the machine, all processes */
+#define NOTE_CPU_OWN          "cpu.own_ns"         /* of this process */
 #define NOTE_CLOCK_STEP       "clock.wall_step_ns" /* sum of steps of the wall clock */
 #define NOTE_CLOCK_BACKWARDS  "clock.monotonic_backwards" /* "yes": nothing holds */
 #define NOTE_CLIENT_ERRORS    "client.errors" /* our own: ports, descriptors, memory */

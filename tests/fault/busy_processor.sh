@@ -17,5 +17,7 @@ end_server_and_hogs
 report
 counts 1200 1200 1200 0
 holds '.health.verdict != "VALID"'
+# And why: six others stand in the same line.
+holds '[.health.causes[] | select(.code == "lateness")][0].text | test("; for [0-9.]+ m?s of [0-9.]+ s it stood in line for a processor")'
 cause lateness || fail "no lateness among the causes: $(jq -c .health "$tmp/report")"
 finish

@@ -68,6 +68,25 @@ static void lateness_of_our_own_is_judged_by_its_p99(void **state)
     check_verdict(&f, REP_INVALID, "lateness");
 }
 
+static void a_late_generator_says_how_long_it_waited_for_a_processor(void **state)
+{
+    struct rep_health h;
+    struct rep_health_facts f = fine();
+    (void)state;
+    f.generator_p99_ns = 3 * CLK_MS;
+    f.waited_ns = CLK_SEC; /* of 100 s: not worth a word */
+    rep_health_judge(&f, &h);
+    check_str(h.causes[0].text, "the generator was late by 3 ms at p99");
+    f.waited_ns = 26 * CLK_SEC;
+    rep_health_judge(&f, &h);
+    check_str(h.causes[0].text,
+              "the generator was late by 3 ms at p99; for 26 s of 1.67 m "
+              "it stood in line for a processor");
+    /* Waiting alone is no cause. */
+    f.generator_p99_ns = 100 * CLK_US;
+    check_verdict(&f, REP_VALID, NULL);
+}
+
 static void lateness_must_not_make_the_tail(void **state)
 {
     struct rep_health_facts f = fine();
@@ -196,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clean_run_is_valid_without_a_cause),
         cmocka_unit_test(lateness_of_our_own_is_judged_by_its_p99),
+        cmocka_unit_test(a_late_generator_says_how_long_it_waited_for_a_processor),
         cmocka_unit_test(lateness_must_not_make_the_tail),
         cmocka_unit_test(each_threshold_has_two_sides),
         cmocka_unit_test(the_worst_cause_comes_first_and_all_are_told),

@@ -198,6 +198,17 @@ static void processor_time_is_shared_out(void **state)
     check_true(!rep_cpu_times_parse(SPAN_LIT("cpu  1 2 3 x")).known);
 }
 
+static void the_wait_for_a_processor_is_read(void **state)
+{
+    (void)state;
+    check_int(rep_waited_parse(SPAN_LIT("84536 173368 2\n")), ==, 173368);
+    check_int(rep_waited_parse(SPAN_LIT("0 0 0\n")), ==, 0);
+    static const char *const none[] = {
+        "", " ", "1", "1 2", "1 x 3", "1 -2 3", "1 9223372036854775808 3"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        check_int(rep_waited_parse(span_str(none[i])), ==, -1);
+}
+
 static void check_cpu_stat(const char *cgroups, const char *want)
 {
     char path[256] = "";
@@ -259,6 +270,7 @@ int main(void)
         cmocka_unit_test(what_the_target_did_is_kept_apart_from_our_lateness),
         cmocka_unit_test(the_live_view_says_where_it_is_and_when_it_ends),
         cmocka_unit_test(processor_time_is_shared_out),
+        cmocka_unit_test(the_wait_for_a_processor_is_read),
         cmocka_unit_test(the_limit_of_a_control_group_is_found_in_both_versions),
         cmocka_unit_test(a_step_of_the_wall_clock_is_seen),
     };
