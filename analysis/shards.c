@@ -73,6 +73,7 @@ static enum merging merging_of(const char *key)
         {NOTE_TLS_FULL, SUM},
         {NOTE_TLS_RESUMED, SUM},
         {NOTE_REFUSALS, LINES},
+        {NOTE_CHECK_REASONS, LINES},
         {NOTE_CONNECTION_ENDS, LINES},
         {NOTE_CONNECT_FAILURES, LINES},
         {NOTE_WARM_FAILED, SUM},

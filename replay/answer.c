@@ -12,8 +12,16 @@
 #include "traces/payload/pay_compare.h"
 #include "traces/payload/v2_json.h"
 #include "traces/payload/v2_proto.h"
+#include "traces/tool/trc_print.h"
 #include "traces/wire/content_encoding.h"
 #include "traces/wire/sse.h"
+
+/* Why answers are not judged, where that is said at several places. */
+#define NO_TYPE    "its model's type does not tell what is right"
+#define NO_REQUEST "its request is none that its model's type takes"
+#define NO_RECORD  "the trace holds no answer to compare it with"
+#define NO_BODY    "the recorded answer's body was not kept"
+#define NO_MEMORY  "memory ran out"
 
 int rep_answer_parse(struct rep_answer_want *w, const char *text, struct err *e)
 {
@@ -64,35 +72,55 @@ static int parse_response(const struct rep_request *r, struct span body,
                : v2_proto_parse_response(body, a, m, e);
 }
 
+/* Nothing can be said; the first reason stays. */
+static enum out_check not_judged(struct rep_request *r, const char *why)
+{
+    if (!r->unjudged)
+        r->unjudged = why;
+    return OUT_UNCHECKED;
+}
+
 /* answer: NULL where it is no V2 answer, for the reason in *why. */
-static enum out_check by_model(const struct rep_request *r, struct arena *a,
+static enum out_check by_model(struct rep_request *r, struct arena *a,
                                const struct pay_message *answer, struct err *why)
 {
     const struct op_stream *s = &r->stream->as_sent;
     const struct model_type *type = model_type_find(s->model_type);
     struct pay_message request;
 
-    if (r->out.cause != OUT_OK || !type || !is_inference(s) ||
-        parse_request(r, a, &request) < 0)
+    if (r->out.cause != OUT_OK)
         return OUT_UNCHECKED;
+    if (!is_inference(s))
+        return not_judged(r, "it answers no inference");
+    if (!type)
+        return not_judged(r, NO_TYPE);
+    if (parse_request(r, a, &request) < 0)
+        return not_judged(r, NO_REQUEST);
     if (!answer)
         return OUT_WRONG;
     int rc = model_type_check(type, &request, answer, why);
-    return rc == 0                              ? OUT_RIGHT
-           : rc == ERR_USAGE || rc == ERR_NOMEM ? OUT_UNCHECKED
-                                                : OUT_WRONG;
+    return rc == 0           ? OUT_RIGHT
+           : rc == ERR_USAGE ? not_judged(r, NO_REQUEST)
+           : rc == ERR_NOMEM ? not_judged(r, NO_MEMORY)
+                             : OUT_WRONG;
 }
 
 /* recorded: what was answered then. */
-static enum out_check by_body(const struct rep_request *r, struct span recorded,
+static enum out_check by_body(struct rep_request *r, struct span recorded,
                               double tolerance, struct arena *a,
                               const struct pay_message *answer, struct err *why)
 {
     struct pay_message then;
-    if (!is_inference(&r->stream->as_sent) ||
-        parse_response(r, recorded, a, &then, NULL) < 0) {
-        if (span_eq(recorded, buf_view(&r->answer)))
+    bool same = span_eq(recorded, buf_view(&r->answer));
+    bool inference = is_inference(&r->stream->as_sent);
+    if (!inference || parse_response(r, recorded, a, &then, NULL) < 0) {
+        if (same)
             return OUT_RIGHT;
+        /* Traces that were made before encodings were kept do not tell them. */
+        if (inference &&
+            !(r->stream->as_sent.protocol == OP_REST && trc_is_text(recorded)))
+            return not_judged(r, "the recorded answer is no V2 answer; it may be in an "
+                                 "encoding that the trace does not tell");
         err_set(why, ERR_FORMAT, "its body is not the recorded one");
         return OUT_WRONG;
     }
@@ -101,9 +129,28 @@ static enum out_check by_body(const struct rep_request *r, struct span recorded,
     return pay_compare(&then, answer, tolerance, why) == 0 ? OUT_RIGHT : OUT_WRONG;
 }
 
+/* Why what was recorded cannot be decoded. */
+static const char *unread(int rc)
+{
+    return rc == ERR_USAGE   ? "the recorded answer is in an encoding that is not known"
+           : rc == ERR_LIMIT ? "the recorded answer would become too large, decoded"
+           : rc == ERR_NOMEM ? NO_MEMORY
+                             : "the recorded answer is not what its encoding says";
+}
+
+/* What the recorded answer is encoded in. Where the trace does not tell, gzip shows
+ * itself: replay never asks for it, so an answer in gzip is a file of that kind. */
+static uint16_t recorded_codings(const struct rep_request *r)
+{
+    const struct op *op = r->op;
+    bool zipped = op->response_codings == 0 && is_gzip(op->response.data) &&
+                  !is_gzip(buf_view(&r->answer));
+    return zipped ? CONTENT_GZIP : op->response_codings;
+}
+
 /* What was answered with success then must be answered so now; what was not is not
  * asked for again. */
-static enum out_check by_record(const struct rep_request *r, double tolerance,
+static enum out_check by_record(struct rep_request *r, double tolerance,
                                 struct arena *a, const struct pay_message *answer,
                                 struct err *why)
 {
@@ -111,8 +158,10 @@ static enum out_check by_record(const struct rep_request *r, double tolerance,
     bool good = op->grpc_status == 0 ||
                 (op->grpc_status < 0 && op->status >= 200 && op->status < 300);
 
-    if (r->out.cause != OUT_OK || (op->status == 0 && op->grpc_status < 0))
+    if (r->out.cause != OUT_OK)
         return OUT_UNCHECKED;
+    if (op->status == 0 && op->grpc_status < 0)
+        return not_judged(r, NO_RECORD);
     if (!good) {
         err_set(why, ERR_FORMAT, "answered with success, recorded was %s %d",
                 op->grpc_status > 0 ? "grpc" : "http",
@@ -120,14 +169,16 @@ static enum out_check by_record(const struct rep_request *r, double tolerance,
         return OUT_WRONG;
     }
     if (op->response.state != OP_BODY_KEPT)
-        return OUT_UNCHECKED;
-    if (!is_gzip(op->response.data) || is_gzip(buf_view(&r->answer)))
+        return not_judged(r, NO_BODY);
+    uint16_t codings = recorded_codings(r);
+    if (codings == 0)
         return by_body(r, op->response.data, tolerance, a, answer, why);
-    /* Its client took gzip; replay never asks for it. */
     struct buf plain = {0};
-    enum out_check check = OUT_UNCHECKED;
-    if (gunzip(op->response.data, CONTENT_PLAIN_MAX, &plain))
-        check = by_body(r, buf_view(&plain), tolerance, a, answer, why);
+    int rc =
+        content_decode(codings, op->response.data, CONTENT_PLAIN_MAX, &plain, NULL);
+    enum out_check check =
+        rc < 0 ? not_judged(r, unread(rc))
+               : by_body(r, buf_view(&plain), tolerance, a, answer, why);
     buf_done(&plain);
     return check;
 }
@@ -195,7 +246,7 @@ static bool asked_the_same(const struct rep_request *r)
 }
 
 /* A message against its model type. */
-static enum out_check message_by_model(const struct rep_request *r, struct span asked,
+static enum out_check message_by_model(struct rep_request *r, struct span asked,
                                        const struct pay_message *answer,
                                        struct arena *a, struct err *why)
 {
@@ -204,34 +255,59 @@ static enum out_check message_by_model(const struct rep_request *r, struct span 
     struct pay_message request;
 
     if (!type)
-        return OUT_UNCHECKED;
+        return not_judged(r, NO_TYPE);
     int rc = s->protocol == OP_REST ? v2_json_parse_request(asked, a, &request, NULL)
                                     : v2_proto_parse_request(asked, a, &request, NULL);
     if (rc < 0)
-        return OUT_UNCHECKED;
+        return not_judged(r, NO_REQUEST);
     rc = model_type_check(type, &request, answer, why);
-    return rc == 0                              ? OUT_RIGHT
-           : rc == ERR_USAGE || rc == ERR_NOMEM ? OUT_UNCHECKED
-                                                : OUT_WRONG;
+    return rc == 0           ? OUT_RIGHT
+           : rc == ERR_USAGE ? not_judged(r, NO_REQUEST)
+           : rc == ERR_NOMEM ? not_judged(r, NO_MEMORY)
+                             : OUT_WRONG;
 }
 
-static enum out_check message_by_record(const struct rep_request *r, double tolerance,
+/* A recorded message, decoded where it is encoded, in memory of a. */
+static int recorded_message(const struct rep_request *r, struct span message,
+                            struct arena *a, struct span *plain)
+{
+    struct buf out = {0};
+    *plain = message;
+    if (r->op->response_codings == 0)
+        return 0;
+    int rc =
+        content_decode(r->op->response_codings, message, CONTENT_PLAIN_MAX, &out, NULL);
+    *plain = rc == 0 ? arena_dup(a, buf_view(&out)) : (struct span){0};
+    if (rc == 0 && out.n > 0 && !plain->p)
+        rc = ERR_NOMEM;
+    buf_done(&out);
+    return rc;
+}
+
+static enum out_check message_by_record(struct rep_request *r, double tolerance,
                                         struct span recorded,
                                         const struct pay_message *answer,
                                         struct arena *a, struct err *why)
 {
     const struct op *op = r->op;
     struct pay_message then;
+    struct span plain;
 
     if (op->response.state != OP_BODY_KEPT || op->response_messages.count == 0)
-        return OUT_UNCHECKED;
+        return not_judged(r, op->status == 0 && op->grpc_status < 0 ? NO_RECORD
+                             : op->response.state == OP_BODY_KEPT
+                                 ? "its record does not tell the messages apart"
+                                 : NO_BODY);
     if (op->response_messages.count != r->out.messages.count) {
         err_set(why, ERR_FORMAT, "%u messages, recorded were %u", r->out.messages.count,
                 op->response_messages.count);
         return OUT_WRONG;
     }
-    if (parse_message(r, recorded, a, &then, NULL) < 0)
-        return OUT_UNCHECKED;
+    int rc = recorded_message(r, recorded, a, &plain);
+    if (rc < 0)
+        return not_judged(r, unread(rc));
+    if (parse_message(r, plain, a, &then, NULL) < 0)
+        return not_judged(r, "a recorded message is no V2 answer");
     return pay_compare(&then, answer, tolerance, why) == 0 ? OUT_RIGHT : OUT_WRONG;
 }
 
@@ -269,7 +345,7 @@ static struct stream_walk walk_of(const struct rep_request *r)
 }
 
 /* One message: right, wrong, or not judged. *mark: it is none. */
-static enum out_check judge_message(const struct rep_request *r, struct stream_walk *s,
+static enum out_check judge_message(struct rep_request *r, struct stream_walk *s,
                                     const struct rep_answer_want *w, struct arena *a,
                                     struct buf *content, bool *mark, struct err *why)
 {
@@ -286,8 +362,11 @@ static enum out_check judge_message(const struct rep_request *r, struct stream_w
         return OUT_UNCHECKED;
     if (w->content)
         pay_content(&answer, content);
-    if (w->model && (s->pairs || s->alike))
-        model = message_by_model(r, asked, &answer, a, why);
+    if (w->model)
+        model =
+            s->pairs || s->alike
+                ? message_by_model(r, asked, &answer, a, why)
+                : not_judged(r, "which request of a stream is answered is not told");
     if (w->recorded && model != OUT_WRONG)
         record = message_by_record(r, w->tolerance, then, &answer, a, why);
     return model > record ? model : record; /* wrong outweighs right */
@@ -303,6 +382,9 @@ static void judge_stream(struct rep_request *r, const struct rep_answer_want *w,
     struct buf content = {0};
     bool wrong = false;
 
+    if (n == 0)
+        not_judged(r, r->answer_codings ? "it is a stream in an encoding"
+                                        : "it is a stream without messages");
     for (uint32_t i = 0; i < n && !wrong; i++) {
         bool mark = false;
         enum out_check one = judge_message(r, &walk, w, a, &content, &mark, why);
@@ -312,6 +394,8 @@ static void judge_stream(struct rep_request *r, const struct rep_answer_want *w,
         if (wrong)
             err_note(why, "message %u of %u", i + 1, n);
     }
+    if (n > 0 && marks == n)
+        not_judged(r, "it holds nothing but its end");
     if (w->model || w->recorded)
         r->out.check = wrong                             ? OUT_WRONG
                        : right > 0 && right + marks == n ? OUT_RIGHT
@@ -326,40 +410,77 @@ static enum out_check both(enum out_check x, enum out_check y)
     return x > y ? x : y;
 }
 
-void rep_answer_judge(struct rep_request *r, const struct rep_answer_want *w,
-                      struct arena *a, struct err *why)
+/* Puts what an answer stands for in its place. 0; ERR_FORMAT: it is not what its
+ * header says; else it is not judged. */
+static int decode_answer(struct rep_request *r, struct err *why)
+{
+    struct buf plain = {0};
+    if (r->answer_codings == 0)
+        return 0;
+    int rc = content_decode(r->answer_codings, buf_view(&r->answer), CONTENT_PLAIN_MAX,
+                            &plain, why);
+    if (rc < 0) {
+        buf_done(&plain);
+        if (rc != ERR_FORMAT)
+            not_judged(r, rc == ERR_USAGE   ? "it is in an encoding that is not known"
+                          : rc == ERR_LIMIT ? "it would become too large, decoded"
+                                            : NO_MEMORY);
+        return rc;
+    }
+    buf_done(&r->answer);
+    r->answer = plain;
+    r->answer_codings = 0;
+    return 0;
+}
+
+static enum out_check judge_unary(struct rep_request *r,
+                                  const struct rep_answer_want *w, struct arena *a,
+                                  struct err *why)
 {
     struct pay_message answer;
     struct buf content = {0};
-    bool parsed = false;
+    enum out_check check = OUT_UNCHECKED;
+    bool inference = is_inference(&r->stream->as_sent);
 
-    arena_reset(a);
-    if (r->out.cause == OUT_OK && rep_answer_wanted(w) &&
-        is_inference(&r->stream->as_sent))
-        parsed = parse_response(r, buf_view(&r->answer), a, &answer, why) == 0;
+    int rc = decode_answer(r, why);
+    if (rc < 0 && rc != ERR_FORMAT)
+        return OUT_UNCHECKED;
+    bool parsed = rc == 0 && inference &&
+                  parse_response(r, buf_view(&r->answer), a, &answer, why) == 0;
     if (parsed && w->content) {
         pay_content(&answer, &content);
         if (!content.failed)
             r->out.answer_hash = outcome_answer_hash(buf_view(&content));
         buf_done(&content);
     }
-    if (r->mark == REP_MARK_OTHER) {
-        err_clear(why);
-        err_set(why, ERR_FORMAT, "it shows the request id of another operation");
-        r->out.check = OUT_CROSSED;
-        return;
-    }
-    r->out.check = OUT_UNCHECKED;
-    if (is_streamed(&r->stream->as_sent)) {
-        if (r->out.cause == OUT_OK && rep_answer_wanted(w))
-            judge_stream(r, w, a, why);
-        return;
-    }
     if (w->model)
-        r->out.check = by_model(r, a, parsed ? &answer : NULL, why);
-    if (w->recorded && r->out.check != OUT_WRONG)
-        r->out.check = both(
-            r->out.check, by_record(r, w->tolerance, a, parsed ? &answer : NULL, why));
+        check = by_model(r, a, parsed ? &answer : NULL, why);
+    if (w->recorded && check != OUT_WRONG)
+        check =
+            both(check, by_record(r, w->tolerance, a, parsed ? &answer : NULL, why));
+    return check;
+}
+
+void rep_answer_judge(struct rep_request *r, const struct rep_answer_want *w,
+                      struct arena *a, struct err *why)
+{
+    arena_reset(a);
+    r->out.check = OUT_UNCHECKED;
+    r->unjudged = NULL;
+    if (r->out.cause == OUT_OK && rep_answer_wanted(w)) {
+        if (is_streamed(&r->stream->as_sent))
+            judge_stream(r, w, a, why);
+        else
+            r->out.check = judge_unary(r, w, a, why);
+    }
+    if (r->out.check != OUT_UNCHECKED)
+        r->unjudged = NULL;
+    if (r->mark != REP_MARK_OTHER)
+        return;
+    err_clear(why);
+    err_set(why, ERR_FORMAT, "it shows the request id of another operation");
+    r->out.check = OUT_CROSSED;
+    r->unjudged = NULL;
 }
 
 bool rep_answer_tells(const struct rep_request *r)

@@ -28,11 +28,12 @@ int rep_answer_parse(struct rep_answer_want *w, const char *text,
 /* True when answers have to be kept for it. */
 bool rep_answer_wanted(const struct rep_answer_want *w);
 
-/* Sets r->out.check, and answer_hash where content is wanted. OUT_UNCHECKED where
- * nothing can be said: no answer; model: no success, no inference, unknown type, a
- * request that the type does not take; recorded: nothing was, its body was not kept, or
- * is gzip that cannot be read. OUT_WRONG with the first difference in *why.
- * OUT_CROSSED comes first: the answer
+/* Sets r->out.check, and answer_hash where content is wanted. An answer that is encoded
+ * is decoded, here and in r->answer, and so is a recorded one. OUT_UNCHECKED where
+ * nothing can be said, for the reason in r->unjudged if the answer was a success: no
+ * inference, unknown type, a request that the type does not take; nothing recorded, or
+ * not its body; an encoding, of either, that is not known or would become too much.
+ * OUT_WRONG with the first difference in *why. OUT_CROSSED comes first: the answer
  * shows the mark of another request. The arena is reset first. */
 void rep_answer_judge(struct rep_request *r, const struct rep_answer_want *w,
                       struct arena *a, struct err *why);

@@ -367,8 +367,9 @@ static const struct opt options[] = {
      .help = "decode every answer and check it: model, against its request, as far as "
              "the model type tells what is right; recorded, against the answer in the "
              "trace (status, outputs by name, type, shape and value); recorded:1e-6 "
-             "lets floats differ by that share. The exit status is 3 if any answer is "
-             "wrong, or another operation's"},
+             "lets floats differ by that share. Encodings are undone; what nobody can "
+             "read is not judged, and counted with the reason. The exit status is 3 if "
+             "any answer is wrong, or another operation's"},
     {.name = "check-answers",
      .type = OPT_FLAG,
      .at = FIELD(check),

@@ -71,6 +71,10 @@ struct rep_request {
     uint8_t tries;      /* sendings begun, those included that put no byte on a wire */
     enum rep_mark mark; /* by rep_mark_look, for each x-request-id of the answer */
     struct buf answer;  /* body of the answer, where it is wanted; freed on release */
+    /* What the answer's body is encoded in, as its header says (content_encoding.h);
+     * 0 once it has been undone. */
+    uint16_t answer_codings;
+    const char *unjudged;        /* why its answer was not judged, constant; or NULL */
     struct op_message *messages; /* out.messages.v, ours; freed on release */
     uint32_t message_cap;
 };

@@ -204,11 +204,13 @@ static int verdict(struct rep_running *x, struct err *e)
 static void look_at_checks(const struct rep_running *x)
 {
     const struct rep_tally *t = &x->result->tally;
+    const struct rep_reason *most = &t->unjudged_reasons[0];
+    for (size_t i = 1; i < t->unjudged_reason_count; i++)
+        if (t->unjudged_reasons[i].count > most->count)
+            most = &t->unjudged_reasons[i];
     if (t->unjudged > 0 && t->right + t->wrong + t->crossed == 0)
-        log_warn(
-            REP_RUN_AREA, "--check judged none of %" PRIu64 " answers: %s", t->unjudged,
-            x->config->answers.model ? "their models' types do not tell what is right"
-                                     : "the trace holds none to compare them with");
+        log_warn(REP_RUN_AREA, "--check judged none of %" PRIu64 " answers: %s",
+                 t->unjudged, most->text);
 }
 
 static int finish(struct rep_running *x, struct err *e)

@@ -183,15 +183,16 @@ void rep_running_note_moment(struct rep_running *x)
     note_i64(x, NOTE_START_MONO, x->start_ns);
 }
 
-static void note_refusals(struct rep_running *x)
+/* "COUNT: reason" lines, where there are any. */
+static void note_reasons(struct rep_running *x, const char *key,
+                         const struct rep_reason *reasons, size_t count)
 {
-    const struct rep_tally *t = &x->result->tally;
     struct buf lines = {0};
-    for (size_t i = 0; i < t->reason_count; i++)
-        buf_fmt(&lines, "%s%" PRIu64 ": %s", i ? "\n" : "", t->reasons[i].count,
-                t->reasons[i].text);
-    if (t->reason_count > 0)
-        rep_running_note(x, NOTE_REFUSALS, buf_text(&lines));
+    for (size_t i = 0; i < count; i++)
+        buf_fmt(&lines, "%s%" PRIu64 ": %s", i ? "\n" : "", reasons[i].count,
+                reasons[i].text);
+    if (count > 0)
+        rep_running_note(x, key, buf_text(&lines));
     buf_done(&lines);
 }
 
@@ -261,7 +262,7 @@ void rep_running_note_end(struct rep_running *x, const struct rep_health_facts *
         note_fmt(x, NOTE_SESSION_THINKS, "%" PRIu64, r->plan.thinks);
         note_fmt(x, NOTE_SESSION_GAPS, "%" PRIu64, r->plan.gaps);
     }
-    note_refusals(x);
+    note_reasons(x, NOTE_REFUSALS, r->tally.reasons, r->tally.reason_count);
     note_connecting(x);
     note_lateness(x, f);
     note_fmt(x, NOTE_CHECK_CROSSED, "%" PRIu64, r->tally.crossed);
@@ -269,6 +270,8 @@ void rep_running_note_end(struct rep_running *x, const struct rep_health_facts *
         note_fmt(x, NOTE_CHECK_RIGHT, "%" PRIu64, r->tally.right);
         note_fmt(x, NOTE_CHECK_WRONG, "%" PRIu64, r->tally.wrong);
         note_fmt(x, NOTE_CHECK_UNJUDGED, "%" PRIu64, r->tally.unjudged);
+        note_reasons(x, NOTE_CHECK_REASONS, r->tally.unjudged_reasons,
+                     r->tally.unjudged_reason_count);
     }
     note_i64(x, NOTE_STARVED, x->stats.starved_ns);
     if (f->steal_share >= 0)

@@ -63,6 +63,29 @@ static void json_counts(struct jsonw *w, const struct rep_run_result *r)
     jsonw_end(w);
 }
 
+/* What --check found; nothing where it was not asked for, but what marks tell. */
+static void json_answers(struct jsonw *w, const struct rep_tally *t)
+{
+    if (t->right + t->wrong + t->crossed + t->unjudged == 0)
+        return;
+    jsonw_key(w, "answers");
+    jsonw_object(w);
+    jsonw_key_u64(w, "right", t->right);
+    jsonw_key_u64(w, "wrong", t->wrong);
+    jsonw_key_u64(w, "crossed", t->crossed);
+    jsonw_key_u64(w, "unjudged", t->unjudged);
+    jsonw_key(w, "unjudged_reasons");
+    jsonw_array(w);
+    for (size_t i = 0; i < t->unjudged_reason_count; i++) {
+        jsonw_object(w);
+        jsonw_key_str(w, "reason", t->unjudged_reasons[i].text);
+        jsonw_key_u64(w, "count", t->unjudged_reasons[i].count);
+        jsonw_end(w);
+    }
+    jsonw_end(w);
+    jsonw_end(w);
+}
+
 static void json_health(struct jsonw *w, const struct rep_health *h)
 {
     jsonw_key(w, "health");
@@ -132,6 +155,7 @@ void rep_result_json(const struct rep_run_result *r, FILE *f)
     jsonw_key_str(&w, "aborted", *r->aborted ? r->aborted : NULL);
     jsonw_key_i64(&w, "duration_ns", r->duration_ns);
     json_counts(&w, r);
+    json_answers(&w, t);
     jsonw_key(&w, "latency_ns");
     jsonw_object(&w);
     json_hist(&w, "response", &t->response);
@@ -223,6 +247,9 @@ void rep_result_text(const struct rep_run_result *r, FILE *f)
                 "  answers     right %" PRIu64 ", wrong %" PRIu64
                 ", another operation's %" PRIu64 ", not judged %" PRIu64 "\n",
                 t->right, t->wrong, t->crossed, t->unjudged);
+    for (size_t i = 0; i < t->unjudged_reason_count; i++)
+        fprintf(f, "  not judged %" PRIu64 ": %s\n", t->unjudged_reasons[i].count,
+                t->unjudged_reasons[i].text);
     fprintf(f, "  rate        offered %s, achieved %s\n",
             units_rate_text(rep_tally_offered(t), a),
             units_rate_text(rep_tally_achieved(t), b));

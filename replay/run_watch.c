@@ -55,8 +55,10 @@ void rep_running_outcome(void *arg, struct rep_request *r)
                  "operation %" PRIu64 " (%.*s) got the answer of another operation%s",
                  o->op_index, SPAN_ARG(r->stream->as_sent.name),
                  x->crossed_shown == WRONG_SHOWN ? "; no more of these are shown" : "");
-    if (x->config->answers.model || x->config->answers.recorded)
-        x->result->tally.unjudged += o->check == OUT_UNCHECKED && o->cause == OUT_OK;
+    if ((x->config->answers.model || x->config->answers.recorded) &&
+        o->check == OUT_UNCHECKED && o->cause == OUT_OK)
+        rep_tally_unjudged(&x->result->tally,
+                           r->unjudged ? r->unjudged : "it was not looked at");
     if (rep_tally_add(&x->result->tally, o, r->refusal))
         report_news(x, r);
     if (o->sent_ns != OP_TIME_NONE && x->config->users == 0)

@@ -61,17 +61,19 @@ static bool count_class(struct rep_tally *t, const struct outcome *o)
     return true;
 }
 
-static bool count_reason(struct rep_tally *t, const char *why)
+/* True when it is a new one. */
+static bool count_reason(struct rep_reason reasons[REP_REASONS_MAX], size_t *count,
+                         const char *why)
 {
-    for (size_t i = 0; i < t->reason_count; i++) {
-        if (strcmp(t->reasons[i].text, why) == 0) {
-            t->reasons[i].count++;
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp(reasons[i].text, why) == 0) {
+            reasons[i].count++;
             return false;
         }
     }
-    if (t->reason_count == REP_REASONS_MAX)
+    if (*count == REP_REASONS_MAX)
         return false;
-    t->reasons[t->reason_count++] = (struct rep_reason){why, 1};
+    reasons[(*count)++] = (struct rep_reason){why, 1};
     return true;
 }
 
@@ -181,9 +183,15 @@ bool rep_tally_add(struct rep_tally *t, const struct outcome *o, const char *ref
     t->bytes_in += o->bytes_in;
     t->bytes_out += o->attempts > 0 ? o->bytes_out : 0;
     bool news = !outcome_ok(o) && count_class(t, o);
-    if (refusal && count_reason(t, refusal))
+    if (refusal && count_reason(t->reasons, &t->reason_count, refusal))
         news = true;
     return news;
+}
+
+void rep_tally_unjudged(struct rep_tally *t, const char *why)
+{
+    t->unjudged++;
+    count_reason(t->unjudged_reasons, &t->unjudged_reason_count, why);
 }
 
 static double per_second(uint64_t n, int64_t from, int64_t to)

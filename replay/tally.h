@@ -50,6 +50,8 @@ struct rep_tally {
     uint64_t other_classes; /* outcomes of classes that found no place */
     struct rep_reason reasons[REP_REASONS_MAX]; /* why operations were refused */
     size_t reason_count;
+    struct rep_reason unjudged_reasons[REP_REASONS_MAX]; /* … answers not judged */
+    size_t unjudged_reason_count;
     struct rep_trend trend;
 };
 
@@ -59,6 +61,9 @@ void rep_tally_done(struct rep_tally *t);
 /* o has times since the start; refusal: why it was not sent, or NULL. True when this
  * class or reason is new: worth a line in the log. */
 bool rep_tally_add(struct rep_tally *t, const struct outcome *o, const char *refusal);
+
+/* A good answer was to be judged and was not; why: constant text. */
+void rep_tally_unjudged(struct rep_tally *t, const char *why);
 
 /* Starts per second; 0 when there are fewer than two. */
 double rep_tally_offered(const struct rep_tally *t);

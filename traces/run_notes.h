@@ -56,24 +56,24 @@
 #define NOTE_LABEL_VERSION  "label.version" /* of what was measured */
 
 /* --- at the end ------------------------------------------------------------------- */
-#define NOTE_DURATION       "run.duration_ns" /* from due = 0 to the last end */
-#define NOTE_INTERRUPTED    "run.interrupted" /* "yes": a signal or an error ended it */
-#define NOTE_ENDED_BY       "run.ended_by"    /* the reason, where interrupted */
-#define NOTE_DUE            "operations.due"  /* outcomes in this file */
-#define NOTE_SENT           "operations.sent"
-#define NOTE_NEVER_DUE      "operations.never_due" /* left in the trace at the end */
-#define NOTE_FILTERED       "operations.filtered"  /* left out on demand (--protocol) */
-#define NOTE_REFUSALS       "operations.refusals"  /* "COUNT: reason" lines */
-#define NOTE_RATE_OFFERED   "rate.offered"         /* per second, from due times */
-#define NOTE_RATE_ACHIEVED  "rate.achieved"        /* per second, from sent times */
-#define NOTE_SESSIONS       "sessions.count"       /* partly open: planned ones */
-#define NOTE_SESSION_THINKS "sessions.thinks" /* operations that followed another */
-#define NOTE_SESSION_GAPS   "sessions.gaps"   /* of them: without that one's answer */
-#define NOTE_CHECK_RIGHT    "check.right"
-#define NOTE_CHECK_CROSSED  "check.crossed" /* answers of other requests */
-#define NOTE_CHECK_WRONG    "check.wrong"
-#define NOTE_CHECK_UNJUDGED                                                            \
-    "check.unjudged" /* asked for, but type or request unknown */
+#define NOTE_DURATION         "run.duration_ns" /* from due = 0 to the last end */
+#define NOTE_INTERRUPTED      "run.interrupted" /* "yes": a signal or an error ended it */
+#define NOTE_ENDED_BY         "run.ended_by"    /* the reason, where interrupted */
+#define NOTE_DUE              "operations.due" /* outcomes in this file */
+#define NOTE_SENT             "operations.sent"
+#define NOTE_NEVER_DUE        "operations.never_due" /* left in the trace at the end */
+#define NOTE_FILTERED         "operations.filtered" /* left out on demand (--protocol) */
+#define NOTE_REFUSALS         "operations.refusals" /* "COUNT: reason" lines */
+#define NOTE_RATE_OFFERED     "rate.offered"        /* per second, from due times */
+#define NOTE_RATE_ACHIEVED    "rate.achieved"       /* per second, from sent times */
+#define NOTE_SESSIONS         "sessions.count"      /* partly open: planned ones */
+#define NOTE_SESSION_THINKS   "sessions.thinks" /* operations that followed another */
+#define NOTE_SESSION_GAPS     "sessions.gaps"   /* of them: without that one's answer */
+#define NOTE_CHECK_RIGHT      "check.right"
+#define NOTE_CHECK_CROSSED    "check.crossed" /* answers of other requests */
+#define NOTE_CHECK_WRONG      "check.wrong"
+#define NOTE_CHECK_UNJUDGED   "check.unjudged" /* asked for, but nothing can be said */
+#define NOTE_CHECK_REASONS    "check.unjudged.reasons" /* "COUNT: reason" lines */
 #define NOTE_GENERATOR_P50    "lateness.generator.p50_ns"
 #define NOTE_GENERATOR_P99    "lateness.generator.p99_ns"
 #define NOTE_GENERATOR_MAX    "lateness.generator.max_ns"

@@ -37,6 +37,7 @@
 
 #include "replay/mark.h"
 #include "traces/base/log.h"
+#include "traces/wire/content_encoding.h"
 #include "traces/wire/http1.h"
 
 #define AREA "engine"
@@ -142,8 +143,12 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     if (o->first_ns == OP_TIME_NONE)
         o->first_ns = rep_curl_now(t->en);
     t->head_bytes += line.n;
-    if (span_starts(line, "HTTP/")) /* perhaps a 1xx went before */
+    if (span_starts(line, "HTTP/")) { /* perhaps a 1xx went before */
         t->head_ended = false;
+        t->request->answer_codings = 0;
+    }
+    content_codings_add(&t->request->answer_codings,
+                        field_value(line, "content-encoding"));
     t->head_ended = t->head_ended || line.n <= 2;
     t->too_big = t->too_big || t->head_bytes > HTTP1_HEAD_MAX;
     t->events = t->events || rep_is_event_stream(field_value(line, "content-type"));
@@ -180,7 +185,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
         return 0;
     }
     buf_add(&t->body, p, n * size);
-    t->too_big = t->events && !take_events(t, span_of(p, n * size));
+    t->too_big = t->events && t->request->answer_codings == 0 &&
+                 !take_events(t, span_of(p, n * size));
     return t->too_big ? 0 : n * size;
 }
 

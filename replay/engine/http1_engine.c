@@ -22,6 +22,7 @@
 #include "replay/mark.h"
 #include "replay/schedule.h"
 #include "traces/base/log.h"
+#include "traces/wire/content_encoding.h"
 #include "traces/wire/http1.h"
 #include "traces/wire/sse.h"
 
@@ -303,8 +304,13 @@ static bool conn_events(struct conn *c, struct span data)
 static void conn_head(struct conn *c)
 {
     const struct http1_head *h = &c->parser.head;
-    c->events =
-        h->status / 100 == 2 && rep_is_event_stream(http1_field(h, "content-type"));
+    uint16_t *codings = &c->request->answer_codings;
+    *codings = 0; /* perhaps a 1xx went before */
+    for (uint32_t i = 0; i < h->field_count; i++)
+        if (span_eq_nocase(h->fields[i].name, "content-encoding"))
+            content_codings_add(codings, h->fields[i].value);
+    c->events = h->status / 100 == 2 && *codings == 0 &&
+                rep_is_event_stream(http1_field(h, "content-type"));
     c->sse = (struct sse){0};
 }
 

@@ -52,12 +52,14 @@ for e in log["entries"]:  # what HAR 1.2 demands
     assert {"send", "wait", "receive"} <= set(e["timings"]) and {"size", "mimeType"} <= set(e["response"]["content"])
 END
 
-# An answer in gzip is in the HAR as its client read it.
+# An answer in an encoding is in the HAR as its client read it.
 python3 - >"$tmp/gzip.jsonl" <<'END'
-import base64, gzip, json
-for body in gzip.compress(b'{"outputs":[]}'), gzip.compress(b'{"outputs":[]}')[:-1]:
-    print(json.dumps({"arrival_ns": 0, "protocol": "rest", "tier": "server", "name": "iris_1",
-                      "status": 200, "answer": {"base64": base64.b64encode(body).decode()}}))
+import base64, gzip, json, zlib
+text = b'{"outputs":[]}'
+for body, names in ((gzip.compress(text), ""), (gzip.compress(text)[:-1], ""), (zlib.compress(text), "deflate"),
+                    (zlib.compress(gzip.compress(text)), "gzip, deflate"), (b"\x0b\x02\x80", "br")):
+    print(json.dumps({"arrival_ns": 0, "protocol": "rest", "tier": "server", "name": "iris_1", "status": 200,
+                      "answer": {"base64": base64.b64encode(body).decode()}} | ({"answer_encoding": names} if names else {})))
 END
 expect 0 "$REPRISE" import jsonl "$tmp/gzip.jsonl" -o "$tmp/gzip.trace" -q
 expect 0 "$REPRISE" trace export "$tmp/gzip.trace" --format har
@@ -66,6 +68,11 @@ same "$(jq -c '.log.entries[0].response | .content as $c
     '[14,"{\"outputs\":[]}",null,true]' "gzip in a HAR"
 same "$(jq -c '.log.entries[1].response | [.content.encoding, .content.size == .bodySize]' "$tmp/out")" \
     '["base64",true]' "gzip that ends early in a HAR"
+same "$(jq -c '[.log.entries[2, 3].response | .headers[0].name, .headers[0].value, .content.text,
+    (.content.size - .content.compression == .bodySize)]' "$tmp/out")" \
+    '["content-encoding","deflate","{\"outputs\":[]}",true,"content-encoding","gzip, deflate","{\"outputs\":[]}",true]' "deflate in a HAR"
+same "$(jq -c '.log.entries[4].response | [.headers[0].value, .content.encoding, .content.comment, .content.size]' "$tmp/out")" \
+    '["br","base64","as it was sent, in br",3]' "an encoding that is not known in a HAR"
 
 expect 0 "$REPRISE" synth --model-type iris,tfsimple --rate 300 --duration 4s --protocol both --seed 1 --force -o "$tmp/s.trace" --quiet
 expect 0 "$REPRISE" trace export "$tmp/s.trace" --format har --force -o "$tmp/s.har"

@@ -127,7 +127,7 @@ expect 0 "$REPRISE" replay "$tmp/cut.trace" --tier server --http "$(at server.ht
 same "$(jq -s 'map(select(.check == "right")) | length' "$tmp/out")" \
     $((count - (count + 2) / 3)) "gzip that ends early is not judged"
 replay 0 server m.trace --check recorded # which holds no answers
-err_has "--check judged none of 400 answers: the trace holds none to compare them with"
+err_has "--check judged none of 400 answers: the trace holds no answer to compare it with"
 # A quantile is told where ten operations or more lie beyond it.
 same "$(summary '.latency_ns.response | [.p90 > 0, .p99, ."p99.9"]')" \
     '[true,null,null]' "quantiles of 400 operations"

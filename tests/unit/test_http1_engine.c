@@ -1015,6 +1015,46 @@ static void events_are_no_messages_unless_the_type_says_so(void **state)
     peer_stop(p);
 }
 
+/* The second answer is plain, after an interim one that says otherwise. */
+static void tell_encodings(int fd, int nth, void *arg)
+{
+    char request[8192];
+    (void)nth;
+    (void)arg;
+    if (peer_read_request(fd, request, sizeof request) == 0 ||
+        !peer_say(fd, OK_HEAD "9\r\nContent-Type: text/event-stream\r\n"
+                              "Content-Encoding: zstd , identity\r\n"
+                              "content-encoding:BR\r\n\r\ndata: a\n\n"))
+        return;
+    if (peer_read_request(fd, request, sizeof request) == 0 ||
+        !peer_say(fd,
+                  "HTTP/1.1 103 Early Hints\r\nContent-Encoding: gzip\r\n\r\n" OK_HEAD
+                  "9\r\nContent-Type: text/event-stream\r\n\r\ndata: a\n\n"))
+        return;
+    peer_read_request(fd, request, sizeof request);
+}
+
+static void what_is_encoded_is_said_so_and_has_no_events(void **state)
+{
+    struct peer *p = peer_start(tell_encodings, NULL);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, PLENTY);
+    struct rep_request *r = send_one(&g, "x");
+    await(&g, 1);
+    check_int(r->out.cause, ==, OUT_OK);
+    check_int(r->answer_codings, ==, 0x43);
+    check_int(r->out.messages.count, ==, 0);
+    check_int(r->out.bytes_in, ==, 9);
+    r = send_one(&g, "x");
+    await(&g, 2);
+    check_int(r->out.cause, ==, OUT_OK);
+    check_int(r->answer_codings, ==, 0);
+    check_int(r->out.messages.count, ==, 1);
+    teardown(&g);
+    peer_stop(p);
+}
+
 static int with_own(void **state)
 {
     (void)state;
@@ -1036,6 +1076,7 @@ int main(void)
         cmocka_unit_test(an_answer_is_timed_counted_and_hashed),
         cmocka_unit_test(one_connection_serves_many_requests),
         cmocka_unit_test(a_connection_is_replaced_after_so_many_requests),
+        cmocka_unit_test(what_is_encoded_is_said_so_and_has_no_events),
         cmocka_unit_test(connections_work_side_by_side),
         cmocka_unit_test(error_statuses_are_answers),
         cmocka_unit_test(answers_may_come_byte_by_byte),

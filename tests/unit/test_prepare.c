@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <zlib.h>
+
 #include "replay/answer.h"
 #include "replay/mark.h"
 #include "replay/prepare.h"
 #include "traces/payload/model_type.h"
 #include "traces/payload/v2_json.h"
 #include "traces/payload/v2_proto.h"
+#include "traces/wire/content_encoding.h"
 
 static struct rep_plan_config config;
 static struct rep_preparer preparer;
@@ -446,6 +449,174 @@ static void wrap(struct buf *out, const struct buf *inner)
     buf_span(out, buf_view(inner));
 }
 
+#define THEN                                                                           \
+    "{\"outputs\":[{\"name\":\"x\",\"shape\":[2],\"datatype\":\"FP32\",\"data\":[1,2]" \
+    "}]}"
+
+static void deflate_as(int window, struct span s, struct buf *out)
+{
+    z_stream z = {0};
+    check_int(deflateInit2(&z, 6, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY), ==, Z_OK);
+    size_t most = deflateBound(&z, s.n);
+    z.next_out = buf_grow(out, most);
+    z.avail_out = (uInt)most;
+    z.next_in = (Bytef *)(uintptr_t)s.p;
+    z.avail_in = (uInt)s.n;
+    check_int(deflate(&z, Z_FINISH), ==, Z_STREAM_END);
+    out->n -= z.avail_out;
+    deflateEnd(&z);
+}
+
+/* text in gzip or bare deflate; for any other list what is nothing of the kind. */
+static uint16_t encode(const char *codings, struct span text, struct buf *out)
+{
+    uint16_t list = 0;
+    content_codings_add(&list, span_str(codings));
+    buf_reset(out);
+    if (list == CONTENT_GZIP)
+        deflate_as(15 + 16, text, out);
+    else if (list == CONTENT_DEFLATE)
+        deflate_as(-15, text, out);
+    else if (list != 0)
+        buf_str(out, "\x0b\x02\x80");
+    else
+        buf_span(out, text);
+    return list;
+}
+
+/* Answers and records in encodings are right where they say the same, wrong where they
+ * do not, and not judged where nobody can read them. */
+static void what_is_encoded_is_decoded_or_not_judged(void **state)
+{
+    static const struct {
+        const char *then, *now;
+        const char *says; /* the answer */
+        enum out_check check;
+        const char *why;
+    } cases[] = {
+        {"gzip", "", THEN, OUT_RIGHT, NULL},
+        {"deflate", "", THEN, OUT_RIGHT, NULL},
+        {"", "gzip", THEN, OUT_RIGHT, NULL},
+        {"deflate", "gzip", THEN, OUT_RIGHT, NULL},
+        {"deflate", "gzip", "{\"outputs\":[]}", OUT_WRONG, "no output 'x'"},
+        {"", "deflate", "{\"outputs\":[]}", OUT_WRONG, "no output 'x'"},
+        {"br", "", THEN, OUT_UNCHECKED,
+         "the recorded answer is in an encoding that is not known"},
+        {"", "br", THEN, OUT_UNCHECKED, "it is in an encoding that is not known"},
+        {"gzip, br", "gzip", THEN, OUT_UNCHECKED,
+         "the recorded answer is in an encoding that is not known"},
+        {"zstd", "", THEN, OUT_UNCHECKED,
+         "the recorded answer is not what its encoding says"},
+        {"", "zstd", THEN, OUT_WRONG, "it is no zstd, or not all of it"},
+    };
+    const struct op_stream s = {.protocol = OP_REST, .name = SPAN_LIT("m")};
+    const struct rep_answer_want want = {.recorded = true, .content = true};
+    struct arena scratch = {0};
+    struct buf then = {0};
+    uint64_t hash = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct rep_request *r = prepare(&s, op_body_of(SPAN_LIT("{}")), 0);
+        struct op op = *r->op;
+        struct err e = {0};
+        r->op = &op;
+        op.status = r->out.status = 200;
+        op.response_codings = encode(cases[i].then, SPAN_LIT(THEN), &then);
+        op.response = op_body_of(buf_view(&then));
+        r->answer_codings = encode(cases[i].now, span_str(cases[i].says), &r->answer);
+        check_int(judged(r, &want, &scratch, &e), ==, cases[i].check);
+        if (cases[i].check == OUT_UNCHECKED)
+            check_str(r->unjudged, cases[i].why);
+        else
+            check_true(r->unjudged == NULL);
+        if (cases[i].check == OUT_WRONG)
+            check_str_has(e.text, cases[i].why);
+        if (cases[i].check == OUT_RIGHT) { /* its digest is of what it says */
+            check_true(hash == 0 || hash == r->out.answer_hash);
+            hash = r->out.answer_hash;
+        }
+        buf_done(&r->answer);
+    }
+    check_true(hash != 0);
+    buf_done(&then);
+    arena_done(&scratch);
+}
+
+/* A trace of earlier days tells of no encoding: gzip shows itself, the others are not
+ * text, which an answer over REST is. */
+static void a_record_that_is_no_text_is_not_judged(void **state)
+{
+    const struct op_stream s = {.protocol = OP_REST, .name = SPAN_LIT("m")};
+    const struct rep_answer_want want = {.recorded = true};
+    struct arena scratch = {0};
+    struct buf then = {0};
+    struct err e = {0};
+    (void)state;
+    struct rep_request *r = prepare(&s, op_body_of(SPAN_LIT("{}")), 0);
+    struct op op = *r->op;
+    r->op = &op;
+    op.status = r->out.status = 200;
+    buf_str(&r->answer, THEN);
+    encode("gzip", SPAN_LIT(THEN), &then);
+    op.response = op_body_of(buf_view(&then));
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_RIGHT);
+    encode("deflate", SPAN_LIT(THEN), &then);
+    op.response = op_body_of(buf_view(&then));
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_UNCHECKED);
+    check_str_has(r->unjudged, "an encoding that the trace does not tell");
+    op.response = op_body_of(SPAN_LIT("no JSON"));
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_WRONG);
+    buf_done(&r->answer);
+    buf_done(&then);
+    arena_done(&scratch);
+}
+
+/* gRPC compresses each message by itself. */
+static void recorded_messages_are_decoded_one_by_one(void **state)
+{
+    const struct op_stream s = {
+        .protocol = OP_GRPC,
+        .name = SPAN_LIT("m"),
+        .path = SPAN_LIT("/inference.GRPCInferenceService/ModelStreamInfer")};
+    const struct rep_answer_want want = {.recorded = true};
+    struct arena scratch = {0};
+    struct pay_message m;
+    struct buf one = {0}, wrapped = {0}, packed = {0}, all = {0};
+    struct err e = {0};
+    (void)state;
+    check_ok(v2_json_parse_response(SPAN_LIT(THEN), &scratch, &m, &e), &e);
+    v2_proto_response(&m, &one);
+    wrap(&wrapped, &one);
+    struct rep_request *r = prepare(&s, op_body_of(SPAN_LIT("\x0a\x01m")), 0);
+    struct op op = *r->op;
+    r->op = &op;
+    op.grpc_status = 0;
+    op.response_codings = encode("deflate", buf_view(&wrapped), &packed);
+    buf_span(&all, buf_view(&packed));
+    buf_span(&all, buf_view(&packed));
+    op.response = op_body_of(buf_view(&all));
+    struct op_message then[] = {{0, packed.n}, {1, packed.n}},
+                      now[] = {{0, wrapped.n}, {1, wrapped.n}};
+    op.response_messages = (struct op_messages){then, 2};
+    buf_span(&r->answer, buf_view(&wrapped));
+    buf_span(&r->answer, buf_view(&wrapped));
+    r->out.messages = (struct op_messages){now, 2};
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_RIGHT);
+    op.response_codings = CONTENT_SNAPPY;
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_UNCHECKED);
+    check_str(r->unjudged, "the recorded answer is in an encoding that is not known");
+    r->out.messages.count = 0;
+    r->answer_codings = CONTENT_GZIP;
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_UNCHECKED);
+    check_str(r->unjudged, "it is a stream in an encoding");
+    buf_done(&r->answer);
+    buf_done(&one);
+    buf_done(&wrapped);
+    buf_done(&packed);
+    buf_done(&all);
+    arena_done(&scratch);
+}
+
 /* A decoupled model of Triton: two answers, each in its wrapper, and the word that
  * there will be no more. */
 static void wrapped_messages_are_judged_and_end_marks_are_not(void **state)
@@ -720,6 +891,9 @@ int main(void)
         PART(wrapped_messages_are_judged_and_end_marks_are_not),
         PART(answers_are_judged_by_their_model_type),
         PART(answers_are_held_against_the_recorded_one),
+        PART(what_is_encoded_is_decoded_or_not_judged),
+        PART(a_record_that_is_no_text_is_not_judged),
+        PART(recorded_messages_are_decoded_one_by_one),
         PART(ways_of_checking_are_read),
         PART(the_digest_is_of_what_an_answer_says),
         PART(an_answer_tells_whose_it_is_by_its_mark),

@@ -201,28 +201,58 @@ static void put_request(struct jsonw *w, const struct op *o)
 
 /* --- answer --- */
 
-/* Of an answer's headers a trace keeps none, so its type is not known; that it is gzip,
- * its bytes tell. A HAR has what the client made of it. */
+/* What the answer's bytes are encoded in; gzip shows itself where it was not told. */
+static uint16_t codings_of(const struct op *o)
+{
+    bool zipped = o->response_codings == 0 && o->response.state == OP_BODY_KEPT &&
+                  is_gzip(o->response.data);
+    return zipped ? CONTENT_GZIP : o->response_codings;
+}
+
+/* Of an answer's headers a trace keeps what its bytes are encoded in; its type is not
+ * known. A HAR has what the client made of it, where that can be made. */
 static void put_content(struct jsonw *w, const struct op *o)
 {
     bool kept = o->response.state == OP_BODY_KEPT;
     int64_t bytes = length_of(&o->response);
     struct span body = kept ? o->response.data : (struct span){0};
     struct buf plain = {0};
-    bool packed = is_gzip(body) && gunzip(body, CONTENT_PLAIN_MAX, &plain);
+    char names[CONTENT_CODINGS_TEXT], comment[96];
+    uint16_t codings = codings_of(o);
+    bool whole = o->response_messages.count == 0; /* else each by itself */
+    bool decoded = kept && codings && whole &&
+                   content_decode(codings, body, CONTENT_PLAIN_MAX, &plain, NULL) == 0;
 
     jsonw_key(w, "content");
     jsonw_object(w);
-    jsonw_key_i64(w, "size", packed ? (int64_t)plain.n : bytes);
-    if (packed)
+    jsonw_key_i64(w, "size", decoded ? (int64_t)plain.n : bytes);
+    if (decoded)
         jsonw_key_i64(w, "compression", (int64_t)plain.n - bytes);
     jsonw_key_str(w, "mimeType", "x-unknown");
-    if (kept && put_bytes(w, packed ? buf_view(&plain) : body))
+    if (kept && put_bytes(w, decoded ? buf_view(&plain) : body))
         jsonw_key_str(w, "encoding", "base64");
+    snprintf(comment, sizeof comment, "as it was sent, in %s",
+             content_codings_text(codings, names));
     if (o->response.state == OP_BODY_ELIDED)
         jsonw_key_str(w, "comment", "the trace keeps length and hash alone");
+    else if (codings && !decoded)
+        jsonw_key_str(w, "comment", comment);
     jsonw_end(w);
     buf_done(&plain);
+}
+
+/* The one header of an answer that a trace tells. */
+static void put_answer_headers(struct jsonw *w, const struct op *o)
+{
+    char names[CONTENT_CODINGS_TEXT];
+    jsonw_key(w, "headers");
+    jsonw_array(w);
+    if (o->response_codings)
+        put_header(w,
+                   o->stream->protocol == OP_GRPC ? SPAN_LIT("grpc-encoding")
+                                                  : SPAN_LIT("content-encoding"),
+                   span_str(content_codings_text(o->response_codings, names)));
+    jsonw_end(w);
 }
 
 static void put_response(struct jsonw *w, const struct op *o)
@@ -234,7 +264,7 @@ static void put_response(struct jsonw *w, const struct op *o)
     jsonw_key_str(w, "statusText", "");
     jsonw_key_str(w, "httpVersion", answered ? version_of(o->stream) : "");
     key_empty_array(w, "cookies");
-    key_empty_array(w, "headers");
+    put_answer_headers(w, o);
     put_content(w, o);
     jsonw_key_str(w, "redirectURL", "");
     jsonw_key_i64(w, "headersSize", -1);
