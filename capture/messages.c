@@ -5,6 +5,10 @@
  */
 #include "capture/messages.h"
 
+#include <string.h>
+
+#include "traces/wire/sse.h"
+
 #define STREAM_METHOD "/inference.GRPCInferenceService/ModelStreamInfer"
 #define EVENT_TYPE    "text/event-stream"
 
@@ -82,26 +86,6 @@ static bool is_event_stream(const struct cap_message *m)
     return events;
 }
 
-/* Where the event that begins at `from` ends: behind the empty line after its first
- * line that is not empty. */
-static size_t event_end(struct span s, size_t from)
-{
-    bool begun = false;
-    for (size_t line = from; line < s.n;) {
-        size_t end = line;
-        while (end < s.n && s.p[end] != '\n' && s.p[end] != '\r')
-            end++;
-        size_t next = end + (end < s.n);
-        if (next < s.n && s.p[end] == '\r' && s.p[next] == '\n')
-            next++;
-        if (end == line && begun)
-            return next;
-        begun |= end > line;
-        line = next;
-    }
-    return s.n;
-}
-
 /* When the byte at `offset` came. */
 static struct clk_wall came_at(const struct cap_message *m, uint64_t offset)
 {
@@ -124,14 +108,14 @@ static bool take_events(const struct cap_exchange *x, const struct cap_message *
         return true;
     uint32_t n = 0;
     for (size_t at = 0; at < body->data.n && n < OP_MESSAGES_MAX; n++)
-        at = event_end(body->data, at);
+        at = sse_block_end(body->data, at);
     struct op_message *list = arena_alloc(a, (n ? n : 1) * sizeof *list);
     if (!list)
         return false;
     size_t at = 0;
     for (uint32_t i = 0; i < n; i++) {
         size_t end =
-            i + 1 == OP_MESSAGES_MAX ? body->data.n : event_end(body->data, at);
+            i + 1 == OP_MESSAGES_MAX ? body->data.n : sse_block_end(body->data, at);
         list[i] =
             (struct op_message){came_at(m, at).ns - x->request.first.ns, end - at};
         at = end;

@@ -59,7 +59,9 @@ const struct opt_cmd trc_export_page = {
         "answers as packets, from 127.1.x.y to 127.0.0.1 at the port by which 'reprise "
         "capture -r' knows the tier: 80 envoy (and any), 9001 and 9501 rproxy, 9500 "
         "server, 9010 and 9011 the gateways. Each operation has a connection of its "
-        "own: which ones shared one is not kept. Streams are left out.\n\n"
+        "own: which ones shared one is not kept. Messages of streams, and answers that "
+        "came late, have their own times, and 'capture -r' gives back what there "
+        "was.\n\n"
         "har: an HTTP Archive 1.2 of a trace's REST and gRPC operations, with recorded "
         "headers, bodies and answers. Bodies that are not text are base64 and marked "
         "so. Timings that were not recorded are -1; an operation without answer has "
@@ -71,7 +73,10 @@ const struct opt_cmd trc_export_page = {
         "with 3 digits, a line for each tag and interval of due times. Failures have "
         "no latency here: the last line counts them.\n\n"
         "What a format cannot hold is left out, and a warning counts it. A damaged "
-        "block is an error. Memory does not grow with the file.",
+        "block is an error. Memory does not grow with the file, but for answers that "
+        "stand behind their operation: har and pcapng gather up to 256 MiB of them "
+        "first. Of a stream, which cannot be read twice, they are left out and "
+        "counted.",
     .opts = export_opts,
     .examples = "# a trace as text, compressed\n"
                 "reprise trace export day.trace | zstd -19 > day.jsonl.zst\n"
@@ -87,24 +92,34 @@ static int export(const char *path, const struct export_config *c, FILE *to,
                   struct trc_export_done *done, struct err *e)
 {
     struct trc_reader *r;
+    struct exp_late late = {0};
+    bool joins = c->format == PCAPNG || c->format == HAR;
     int rc = trc_reader_open(&r, path, e);
     if (rc < 0)
         return rc;
+    if (joins && trc_reader_info(r)->file_bytes > 0 && strcmp(path, "-") != 0)
+        rc = exp_late_read(&late, path, e);
+    if (rc < 0) {
+        trc_reader_close(r);
+        exp_late_done(&late);
+        return rc;
+    }
     switch ((enum format)c->format) {
     case JSONL:
         rc = trc_export_jsonl(r, to, done, e);
         break;
     case PCAPNG:
-        rc = trc_export_pcapng(r, to, done, e);
+        rc = trc_export_pcapng(r, &late, to, done, e);
         break;
     case HLOG:
         rc = trc_export_hlog(r, c->interval_ns, to, done, e);
         break;
     case HAR:
-        rc = trc_export_har(r, to, done, e);
+        rc = trc_export_har(r, &late, to, done, e);
         break;
     }
     trc_reader_close(r);
+    exp_late_done(&late);
     return rc;
 }
 
@@ -121,13 +136,14 @@ static void tell(const struct export_config *c, const struct trc_export_done *do
         warn(done->records - done->written,
              "operations are neither REST nor gRPC, and are left out");
     if (c->format == PCAPNG)
-        warn(done->records - done->written,
-             "operations are no single REST or gRPC call that HTTP can carry whole, "
-             "and are left out");
-    warn(done->answers_left_out,
-         "answers lack their time, status or bytes, or are streams, and are left out");
-    warn(done->late_answers, "answers stand behind their operations and are left out "
-                             "('reprise trace pack' joins them)");
+        warn(done->records - done->written, "operations are no REST or gRPC call that "
+                                            "HTTP can carry whole, and are left "
+                                            "out");
+    warn(done->answers_left_out, "answers lack their time, status or bytes, or have "
+                                 "messages out of order, and are left out");
+    warn(done->late_answers,
+         "answers stand behind their operations, where a stream or the memory for them "
+         "does not let them be joined, and are left out");
     if (done->unclosed)
         fprintf(stderr,
                 "reprise %s: warning: the input was not closed; all that is whole was "

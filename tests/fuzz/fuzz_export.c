@@ -53,6 +53,26 @@ static int hlog(struct trc_reader *r, FILE *to, struct trc_export_done *done,
     return trc_export_hlog(r, 1000000000, to, done, e);
 }
 
+static struct exp_late late; /* of the file in hand */
+
+static int har(struct trc_reader *r, FILE *to, struct trc_export_done *done,
+               struct err *e)
+{
+    return trc_export_har(r, &late, to, done, e);
+}
+
+static int har_of_stream(struct trc_reader *r, FILE *to, struct trc_export_done *done,
+                         struct err *e)
+{
+    return trc_export_har(r, NULL, to, done, e);
+}
+
+static int pcapng(struct trc_reader *r, FILE *to, struct trc_export_done *done,
+                  struct err *e)
+{
+    return trc_export_pcapng(r, &late, to, done, e);
+}
+
 /* The content hash, and whether all went out. Text, if wanted, is the caller's. */
 static int export(const char *path, export_fn *fn, char **text, size_t *n,
                   uint64_t hash[2])
@@ -77,7 +97,7 @@ static int export(const char *path, export_fn *fn, char **text, size_t *n,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static export_fn *const others[] = {trc_export_har, trc_export_pcapng, hlog};
+    static export_fn *const others[] = {har, har_of_stream, pcapng, hlog};
     static int first, second;
     char path[32], again[32], *text = NULL, *text_again = NULL;
     size_t n = 0, n_again = 0;
@@ -89,8 +109,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else if (pwrite(first, data, size, 0) != (ssize_t)size) {
         abort();
     }
+    struct err e = {0};
+    if (exp_late_read(&late, path, &e) < 0 && !e.text[0])
+        abort();
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         (void)export(path, others[i], NULL, NULL, hash);
+    exp_late_done(&late);
     int rc = export(path, trc_export_jsonl, &text, &n, hash);
     if (rc < 0 && size > 0 && data[0] == '{')
         abort(); /* what was just written can be read */

@@ -7,8 +7,12 @@
 
 #include <string.h>
 
+#include "traces/wire/content_encoding.h"
+
 #define FRAME_MAX   16384u /* of a peer that has not said more */
 #define MESSAGE_MAX UINT32_MAX
+
+#define STREAM_METHOD "/inference.GRPCInferenceService/ModelStreamInfer"
 
 enum frame { DATA = 0, HEADERS = 1, SETTINGS = 4, CONTINUATION = 9 };
 enum { END_STREAM = 1, END_HEADERS = 4 };
@@ -132,18 +136,36 @@ static bool fits_name(struct span s)
     return s.n > 0;
 }
 
-static bool one_message(const struct op_body *body, const struct op_messages *m)
+/* A method both of whose sides may send any number of messages. */
+static bool is_stream(const struct op_stream *s)
 {
-    return body->state != OP_BODY_ELIDED && m->count == 0 && body->bytes <= MESSAGE_MAX;
+    return span_eq_str(s->path, STREAM_METHOD);
+}
+
+/* Messages that came between `first` and `last`, in their order. One alone is told from
+ * a unary call by its method. */
+static bool fits_messages(const struct op *o, const struct op_body *body,
+                          const struct op_messages *m, int64_t first, int64_t last)
+{
+    if (body->state == OP_BODY_ELIDED || body->bytes > MESSAGE_MAX ||
+        (m->count == 1 && !is_stream(o->stream)))
+        return false;
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (m->v[i].at_ns < first || m->v[i].at_ns > last)
+            return false;
+        first = m->v[i].at_ns;
+    }
+    return true;
 }
 
 bool exp_h2_can_say(const struct op *o)
 {
     const struct op_stream *s = o->stream;
     bool ok = s->protocol == OP_GRPC &&
-              one_message(&o->request, &o->request_messages) && fits_value(s->path) &&
-              fits_value(s->name) && fits_value(s->content_type) &&
-              fits_value(s->content_encoding) && fits_value(o->id);
+              fits_messages(o, &o->request, &o->request_messages, 0, INT64_MAX) &&
+              fits_value(s->path) && fits_value(s->name) &&
+              fits_value(s->content_type) && fits_value(s->content_encoding) &&
+              fits_value(o->id);
     for (uint32_t i = 0; ok && i < s->header_count; i++)
         ok = fits_name(s->headers[i].name) && fits_value(s->headers[i].value);
     return ok;
@@ -153,7 +175,9 @@ bool exp_h2_answered(const struct op *o)
 {
     return o->first_ns != OP_TIME_NONE && o->grpc_status >= 0 &&
            (o->status == 0 || (o->status >= 200 && o->status <= 999)) &&
-           one_message(&o->response, &o->response_messages);
+           (o->response_messages.count == 0 || o->last_ns != OP_TIME_NONE) &&
+           fits_messages(o, &o->response, &o->response_messages, o->first_ns,
+                         o->last_ns);
 }
 
 /* --- the bytes -------------------------------------------------------------------- */
@@ -187,29 +211,71 @@ void exp_h2_request(const struct op *o, struct span name, struct buf *out)
             put_header(&block, s->headers[i].name, s->headers[i].value);
     if (o->id.n)
         put_header(&block, SPAN_LIT("x-request-id"), o->id);
-    put_headers(out, &block, false);
-    put_message(out, o->request.data, encoded(s), true);
+    bool none = is_stream(s) && o->request.state == OP_BODY_NONE &&
+                o->request_messages.count == 0;
+    put_headers(out, &block, none);
+    if (!none && o->request_messages.count == 0)
+        put_message(out, o->request.data, encoded(s), true);
     buf_done(&block);
+}
+
+void exp_h2_request_message(const struct op *o, struct span message, bool last,
+                            struct buf *out)
+{
+    put_message(out, message, encoded(o->stream), last);
+}
+
+static void put_status(struct buf *block, const char *name, int value)
+{
+    struct buf number = {0};
+    buf_fmt(&number, "%d", value);
+    put_header(block, span_str(name), buf_view(&number));
+    block->failed |= number.failed;
+    buf_done(&number);
+}
+
+/* A refusal without a message is trailers alone, and so is a stream that says nothing;
+ * success of a unary call always has a message. */
+static bool has_message(const struct op *o)
+{
+    return o->response_messages.count > 0 || o->response.state == OP_BODY_KEPT ||
+           (o->grpc_status == 0 && !is_stream(o->stream));
+}
+
+static void put_trailers(const struct op *o, struct buf *block, struct buf *out)
+{
+    put_status(block, "grpc-status", o->grpc_status);
+    put_headers(out, block, true);
 }
 
 void exp_h2_answer(const struct op *o, struct buf *out)
 {
-    /* A refusal without a message is trailers alone; success always has a message. */
-    bool message = o->response.state == OP_BODY_KEPT || o->grpc_status == 0;
-    struct buf block = {0}, number = {0};
-    buf_fmt(&number, "%u", o->status ? (unsigned)o->status : 200u);
-    put_header(&block, SPAN_LIT(":status"), buf_view(&number));
+    struct buf block = {0};
+    char names[CONTENT_CODINGS_TEXT];
+    put_status(&block, ":status", o->status ? o->status : 200);
     put_header(&block, SPAN_LIT("content-type"), SPAN_LIT("application/grpc"));
-    if (message) {
+    if (o->response_codings)
+        put_header(&block, SPAN_LIT("grpc-encoding"),
+                   span_str(content_codings_text(o->response_codings, names)));
+    if (has_message(o)) {
         put_headers(out, &block, false);
-        put_message(out, o->response.data, false, false);
         buf_reset(&block);
     }
-    buf_reset(&number);
-    buf_fmt(&number, "%d", (int)o->grpc_status);
-    put_header(&block, SPAN_LIT("grpc-status"), buf_view(&number));
-    put_headers(out, &block, true);
-    out->failed |= number.failed;
+    if (has_message(o) && o->response_messages.count == 0)
+        exp_h2_answer_message(o, o->response.data, out);
+    if (o->response_messages.count == 0)
+        put_trailers(o, &block, out);
     buf_done(&block);
-    buf_done(&number);
+}
+
+void exp_h2_answer_message(const struct op *o, struct span message, struct buf *out)
+{
+    put_message(out, message, o->response_codings != 0, false);
+}
+
+void exp_h2_answer_end(const struct op *o, struct buf *out)
+{
+    struct buf block = {0};
+    put_trailers(o, &block, out);
+    buf_done(&block);
 }

@@ -228,7 +228,10 @@ static void put_content(struct jsonw *w, const struct op *o)
     jsonw_key_i64(w, "size", decoded ? (int64_t)plain.n : bytes);
     if (decoded)
         jsonw_key_i64(w, "compression", (int64_t)plain.n - bytes);
-    jsonw_key_str(w, "mimeType", "x-unknown");
+    jsonw_key_str(w, "mimeType",
+                  o->stream->protocol == OP_GRPC   ? "application/grpc"
+                  : o->response_messages.count > 0 ? "text/event-stream"
+                                                   : "x-unknown");
     if (kept && put_bytes(w, decoded ? buf_view(&plain) : body))
         jsonw_key_str(w, "encoding", "base64");
     snprintf(comment, sizeof comment, "as it was sent, in %s",
@@ -357,8 +360,31 @@ static void begin(struct jsonw *w, const struct trc_info *info)
     buf_done(&comment);
 }
 
-int trc_export_har(struct trc_reader *r, FILE *to, struct trc_export_done *done,
-                   struct err *e)
+/* The operations of a block that HTTP knows. */
+static int put_block(struct jsonw *w, const struct trc_block *b,
+                     const struct exp_late *late, int64_t epoch_ns, FILE *to,
+                     struct trc_export_done *done, struct err *e)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < b->count; i++) {
+        struct op o = b->ops[i];
+        if (o.stream->protocol == OP_REST || o.stream->protocol == OP_GRPC) {
+            exp_late_join(late, &o);
+            buf_u8(w->out, '\n');
+            put_entry(w, &o, epoch_ns);
+            done->written++;
+        }
+        if (w->out->n >= TRC_EXPORT_CHUNK || w->out->failed)
+            rc = trc_export_flush(w->out, to, e);
+    }
+    done->records += b->count;
+    for (uint32_t i = 0; i < b->late_count; i++)
+        done->late_answers += !exp_late_has(late, b->late[i].index);
+    return rc;
+}
+
+int trc_export_har(struct trc_reader *r, const struct exp_late *late, FILE *to,
+                   struct trc_export_done *done, struct err *e)
 {
     const struct trc_info *info = trc_reader_info(r);
     struct buf out = {0};
@@ -371,18 +397,7 @@ int trc_export_har(struct trc_reader *r, FILE *to, struct trc_export_done *done,
         struct trc_block *b;
         if ((got = trc_copy_next(r, &b, &done->unclosed, e)) != 1)
             break;
-        for (uint32_t i = 0; rc == 0 && i < b->count; i++) {
-            enum op_protocol protocol = b->ops[i].stream->protocol;
-            if (protocol == OP_REST || protocol == OP_GRPC) {
-                buf_u8(&out, '\n');
-                put_entry(&w, &b->ops[i], info->epoch_wall_ns);
-                done->written++;
-            }
-            if (out.n >= TRC_EXPORT_CHUNK || out.failed)
-                rc = trc_export_flush(&out, to, e);
-        }
-        done->records += b->count;
-        done->late_answers += b->late_count;
+        rc = put_block(&w, b, late, info->epoch_wall_ns, to, done, e);
         trc_block_free(b);
     }
     if (rc == 0 && got == 0) {

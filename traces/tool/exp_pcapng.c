@@ -10,6 +10,8 @@
 #include "traces/tool/exp_h2.h"
 #include "traces/tool/trc_copy.h"
 #include "traces/tool/trc_export.h"
+#include "traces/wire/content_encoding.h"
+#include "traces/wire/sse.h"
 
 #define SEGMENT     16384u /* bytes of a segment: loopback has large ones */
 #define LINK_RAW    101    /* LINKTYPE_RAW: the IP header comes first */
@@ -43,22 +45,30 @@ struct wire {
     uint32_t seq, ack; /* of the client; the server's are the other way round */
 };
 
-/* An answer that is yet to come, or the rest of one: a heap by time. */
-struct answer {
+/* Bytes [from, to) of a script go out at at_ns. */
+struct step {
     int64_t at_ns;
+    size_t from, to;
+    bool answer;
+};
+
+/* What is yet to come on a connection: messages of a request that streams, and the
+ * answer. Scripts stand in a heap by the time of their next step. */
+struct script {
     uint64_t order;
-    int64_t last_ns; /* when the last byte comes */
     struct wire wire;
-    uint8_t *bytes;
-    size_t n;
-    bool rest; /* the head has gone out */
+    struct buf bytes;
+    struct step *steps; /* ascending by time */
+    size_t n, cap, next;
+    bool answered; /* both sides close behind the last step */
 };
 
 struct packets {
     struct buf out;
     FILE *to;
     int64_t epoch_ns;
-    struct answer *heap;
+    const struct exp_late *late;
+    struct script *heap;
     size_t n, cap, pending;
     uint64_t order;
 };
@@ -161,34 +171,51 @@ static void put_stream(struct packets *k, int64_t at_ns, struct wire *w, bool an
         put_segment(k, at_ns, w, answer, ACK | PSH, span_sub(data, at, at + SEGMENT));
 }
 
-/* --- answers in order of time --- */
+/* --- what is to come, in order of time --- */
 
-static bool before(const struct answer *a, const struct answer *b)
+static int64_t next_ns(const struct script *s)
 {
-    return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->order < b->order;
+    return s->steps[s->next].at_ns;
 }
 
-static int push(struct packets *k, struct answer a, struct err *e)
+static bool before(const struct script *a, const struct script *b)
+{
+    return next_ns(a) != next_ns(b) ? next_ns(a) < next_ns(b) : a->order < b->order;
+}
+
+static void script_done(struct script *s)
+{
+    buf_done(&s->bytes);
+    free(s->steps);
+}
+
+static size_t script_bytes(const struct script *s)
+{
+    return s->bytes.n + s->n * sizeof *s->steps + sizeof *s;
+}
+
+/* Takes s over, unless it fails. */
+static int push(struct packets *k, struct script s, struct err *e)
 {
     if (k->n == k->cap) {
         size_t cap = k->cap ? 2 * k->cap : 64;
-        struct answer *heap = realloc(k->heap, cap * sizeof *heap);
+        struct script *heap = realloc(k->heap, cap * sizeof *heap);
         if (!heap)
             return err_set(e, ERR_NOMEM, "out of memory for answers to come");
         k->heap = heap;
         k->cap = cap;
     }
-    a.order = k->order++;
+    s.order = k->order++;
     size_t i = k->n++;
-    for (; i > 0 && before(&a, &k->heap[(i - 1) / 2]); i = (i - 1) / 2)
+    for (; i > 0 && before(&s, &k->heap[(i - 1) / 2]); i = (i - 1) / 2)
         k->heap[i] = k->heap[(i - 1) / 2];
-    k->heap[i] = a;
+    k->heap[i] = s;
     return 0;
 }
 
-static struct answer pop(struct packets *k)
+static struct script pop(struct packets *k)
 {
-    struct answer top = k->heap[0], last = k->heap[--k->n];
+    struct script top = k->heap[0], last = k->heap[--k->n];
     size_t i = 0, child;
     while ((child = 2 * i + 1) < k->n) {
         if (child + 1 < k->n && before(&k->heap[child + 1], &k->heap[child]))
@@ -202,28 +229,31 @@ static struct answer pop(struct packets *k)
     return top;
 }
 
-/* The first byte at its time, the last one at its own; then both sides close. */
+static void close_both(struct packets *k, int64_t at_ns, struct wire *w)
+{
+    put_segment(k, at_ns, w, false, ACK | FIN, (struct span){0});
+    put_segment(k, at_ns, w, true, ACK | FIN, (struct span){0});
+    put_segment(k, at_ns, w, false, ACK, (struct span){0});
+}
+
+/* The next step of the script that is first. */
 static int send_top(struct packets *k, struct err *e)
 {
-    struct answer a = pop(k);
-    struct span all = span_of(a.bytes, a.n);
-    if (!a.rest && a.last_ns > a.at_ns) {
-        put_segment(k, a.at_ns, &a.wire, true, ACK | PSH, span_sub(all, 0, 1));
-        a.at_ns = a.last_ns;
-        a.rest = true;
-        int rc = push(k, a, e); /* there is room: one was taken */
-        if (rc == 0)
-            return 0;
-        free(a.bytes);
-        return rc;
+    struct script s = pop(k);
+    const struct step *now = &s.steps[s.next++];
+    int rc = 0;
+    put_stream(k, now->at_ns, &s.wire, now->answer,
+               span_sub(buf_view(&s.bytes), now->from, now->to));
+    if (s.next < s.n) {
+        rc = push(k, s, e); /* there is room: one was taken */
+    } else {
+        if (s.answered)
+            close_both(k, now->at_ns, &s.wire);
+        k->pending -= script_bytes(&s);
+        script_done(&s);
     }
-    put_stream(k, a.at_ns, &a.wire, true, span_sub(all, a.rest ? 1 : 0, a.n));
-    put_segment(k, a.at_ns, &a.wire, false, ACK | FIN, (struct span){0});
-    put_segment(k, a.at_ns, &a.wire, true, ACK | FIN, (struct span){0});
-    put_segment(k, a.at_ns, &a.wire, false, ACK, (struct span){0});
-    k->pending -= a.n + sizeof a;
-    free(a.bytes);
-    return k->out.n >= TRC_EXPORT_CHUNK ? trc_export_flush(&k->out, k->to, e) : 0;
+    return rc == 0 && k->out.n >= TRC_EXPORT_CHUNK ? trc_export_flush(&k->out, k->to, e)
+                                                   : rc;
 }
 
 /* --- operations --- */
@@ -321,43 +351,172 @@ static bool cannot_have_body(const struct op *o)
                                   span_eq_str(o->stream->method, "CONNECT"));
 }
 
+/* Server-sent events, each at its time between the answer's first byte and its last,
+ * come apart as `capture` takes them apart, or not at all. */
+static bool fits_events(const struct op *o)
+{
+    const struct op_messages *m = &o->response_messages;
+    int64_t now = o->first_ns;
+    size_t at = 0;
+    if (o->response.state != OP_BODY_KEPT || o->last_ns == OP_TIME_NONE ||
+        o->response_codings || m->count == OP_MESSAGES_MAX)
+        return false;
+    for (uint32_t i = 0; i < m->count; i++) {
+        size_t end = sse_block_end(o->response.data, at);
+        if (m->v[i].at_ns < now || m->v[i].at_ns > o->last_ns ||
+            m->v[i].bytes != end - at || end == at)
+            return false;
+        now = m->v[i].at_ns;
+        at = end;
+    }
+    return true;
+}
+
 static bool answered(const struct op *o)
 {
     if (o->stream->protocol == OP_GRPC)
         return exp_h2_answered(o);
-    if (cannot_have_body(o) || o->response_messages.count)
+    if (cannot_have_body(o) || (o->response_messages.count && !fits_events(o)))
         return false;
     return o->status >= 200 && o->status <= 999 && o->first_ns != OP_TIME_NONE &&
            o->response.state != OP_BODY_ELIDED;
 }
 
-static int put_answer(struct packets *k, const struct op *o, struct wire w,
-                      struct err *e)
+/* What of s->bytes no step has yet goes out then. */
+static int add_step(struct script *s, const struct op *o, int64_t since_ns, bool answer,
+                    size_t to, struct err *e)
 {
-    struct buf b = {0};
-    int64_t last = o->last_ns == OP_TIME_NONE ? o->first_ns : o->last_ns;
-    struct answer a = {.wire = w};
-    if (o->stream->protocol == OP_GRPC) {
-        exp_h2_answer(o, &b);
-    } else {
-        buf_fmt(&b, "HTTP/1.1 %u \r\ncontent-length: %zu\r\n\r\n", (unsigned)o->status,
-                o->response.data.n);
-        buf_span(&b, o->response.data);
+    struct step step = {
+        .from = s->n ? s->steps[s->n - 1].to : 0, .to = to, .answer = answer};
+    if (__builtin_add_overflow(o->arrival_ns, since_ns, &step.at_ns))
+        return err_set(e, ERR_LIMIT,
+                       "operation %" PRIu64 " is answered after the end of time",
+                       o->index);
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? 2 * s->cap : 4;
+        struct step *steps = realloc(s->steps, cap * sizeof *steps);
+        if (!steps)
+            return err_set(e, ERR_NOMEM, "out of memory for a stream's messages");
+        s->steps = steps;
+        s->cap = cap;
     }
-    int rc = buf_check(&b, e);
-    if (rc == 0 && (__builtin_add_overflow(o->arrival_ns, o->first_ns, &a.at_ns) ||
-                    __builtin_add_overflow(o->arrival_ns, last, &a.last_ns)))
-        rc = err_set(e, ERR_LIMIT,
-                     "operation %" PRIu64 " is answered after the end of time",
-                     o->index);
-    a.bytes = b.p;
-    a.n = b.n;
-    if (rc == 0)
-        rc = push(k, a, e);
-    if (rc < 0)
-        buf_done(&b);
+    s->steps[s->n++] = step;
+    return 0;
+}
+
+static int script_request(struct script *s, const struct op *o, struct err *e)
+{
+    const struct op_messages *m = &o->request_messages;
+    size_t at = 0;
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < m->count; i++) {
+        size_t end = at + (size_t)m->v[i].bytes;
+        exp_h2_request_message(o, span_sub(o->request.data, at, end), i + 1 == m->count,
+                               &s->bytes);
+        rc = add_step(s, o, m->v[i].at_ns, false, s->bytes.n, e);
+        at = end;
+    }
+    return rc;
+}
+
+/* An event as a chunk of HTTP/1.1. */
+static void put_chunk(struct span event, struct buf *b)
+{
+    buf_fmt(b, "%zx\r\n", event.n);
+    buf_span(b, event);
+    buf_str(b, "\r\n");
+}
+
+static void put_answer_head(const struct op *o, struct buf *b)
+{
+    char names[CONTENT_CODINGS_TEXT];
+    buf_fmt(b, "HTTP/1.1 %u \r\n", (unsigned)o->status);
+    if (o->response_codings)
+        buf_fmt(b, "content-encoding: %s\r\n",
+                content_codings_text(o->response_codings, names));
+    if (o->response_messages.count)
+        buf_str(b, "content-type: text/event-stream\r\n"
+                   "transfer-encoding: chunked\r\n\r\n");
     else
-        k->pending += a.n + sizeof a;
+        buf_fmt(b, "content-length: %zu\r\n\r\n", o->response.data.n);
+}
+
+/* Its beginning, each message, and its end, at their times. */
+static int script_stream(struct script *s, const struct op *o, struct err *e)
+{
+    const struct op_messages *m = &o->response_messages;
+    bool grpc = o->stream->protocol == OP_GRPC;
+    size_t at = 0;
+    if (grpc)
+        exp_h2_answer(o, &s->bytes);
+    else
+        put_answer_head(o, &s->bytes);
+    int rc = add_step(s, o, o->first_ns, true, s->bytes.n, e);
+    for (uint32_t i = 0; rc == 0 && i < m->count; i++) {
+        size_t end = at + (size_t)m->v[i].bytes;
+        struct span message = span_sub(o->response.data, at, end);
+        if (grpc)
+            exp_h2_answer_message(o, message, &s->bytes);
+        else
+            put_chunk(message, &s->bytes);
+        rc = add_step(s, o, m->v[i].at_ns, true, s->bytes.n, e);
+        at = end;
+    }
+    if (grpc)
+        exp_h2_answer_end(o, &s->bytes);
+    else
+        buf_str(&s->bytes, "0\r\n\r\n");
+    return rc < 0 ? rc : add_step(s, o, o->last_ns, true, s->bytes.n, e);
+}
+
+/* The first byte at its time, the last one at its own. */
+static int script_unary(struct script *s, const struct op *o, struct err *e)
+{
+    int64_t last = o->last_ns == OP_TIME_NONE ? o->first_ns : o->last_ns;
+    size_t from = s->bytes.n;
+    int rc = 0;
+    if (o->stream->protocol == OP_GRPC) {
+        exp_h2_answer(o, &s->bytes);
+    } else {
+        put_answer_head(o, &s->bytes);
+        buf_span(&s->bytes, o->response.data);
+    }
+    if (last > o->first_ns)
+        rc = add_step(s, o, o->first_ns, true, from + 1, e);
+    return rc < 0 ? rc
+                  : add_step(s, o, last > o->first_ns ? last : o->first_ns, true,
+                             s->bytes.n, e);
+}
+
+/* Of two at one time the request's comes first. */
+static int by_time(const void *a, const void *b)
+{
+    const struct step *x = a, *y = b;
+    if (x->at_ns != y->at_ns)
+        return x->at_ns < y->at_ns ? -1 : 1;
+    return x->from < y->from ? -1 : x->from > y->from;
+}
+
+/* All that comes after the request's beginning. */
+static int put_rest(struct packets *k, const struct op *o, struct wire w, struct err *e)
+{
+    struct script s = {.wire = w, .answered = answered(o)};
+    int rc = script_request(&s, o, e);
+    if (rc == 0 && s.answered)
+        rc = o->response_messages.count ? script_stream(&s, o, e)
+                                        : script_unary(&s, o, e);
+    if (rc == 0)
+        rc = buf_check(&s.bytes, e);
+    size_t bytes = script_bytes(&s);
+    if (rc == 0 && s.n > 0) {
+        qsort(s.steps, s.n, sizeof *s.steps, by_time);
+        rc = push(k, s, e);
+        if (rc == 0) {
+            k->pending += bytes;
+            return 0;
+        }
+    }
+    script_done(&s);
     return rc;
 }
 
@@ -373,7 +532,7 @@ static int put_op(struct packets *k, const struct op *o, uint64_t n,
     bool grpc = o->stream->protocol == OP_GRPC;
     int rc = 0;
     while (rc == 0 && k->n &&
-           (k->heap[0].at_ns < o->arrival_ns || k->pending > PENDING_MAX))
+           (next_ns(&k->heap[0]) < o->arrival_ns || k->pending > PENDING_MAX))
         rc = send_top(k, e);
     put_route(o->stream, &route);
     if (grpc) {
@@ -392,20 +551,37 @@ static int put_op(struct packets *k, const struct op *o, uint64_t n,
     buf_done(&request);
     buf_done(&route);
     buf_done(&greeting);
-    if (rc == 0 && answered(o))
-        rc = put_answer(k, o, w, e);
-    else if (o->status || o->first_ns != OP_TIME_NONE)
+    if (rc == 0)
+        rc = put_rest(k, o, w, e);
+    if (!answered(o) && (o->status || o->first_ns != OP_TIME_NONE))
         done->answers_left_out++;
     if (rc == 0 && (k->out.n >= TRC_EXPORT_CHUNK || k->out.failed))
         rc = trc_export_flush(&k->out, k->to, e);
     return rc;
 }
 
-int trc_export_pcapng(struct trc_reader *r, FILE *to, struct trc_export_done *done,
-                      struct err *e)
+/* The operations of a block, with answers that stand behind them. */
+static int put_block(struct packets *k, const struct trc_block *b,
+                     struct trc_export_done *done, struct err *e)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < b->count; i++) {
+        struct op o = b->ops[i];
+        exp_late_join(k->late, &o);
+        if (can_say(&o))
+            rc = put_op(k, &o, done->written++, done, e);
+    }
+    done->records += b->count;
+    for (uint32_t i = 0; i < b->late_count; i++)
+        done->late_answers += !exp_late_has(k->late, b->late[i].index);
+    return rc;
+}
+
+int trc_export_pcapng(struct trc_reader *r, const struct exp_late *late, FILE *to,
+                      struct trc_export_done *done, struct err *e)
 {
     const struct trc_info *info = trc_reader_info(r);
-    struct packets k = {.to = to, .epoch_ns = info->epoch_wall_ns};
+    struct packets k = {.to = to, .epoch_ns = info->epoch_wall_ns, .late = late};
     int rc = 0, got = 1;
     if (info->kind != TRC_TRACE)
         return err_set(e, ERR_USAGE, "a run holds no requests to make packets of");
@@ -416,19 +592,15 @@ int trc_export_pcapng(struct trc_reader *r, FILE *to, struct trc_export_done *do
         struct trc_block *b;
         if ((got = trc_copy_next(r, &b, &done->unclosed, e)) != 1)
             break;
-        for (uint32_t i = 0; rc == 0 && i < b->count; i++)
-            if (can_say(&b->ops[i]))
-                rc = put_op(&k, &b->ops[i], done->written++, done, e);
-        done->records += b->count;
-        done->late_answers += b->late_count;
+        rc = put_block(&k, b, done, e);
         trc_block_free(b);
     }
     while (rc == 0 && got == 0 && k.n)
         rc = send_top(&k, e);
     if (rc == 0 && got == 0)
         rc = trc_export_flush(&k.out, to, e);
-    while (k.n)
-        free(pop(&k).bytes);
+    while (k.n > 0)
+        script_done(&k.heap[--k.n]);
     free(k.heap);
     buf_done(&k.out);
     return got < 0 ? got : rc;

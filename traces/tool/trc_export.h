@@ -1,9 +1,10 @@
 /*
  * trc_export.h - traces and runs in the formats of other tools: `reprise trace export`.
  *
- * Every export reads front to back and holds a block at a time, so memory is flat and
- * both ends may be streams. What a format cannot say is left out and counted, never
- * bent into shape. A damaged block is an error; what was written before it stays.
+ * Every export reads front to back and holds a block at a time, and late answers where
+ * it is given them (exp_late.h), so memory is bounded and both ends may be streams.
+ * What a format cannot say is left out and counted, never bent into shape. A damaged
+ * block is an error; what was written before it stays.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,15 +15,15 @@
 
 #include "traces/base/buf.h"
 #include "traces/base/opt.h"
-#include "traces/container/trc_reader.h"
+#include "traces/tool/exp_late.h"
 
 #define TRC_EXPORT_CHUNK (256u * 1024) /* written at once */
 
 struct trc_export_done {
     uint64_t records,
         written;           /* operations or outcomes read, and those that went out */
-    uint64_t late_answers; /* that came behind their operation, and are left out */
-    uint64_t answers_left_out; /* recorded, but without time, status or bytes */
+    uint64_t late_answers; /* behind their operation, not gathered, and left out */
+    uint64_t answers_left_out; /* recorded, but lacking what the format needs */
     bool unclosed;             /* the input ends without a footer, with nothing lost */
 };
 
@@ -37,19 +38,22 @@ int trc_export_jsonl(struct trc_reader *r, FILE *to, struct trc_export_done *don
  * were not recorded are -1 in `timings`, a missing answer has status 0. Bytes that are
  * not UTF-8 are base64: content.encoding says so for answers, postData._encoding for
  * requests, for which the format has no field. _requestMessages and _responseMessages
- * say when the messages of a stream came, and their bytes. ERR_USAGE for a run. */
-int trc_export_har(struct trc_reader *r, FILE *to, struct trc_export_done *done,
-                   struct err *e) MUST_USE;
+ * say when the messages of a stream came, and their bytes. late: answers that are to be
+ * joined, or NULL. ERR_USAGE for a run. */
+int trc_export_har(struct trc_reader *r, const struct exp_late *late, FILE *to,
+                   struct trc_export_done *done, struct err *e) MUST_USE;
 
 /* pcapng: the REST operations of a trace as HTTP/1.1, the gRPC ones as HTTP/2
  * (exp_h2.h), over TCP, IPv4 without a link layer, times in ns. Each has a connection
  * of its own, from 127.1.x.y to 127.0.0.1, at the port by which `capture` knows its
  * tier: 80 envoy (and any), 9001 and (gRPC) 9501 rproxy, 9500 server, 9010 and 9011 the
- * gateways. Packets are in order of time while answers that are yet to come fit 64 MiB.
- * Elided bodies, streams, and texts that HTTP cannot carry leave their operation out.
- * ERR_USAGE for a run. */
-int trc_export_pcapng(struct trc_reader *r, FILE *to, struct trc_export_done *done,
-                      struct err *e) MUST_USE;
+ * gateways. Messages of streams go out at their own times, server-sent events as
+ * chunks. Packets are in order of time while what is yet to come fits 64 MiB. Elided
+ * bodies, messages that come before those that they follow, and texts that HTTP cannot
+ * carry leave their operation out, or their answer. late: as above. ERR_USAGE for a
+ * run. */
+int trc_export_pcapng(struct trc_reader *r, const struct exp_late *late, FILE *to,
+                      struct trc_export_done *done, struct err *e) MUST_USE;
 
 /* HdrHistogram log 1.3 with histograms in the V2 compressed encoding, 3 significant
  * digits, in nanoseconds: of a run, for each interval of due times, the tags

@@ -139,3 +139,21 @@ void sse_data(struct span event, struct buf *out)
         first = false;
     }
 }
+
+size_t sse_block_end(struct span s, size_t from)
+{
+    bool begun = false;
+    for (size_t line = from; line < s.n;) {
+        size_t end = line;
+        while (end < s.n && s.p[end] != '\n' && s.p[end] != '\r')
+            end++;
+        size_t next = end + (end < s.n);
+        if (next < s.n && s.p[end] == '\r' && s.p[next] == '\n')
+            next++;
+        if (end == line && begun)
+            return next;
+        begun |= end > line;
+        line = next;
+    }
+    return s.n;
+}

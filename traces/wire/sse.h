@@ -35,6 +35,10 @@ struct sse {
 /* Consumes from the front of *in up to the end of a block. How the bytes were split
  * never changes the events. */
 enum sse_what sse_feed(struct sse *s, struct span *in);
+/* Of a stream that is there as a whole: where the block that begins at `from` ends, be
+ * it an event or none; behind the empty line after its first line that is not empty.
+ * s.n where that does not come. */
+size_t sse_block_end(struct span s, size_t from);
 /* The stream ended: SSE_EVENT where its last line end might have gone on (CR), else
  * SSE_NOTHING. What is unfinished is no event. */
 enum sse_what sse_end(struct sse *s);
