@@ -238,7 +238,8 @@ static const struct opt_cmd doc = {
         "trace, say how much was recorded, passed over, or lost and why, with the "
         "packets that the kernel dropped. A trace below 99.9 % says so when it is "
         "replayed.\n\n"
-        "A first Ctrl-C closes the trace properly, a second one leaves at once.\n\n"
+        "A first Ctrl-C closes the trace properly, behind the last packet that had "
+        "come by then; a second one leaves at once.\n\n"
         "Exit status: 0 done; 3 below --min-coverage; 65 the input is damaged (what "
         "came before is in the trace); 69 or 74 the interface cannot be opened or the "
         "trace not be written; 130 interrupted, with the trace closed.",

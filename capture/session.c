@@ -14,7 +14,8 @@
 #include "capture/stream.h"
 #include "traces/capture_notes.h"
 
-#define ADVANCE_NS      (2 * CLK_MS) /* of packet time between looks at what is held */
+#define ADVANCE_NS      (2 * CLK_MS)  /* of packet time between looks at what is held */
+#define DRAIN_MOST_NS   (5 * CLK_SEC) /* that a signal waits for a ring to be read */
 #define ADVANCE_PACKETS 512u
 #define PLAIN_FROM      (16u << 10) /* bytes of a body that is stored, see COVERAGE.md */
 /* Of memory: all that order may hold; what it holds for certainty's sake, in the cache;
@@ -49,6 +50,8 @@ struct session {
     size_t held_advance; /* held bytes that ask for the next look */
     uint32_t since_advance, since_look;
     struct clk_mono progress_due;
+    struct clk_wall asked; /* when a signal asked for the end, */
+    struct clk_mono asked_mono;
     int64_t second; /* the account's, since the epoch */
     struct err *e;  /* of the run */
 };
@@ -306,14 +309,29 @@ static int open_source(struct session *s)
     return cap_source_open_list(&s->source, c->files, c->file_count, s->e);
 }
 
+/* A signal ends a file at once, and a live capture once what had come by then is read:
+ * on a busy machine that stands in the ring for a while. */
 static bool over(struct session *s)
 {
-    if (s->c->interrupts && *s->c->interrupts > 0) {
+    if (s->c->interrupts && *s->c->interrupts > 0 && !s->result->interrupted) {
         s->result->interrupted = true;
-        return true;
+        s->asked = clk_wall_now(clk_system());
+        s->asked_mono = clk_mono_now(clk_system());
     }
+    if (s->result->interrupted && !s->c->interface)
+        return true;
     return s->begun && s->c->duration_ns > 0 &&
            s->now.ns - s->epoch.ns >= s->c->duration_ns;
+}
+
+/* Whether an event is behind all that a signal's capture holds. */
+static bool drained(const struct session *s, int event, const struct cap_packet *p)
+{
+    if (!s->result->interrupted)
+        return false;
+    int64_t since = clk_mono_diff(clk_mono_now(clk_system()), s->asked_mono);
+    return event == CAP_SOURCE_PACKET ? p->at.ns > s->asked.ns || since > DRAIN_MOST_NS
+                                      : since >= CAP_LIVE_WAIT_MS * CLK_MS;
 }
 
 /* 0: the end was reached, or asked for. */
@@ -325,6 +343,8 @@ static int read_packets(struct session *s)
         int event = cap_source_next(s->source, &p, s->e);
         if (event <= CAP_SOURCE_END)
             return event;
+        if (drained(s, event, &p))
+            return 0;
         rc = event == CAP_SOURCE_PACKET ? on_packet(s, &p) : on_quiet(s);
     }
     return rc;

@@ -30,6 +30,27 @@ expect() {
 }
 out_has() { grep -qF -- "$1" "$tmp/out" || { fail "stdout lacks: $1"; head -n 20 "$tmp/out"; }; }
 err_has() { grep -qF -- "$1" "$tmp/err" || { fail "stderr lacks: $1"; head -n 20 "$tmp/err"; }; }
+# wait_for WHAT COMMAND...: until the command succeeds. No machine takes two minutes for what is
+# waited for here, so a wait that runs out is a failure and ends the test.
+wait_for() {
+    local what=$1 end=$((SECONDS + 120)); shift
+    until "$@"; do
+        if [ "$SECONDS" -ge "$end" ]; then
+            fail "waited two minutes for $what"
+            tail -n 5 "$tmp"/*err 2>/dev/null
+            finish
+        fi
+        sleep 0.02
+    done
+}
+# Servers write their addresses to a file, which appears whole once they listen.
+await_file() { wait_for "the file $1" test -s "$1"; }
+await_ports() { await_file "$tmp/ports"; }
+gone() { ! kill -0 "$1" 2>/dev/null; }
+# Whether a run, as far as its file is written, holds more than so many outcomes.
+holds_outcomes() { # FILE COUNT
+    [ "$("$REPRISE" trace info "$1" --json 2>/dev/null | jq ".operations > $2")" = true ]
+}
 same() { [ "$1" = "$2" ] || fail "got '$1', wanted '$2'${3:+ ($3)}"; }
 # need TOOL...: skips the test where one is not installed, unless REPRISE_REQUIRE_TOOLS=1 says
 # that all are there. lack WHAT does so for what is no program.
@@ -42,26 +63,28 @@ need() {
     local tool
     for tool in "$@"; do command -v "$tool" >/dev/null || lack "$tool"; done
 }
-# Skips where packets of lo may not be captured.
-may_capture() {
-    local probe status
-    "$REPRISE" capture -i lo -d 1ms -o "$tmp/probe.trace" -f -q 2>"$tmp/probe.err" &
-    probe=$!
-    sleep 0.3
-    kill -INT "$probe" 2>/dev/null
-    wait "$probe"
-    status=$?
-    [ "$status" -eq 0 ] || [ "$status" -eq 130 ] || { cat "$tmp/probe.err"; exit 77; }
-}
-# Whether a process has a packet socket that is bound and running.
+# Whether a process has a packet socket that is bound and running: from then on packets are its.
 captures() { # pid
     local fd inode
     for fd in /proc/"$1"/fd/*; do
         inode=$(readlink "$fd" 2>/dev/null) || continue
         inode=${inode#socket:[}
         awk -v i="${inode%]}" '$NF == i && $6 == 1 { found = 1 } END { exit !found }' \
-            /proc/net/packet && return
+            /proc/"$1"/net/packet 2>/dev/null && return
     done
     return 1
+}
+await_capture() { wait_for "a capture by process $1" captures "$1"; }
+captures_or_gone() { captures "$1" || gone "$1"; }
+# Skips where packets of lo may not be captured.
+may_capture() {
+    local probe status
+    "$REPRISE" capture -i lo -d 1ms -o "$tmp/probe.trace" -f -q 2>"$tmp/probe.err" &
+    probe=$!
+    wait_for "a capture of lo, or why there is none" captures_or_gone "$probe"
+    kill -INT "$probe" 2>/dev/null
+    wait "$probe"
+    status=$?
+    [ "$status" -eq 0 ] || [ "$status" -eq 130 ] || { cat "$tmp/probe.err"; exit 77; }
 }
 finish() { [ "$failures" -eq 0 ]; exit $?; }

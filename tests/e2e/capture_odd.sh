@@ -10,24 +10,16 @@ need openssl curl
 cd "$tmp" || exit 1
 may_capture
 
-await() { # what it is for, command...
-    local what=$1; shift
-    for _ in $(seq 300); do "$@" && return; sleep 0.1; done
-    fail "$what did not come about"
-    return 1
-}
-
 # live NAME MAP: captures into NAME.trace until `enough`.
 live() {
     "$REPRISE" capture -i lo --map "$2" -o "$1.trace" --json >"$1.json" 2>"$1.err" &
     capture=$!
     pids+=("$capture")
-    await "the capture" captures "$capture"
+    await_capture "$capture"
 }
-enough() {
+enough() { # NAME [SIGNAL]
     local status
-    sleep 0.5
-    kill -INT "$capture"
+    kill -"${2:-INT}" "$capture"
     wait "$capture"
     status=$?
     same "$status" 130 "the capture: $(cat "$1.err")"
@@ -36,10 +28,10 @@ enough() {
 "$python" "$helper" serve ports 2>serve.err &
 server=$!
 pids+=("$server")
-await "the servers" test -e ports
+await_file ports
 read -r http grpc <ports
 live odd "$http=envoy,$grpc=rproxy"
-timeout 200 "$python" "$helper" drive ports >want 2>drive.err || fail "the clients: $(tail -n 3 drive.err)"
+"$python" "$helper" drive ports >want 2>drive.err || fail "the clients: $(tail -n 3 drive.err)"
 kill "$server" # its connections end with GOAWAY
 wait "$server"
 enough odd
@@ -56,11 +48,23 @@ same "$(jq -s '[.[] | .messages, .answer_messages | select(.) | map(.[0]) | . ==
 openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost 2>/dev/null
 "$python" "$helper" tls tls.port cert.pem key.pem 2>tls.serve &
 pids+=("$!")
-await "the server of TLS" test -e tls.port
+await_file tls.port
 port=$(cat tls.port)
 live tls "$port=envoy"
-curl -sk -o page --max-time 60 -d '{"inputs":[]}' "https://127.0.0.1:$port/v2/models/iris/infer" || fail "curl over TLS: $?"
+curl -sk -o page -d '{"inputs":[]}' "https://127.0.0.1:$port/v2/models/iris/infer" || fail "curl over TLS: $?"
 enough tls
 same "$(jq -c '[.operations, .coverage < 0.01, ([.bytes[] | .opaque > 500, .unexplained, .records])]' tls.json)" \
     '[0,true,[true,0,0,true,0,0]]' "TLS"
+
+# What came before a signal is in the trace, though it was not read by then.
+"$REPRISE" standin --tier envoy --http 127.0.0.1:0 --ports late.ports --quiet >/dev/null 2>standin.err &
+pids+=("$!")
+await_file late.ports
+at=$(sed -n 's/^envoy.http=//p' late.ports)
+live late "${at##*:}=envoy"
+kill -STOP "$capture"
+for _ in 1 2 3; do curl -s -o page -d '{"inputs":[]}' "http://$at/v2/models/iris1/infer" || fail "curl: $?"; done
+kill -INT "$capture"
+enough late CONT
+same "$(jq -c '[.operations, .coverage, ([.requests.lost[]] | add)]' late.json)" '[3,1,0]' "what stood in the ring"
 finish
