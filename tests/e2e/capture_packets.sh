@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Packets of a running Seldon Core, as tshark decodes them and as the trace tells them: the
 # frames of Kafka, and the time of each record.
+# one thread (see run.sh)
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
 need tshark zstd

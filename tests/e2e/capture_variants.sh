@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Packets of a running Seldon Core in many variants (capture_variants.py says which and what
 # must hold): what is told of them is right, or it is not told.
+# one thread (see run.sh)
 source "$(dirname "$0")/../cli/lib.sh"
 need python3 zstd
 data=$root/tests/data/scv2-captures

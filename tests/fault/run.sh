@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh BUILD [NAME...] - runs the fault tests (tests/fault/NAME.sh, all by default): those
 # that say `# alone` one after the other, since they judge times or load a processor; before
-# them the others, as many at once as there are processors. Each has TEST_TIMEOUT (120)
+# them the others, as many at once as there are processors. Each has TEST_TIMEOUT (600)
 # seconds. As for other tests, silence and 0 is a pass, 77 a skip that says why on its last
 # line. Ends with "N passed, N failed, N skipped".
 set -u
@@ -18,17 +18,20 @@ for t in tests/fault/*.sh; do
     if grep -q '^# alone' "$t"; then apart+=("$name"); else together+=("$name"); fi
 done
 
-one() { # NAME: its output and its status become files
-    timeout -k 10 "${TEST_TIMEOUT:-120}" bash "tests/fault/$1.sh" >"$results/$1.out" 2>&1 </dev/null
+one() { # NAME: its output, its status and its seconds become files
+    local start=$SECONDS
+    timeout -k 10 "${TEST_TIMEOUT:-600}" bash "tests/fault/$1.sh" >"$results/$1.out" 2>&1 </dev/null
     echo $? >"$results/$1.status"
+    echo $((SECONDS - start)) >"$results/$1.seconds"
 }
 tell() { # NAME
-    local status
+    local status took
     status=$(cat "$results/$1.status" 2>/dev/null || echo "lost")
+    took=$(cat "$results/$1.seconds" 2>/dev/null)
     case $status in
-    0) passed=$((passed + 1)); echo "ok    fault/$1" ;;
+    0) passed=$((passed + 1)); echo "ok    fault/$1 ($took s)" ;;
     77) skipped=$((skipped + 1)); echo "skip  fault/$1: $(tail -n 1 "$results/$1.out")" ;;
-    *) failed=$((failed + 1)); echo "FAIL  fault/$1 (exit $status)"; sed 's/^/      /' "$results/$1.out" ;;
+    *) failed=$((failed + 1)); echo "FAIL  fault/$1 (exit $status, $took s)"; sed 's/^/      /' "$results/$1.out" ;;
     esac
 }
 
