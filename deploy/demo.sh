@@ -20,7 +20,7 @@ start_standin() { # name extra-options...
     "$program" standin --tier envoy --http 127.0.0.1:0 --seed 5 --quiet \
         --service modes:0.97=12ms,0.03=40ms --ports "$out/$name.ports" "$@" &
     pids+=($!)
-    for _ in $(seq 100); do
+    for _ in $(seq 1200); do
         [ -s "$out/$name.ports" ] && return 0
         sleep 0.05
     done

@@ -41,7 +41,7 @@ start() {
         >"$tmp/$name.out" 2>"$tmp/$name.err" &
     pid=$!
     pids+=("$pid")
-    for _ in $(seq 200); do [ -s "$tmp/$name.ports" ] && break; sleep 0.05; done
+    await_file "$tmp/$name.ports"
     while IFS='=' read -r line address; do
         printf -v "${line/./_}" '%s' "$address"
     done <"$tmp/$name.ports"
@@ -54,7 +54,7 @@ stop() { # NAME: ends it with SIGTERM; its exit status must be 0
 # get WANTED-STATUS URL [CURL-OPTION]...: head in $tmp/head, body in $tmp/body.
 get() {
     local want=$1 url=$2 got; shift 2
-    got=$(curl -s -m 10 -o "$tmp/body" -D "$tmp/head.crlf" -w '%{http_code}' "$@" "http://$url")
+    got=$(curl -s -o "$tmp/body" -D "$tmp/head.crlf" -w '%{http_code}' "$@" "http://$url")
     tr -d '\r' <"$tmp/head.crlf" >"$tmp/head"
     same "$got" "$want" "status of $url"
 }

@@ -56,10 +56,8 @@ err_has "nosuch/dir/x.trace"
 "$REPRISE" synth -o stopped.trace --rate 1000k --count 1000000000 --quiet 2>err &
 pid=$!
 pids+=("$pid")
-for _ in $(seq 100); do
-    [ -s stopped.trace ] && [ "$(stat -c %s stopped.trace)" -gt 100000 ] && break
-    sleep 0.05
-done
+has_grown() { [ "$(stat -c %s stopped.trace 2>/dev/null || echo 0)" -gt 100000 ]; }
+wait_for "100 kB of a trace" has_grown
 kill -INT "$pid"
 wait "$pid"
 same $? 130 "status of a stopped synth"

@@ -75,7 +75,7 @@ distinct() { "$REPRISE" trace cat --jsonl "$1" | jq -c "$2" | sort -u | wc -l; }
 [ "$(distinct "$tmp/real.trace" .body.hash)" -gt 250 ] || fail 'random values that are alike'
 same "$(distinct "$tmp/shape.trace" .body.hash)" "$(distinct "$tmp/shape.trace" '[.protocol, .name, .body.bytes]')" \
     'one body for each shape and length'
-for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
+await_ports
 at() { sed -n "s/^envoy.$1=//p" "$tmp/ports"; }
 expect 0 "$REPRISE" replay "$tmp/shape.trace" --tier envoy --http "$(at http)" --grpc "$(at grpc)" \
     --check-answers -o "$tmp/shape.run" --quiet --json

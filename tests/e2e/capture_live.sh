@@ -30,8 +30,7 @@ done
 ip netns exec "$server" "$REPRISE" standin --tier envoy --http 10.254.0.1:9000 --grpc 10.254.0.1:9001 \
     --listen-any --service fixed:1ms --ports "$tmp/ports" >/dev/null 2>"$tmp/standin.err" &
 pids+=($!)
-for _ in $(seq 100); do [ -s "$tmp/ports" ] && break; sleep 0.1; done
-[ -s "$tmp/ports" ] || { fail "the stand-in did not start"; cat "$tmp/standin.err"; finish; }
+await_ports
 
 # Programs that are stopped later are started without a function, which would be a shell in
 # between: $! is theirs.
@@ -41,16 +40,10 @@ capture() {
     ip netns exec "$server" "$REPRISE" capture -i veth0 --map 9000=envoy,9001=envoy "$@" \
         -o "$tmp/$name.trace" --json >"$tmp/$name.json" 2>"$tmp/$name.err" &
     capturing=$!
-    for _ in $(seq 100); do # its packet socket is there
-        [ "$(in_server cat /proc/net/packet | wc -l)" -gt 1 ] && return
-        sleep 0.05
-    done
-    fail "$name: the capture does not listen"
-    cat "$tmp/$name.err"
+    await_capture "$capturing"
 }
 end_capture() {
     local name=$1
-    sleep 0.5 # what is on its way reaches the ring
     kill -INT "$capturing"
     wait "$capturing"
     same $? 130 "$name: a capture that was interrupted"
@@ -67,7 +60,7 @@ replay() { # NAME TRACE: a run of it through the veth
 }
 
 # REPRISE_LIVE: another load than this short one, in synth's words (make check-live).
-read -ra load <<<"${REPRISE_LIVE:---model-type iris,tfsimple,sentiment,pytorch_cifar10 --rate 300 --duration 4s}"
+read -ra load <<<"${REPRISE_LIVE:---model-type iris,tfsimple,sentiment,pytorch_cifar10 --rate 300 --duration 2s}"
 "$REPRISE" synth -o "$tmp/sent.trace" "${load[@]}" --protocol both --values random --ids --seed 11 \
     --quiet || fail "synth"
 count=$("$REPRISE" trace info --json "$tmp/sent.trace" | jq .operations)
@@ -90,7 +83,7 @@ python3 "$root/tests/e2e/same_traffic.py" "$REPRISE" "$tmp/first.trace" "$tmp/se
 "$REPRISE" standin --tier envoy --http 127.0.0.1:0 --service fixed:1ms --ports "$tmp/ports2" \
     >/dev/null 2>&1 &
 pids+=($!)
-for _ in $(seq 100); do [ -s "$tmp/ports2" ] && break; sleep 0.1; done
+await_file "$tmp/ports2"
 second=$(sed -n 's/^envoy.http=//p' "$tmp/ports2")
 mkfifo "$tmp/pipe"
 "$REPRISE" replay - --tier envoy --http "$second" -o "$tmp/shadow.run" --quiet --json \
@@ -99,9 +92,8 @@ shadow=$!
 ip netns exec "$server" "$REPRISE" capture -i veth0 --map 9000=envoy,9001=envoy --quiet -o - \
     >"$tmp/pipe" 2>"$tmp/shadow-capture.err" &
 capturing=$!
-sleep 0.5
+await_capture "$capturing"
 replay third "$tmp/sent.trace"
-sleep 1
 kill -INT "$capturing"
 wait "$capturing"
 same $? 130 "the capture of a shadow"
@@ -115,7 +107,7 @@ same "$(jq -c '[.operations.sent, .operations.ok]' "$tmp/shadow.out")" "[$count,
 ip netns exec "$server" "$REPRISE" standin --tier envoy --http 10.254.0.1:9002 --listen-any \
     --service fixed:4s --ports "$tmp/ports3" >/dev/null 2>&1 &
 pids+=($!)
-for _ in $(seq 100); do [ -s "$tmp/ports3" ] && break; sleep 0.1; done
+await_file "$tmp/ports3"
 "$REPRISE" synth -o "$tmp/slow.trace" --model-type iris --rate 20 --duration 1s --protocol both \
     --ids --quiet || fail "synth"
 capture late --map 9002=envoy

@@ -1,9 +1,10 @@
-"""headers_peer.py PORTS SEEN - a target that keeps what it is told beside the requests.
+"""headers_peer.py PORTS SEEN HOLD - a target that keeps what it is told beside the requests.
 
 Serves HTTP/1.1 (and, where grpc is installed, gRPC) on free loopback ports, written to
 PORTS as server.http=… and server.grpc=… lines. Every request appends a line to SEEN:
 protocol, value of authorization, value of x-api-key ("-" where there is none). Answers
-repeat the values, so that they come back to whoever might write them down.
+repeat the values, so that they come back to whoever might write them down. None is given while
+there is a file HOLD.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -12,6 +13,7 @@ import http.server
 import os
 import sys
 import threading
+import time
 from concurrent import futures
 
 try:
@@ -26,6 +28,8 @@ def note(protocol: str, fields: dict[str, str]) -> str:
     line = f"{protocol} {fields.get('authorization', '-')} {fields.get('x-api-key', '-')}"
     with lock, open(sys.argv[2], "a", encoding="ascii") as f:
         f.write(line + "\n")
+    while os.path.exists(sys.argv[3]):
+        time.sleep(0.01)
     return line
 
 

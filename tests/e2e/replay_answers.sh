@@ -14,7 +14,7 @@ serve() { # options of the stand-in...
     "$REPRISE" standin --free-ports --ports "$tmp/ports" --service fixed:2ms "$@" \
         >/dev/null 2>"$tmp/standin.err" &
     pids=($!)
-    for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
+    await_ports
 }
 unserve() { kill "${pids[0]}"; wait "${pids[0]}" 2>/dev/null; pids=(); }
 at() { sed -n "s/^$1=//p" "$tmp/ports"; }

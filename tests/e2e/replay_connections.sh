@@ -11,7 +11,7 @@ serve() {
     "$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 --ports "$tmp/ports" \
         --service fixed:10ms --stamps "$tmp/stamps" >/dev/null 2>"$tmp/standin.err" &
     pids=($!)
-    for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
+    await_ports
 }
 unserve() { kill "${pids[0]}"; wait "${pids[0]}" 2>/dev/null; pids=(); }
 at() { sed -n "s/^$1=//p" "$tmp/ports"; }

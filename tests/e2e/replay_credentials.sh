@@ -4,11 +4,10 @@
 source "$(dirname "$0")/../cli/lib.sh"
 python=/usr/bin/python3 # Debian's, which sees Debian's grpc
 
-"$python" "$root/tests/e2e/headers_peer.py" "$tmp/ports" "$tmp/seen" 2>"$tmp/peer.err" &
+"$python" "$root/tests/e2e/headers_peer.py" "$tmp/ports" "$tmp/seen" "$tmp/hold" 2>"$tmp/peer.err" &
 pids+=($!)
-for _ in $(seq 200); do [ -e "$tmp/ports" ] && break; sleep 0.05; done
+await_ports
 at() { sed -n "s/^server.$1=//p" "$tmp/ports"; }
-[ -n "$(at http)" ] || { fail "no target"; cat "$tmp/peer.err"; finish; }
 
 # A recorded value of the same name is not sent beside the given one.
 expect 0 "$REPRISE" synth -o "$tmp/made.trace" --model-type iris --rate 80 --count 40 --duration 1h \
@@ -30,23 +29,24 @@ nowhere() { # in anything that was written
     found=$(grep -rlaF -e "$token" -e "$key" "$tmp/written")
     [ -z "$found" ] || fail "a secret is in: $found"
 }
-# replay NAME OPTION...: everything about it goes to $tmp/written.
+tells_metrics() { grep -qs '127.0.0.1:[0-9]*/metrics' "$1"; }
+# replay NAME OPTION...: everything about it goes to $tmp/written. The target answers once the run
+# has been looked at, so that it is not over before.
 replay() {
     local name=$1 w=$tmp/written/$1 status pid metrics
     shift
+    touch "$tmp/hold"
     "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at http)" ${grpc:+--grpc "$grpc"} \
-        -o "$w.run" --debug all --metrics 127.0.0.1:0 --json "$@" >"$w.out" 2>"$w.err" &
+        --deadline 10m -o "$w.run" --debug all --metrics 127.0.0.1:0 --json "$@" >"$w.out" 2>"$w.err" &
     pid=$!
     pids+=("$pid")
-    for _ in $(seq 100); do
-        metrics=$(grep -o '127.0.0.1:[0-9]*/metrics' "$w.err" 2>/dev/null | head -n 1)
-        [ -n "$metrics" ] && break
-        sleep 0.02
-    done
+    wait_for "the address of metrics of $name" tells_metrics "$w.err"
+    metrics=$(grep -o '127.0.0.1:[0-9]*/metrics' "$w.err" | head -n 1)
     tr '\0' ' ' <"/proc/$pid/cmdline" >"$w.cmdline" || fail "$name: it was over before it was looked at"
     grep -q replay "$w.cmdline" || fail "$name: its command line was not seen"
     curl -s "http://$metrics" >"$w.metrics"
     grep -q reprise_build_info "$w.metrics" || fail "$name: its metrics were not seen"
+    rm "$tmp/hold"
     wait "$pid"
     status=$?
     same "$status" 0 "exit status of $name: $(tail -n 3 "$w.err")"

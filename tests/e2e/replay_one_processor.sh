@@ -5,7 +5,7 @@ source "$(dirname "$0")/../cli/lib.sh"
 "$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
     --ports "$tmp/ports" --service fixed:1ms >/dev/null 2>"$tmp/standin.err" &
 pids+=($!)
-for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
+await_ports
 http=$(sed -n 's/^server.http=//p' "$tmp/ports")
 one=$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')
 

@@ -5,22 +5,27 @@ source "$(dirname "$0")/../cli/lib.sh"
 "$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
     --ports "$tmp/ports" --service fixed:1ms >/dev/null 2>"$tmp/standin.err" &
 pids+=($!)
-for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
+await_ports
 http=$(sed -n 's/^server.http=//p' "$tmp/ports")
 
 expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 200 --count 301 \
     --duration 1h --protocol rest --quiet
 replay() { "$REPRISE" replay "$tmp/t.trace" --tier server --http "$http" --quiet "$@"; }
 
-at=$(date -u -d '+3 seconds' +%Y-%m-%dT%H:%M:%SZ)
-shards=()
-for i in 0 1 2; do
-    JOB_COMPLETION_INDEX=$i replay --shard auto/3 --start-at "$at" --label pair=1 \
-        -o "$tmp/$i.run" &
-    shards+=($!)
+# All three have to be ready before the start; one that is not says that it is past.
+for lead in 2 10 60; do
+    at=$(date -u -d "+$lead seconds" +%Y-%m-%dT%H:%M:%SZ)
+    shards=() statuses=
+    for i in 0 1 2; do
+        JOB_COMPLETION_INDEX=$i replay --shard auto/3 --start-at "$at" --label pair=1 \
+            -o "$tmp/$i.run" --force 2>"$tmp/$i.err" &
+        shards+=($!)
+    done
+    pids+=("${shards[@]}")
+    for p in "${shards[@]}"; do wait "$p"; statuses+="$? "; done
+    grep -q "is past: everything was ready" "$tmp"/[012].err || break
 done
-pids+=("${shards[@]}")
-for p in "${shards[@]}"; do wait "$p"; same "$?" 0 "a shard"; done
+same "$statuses" "0 0 0 " "the shards: $(cat "$tmp"/[012].err)"
 
 # The health is that of a shared machine: what was due and sent is the claim here.
 "$REPRISE" report "$tmp"/[012].run --json >"$tmp/out"

@@ -5,11 +5,11 @@ source "$(dirname "$0")/../cli/lib.sh"
 "$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
     --ports "$tmp/ports" --service fixed:1ms >/dev/null 2>"$tmp/standin.err" &
 pids+=($!)
-for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
+await_ports
 http=$(sed -n 's/^server.http=//p' "$tmp/ports")
 
-# A minute of schedule, so that it is still under way when the signal comes.
-expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 500 --count 30000 \
+# Ten minutes of schedule, so that it is still under way when the signal comes.
+expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 500 --count 300000 \
     --duration 1h --protocol rest --quiet
 
 start() { # name
@@ -18,14 +18,7 @@ start() { # name
     replayer=$!
     pids+=("$replayer")
 }
-# Outcomes are flushed once a second: wait until some are in the file.
-await_outcomes() {
-    for _ in $(seq 150); do
-        [ "$(stat -c %s "$tmp/$1.run" 2>/dev/null || echo 0)" -gt 4000 ] && return
-        sleep 0.1
-    done
-    fail "no outcome was flushed to $1.run"
-}
+await_outcomes() { wait_for "outcomes in $1.run" holds_outcomes "$tmp/$1.run" 100; }
 
 for signal in INT TERM; do
     start "$signal"
@@ -34,7 +27,7 @@ for signal in INT TERM; do
     wait "$replayer"
     same "$?" 130 "SIG$signal"
     same "$(jq -c '[.interrupted, .operations.due + .operations.never_due,
-        .operations.due > 0]' "$tmp/out")" '[true,30000,true]' "SIG$signal"
+        .operations.due > 0]' "$tmp/out")" '[true,300000,true]' "SIG$signal"
 done
 
 start killed

@@ -6,7 +6,7 @@ source "$(dirname "$0")/../cli/lib.sh"
 "$REPRISE" standin --all --free-ports --ports "$tmp/ports" --service fixed:200us \
     >/dev/null 2>"$tmp/standin.err" &
 pids+=($!)
-for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
+await_ports
 at() { sed -n "s/^$1=//p" "$tmp/ports"; }
 summary() { jq -c "$1" "$tmp/out"; }
 

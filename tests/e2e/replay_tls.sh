@@ -28,9 +28,8 @@ standin_at() { # NAME OPTION...: starts one, sets $at
     "$REPRISE" standin --tier envoy --http 127.0.0.1:0 --ports "$name.ports" --service fixed:0ms "$@" \
         >"$name.out" 2>"$name.err" &
     pids+=("$!")
-    for _ in $(seq 200); do [ -s "$name.ports" ] && break; sleep 0.05; done
+    await_file "$name.ports"
     at=$(sed -n 's/^envoy.http=//p' "$name.ports")
-    [ -n "$at" ] || { fail "no stand-in $name"; cat "$name.err"; }
 }
 replay() { "$REPRISE" replay "$@" --force --no-spin -o tls.run; }
 report() { "$REPRISE" report tls.run >out 2>err; } # whatever it thinks of the generator
@@ -109,12 +108,12 @@ mkdir -p v2/models/iris_1
 printf 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok' >v2/models/iris_1/whole
 printf 'to the end' >v2/models/iris_1/bare
 s_server_at() { # OPTION...: starts one, sets $at and $s_server
+    rm -f s_server.out # which said that the one before listens
     openssl s_server -accept 127.0.0.1:0 -cert server.pem -key server.key "$@" >s_server.out 2>&1 &
     s_server=$!
     pids+=("$s_server")
-    for _ in $(seq 100); do grep -q ^ACCEPT s_server.out && break; sleep 0.05; done
+    wait_for "s_server" grep -qs '^ACCEPT .*:[0-9]*$' s_server.out
     at=$(sed -n 's/^ACCEPT \(.*\)$/\1/p' s_server.out)
-    [ -n "$at" ] || { fail "no s_server"; cat s_server.out; }
 }
 gets() { # PATH: twenty GETs
     jq -nc --arg path "/v2/models/iris/$1" 'range(20) | {arrival_ns: (. * 20000000), protocol: "rest", tier: "server",
@@ -152,9 +151,20 @@ asked TLSv1.3 15
 
 # A server that nobody here wrote either; it speaks no h2 over TLS unless it is told to.
 if command -v nginx >/dev/null; then
-    nginx_at() { # LISTEN-WORDS: starts one, sets $at
-        local port
-        port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    answers_or_gone() { curl -sko /dev/null "https://$at/" || gone "$nginx"; }
+    nginx_at() { # LISTEN-WORDS: starts one, sets $at and $nginx
+        local try
+        for try in 1 2 3; do # another may have taken the port meanwhile
+            nginx_on "$(free_port)" "$1"
+            wait_for "nginx" answers_or_gone
+            gone "$nginx" || return
+        done
+        fail "nginx does not start ($try times)"; cat nginx.log
+    }
+    free_port() {
+        python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    }
+    nginx_on() { # PORT LISTEN-WORDS
         mkdir -p nginx
         cat >nginx.conf <<CONF
 daemon off; master_process off; pid $tmp/nginx.pid; error_log $tmp/nginx.log;
@@ -164,21 +174,19 @@ http {
     access_log nginx.access tls; client_body_temp_path nginx; proxy_temp_path nginx; fastcgi_temp_path nginx;
     uwsgi_temp_path nginx; scgi_temp_path nginx; keepalive_requests 20;
     server {
-        listen 127.0.0.1:$port $1; ssl_certificate server.pem; ssl_certificate_key server.key;
+        listen 127.0.0.1:$1 $2; ssl_certificate server.pem; ssl_certificate_key server.key;
         ssl_protocols TLSv1.2 TLSv1.3;
         location / { default_type application/json; return 200 '{"outputs":[]}'; }
     }
 }
 CONF
         nginx -p "$tmp" -c nginx.conf 2>/dev/null &
-        pids+=("$!")
-        at=127.0.0.1:$port
-        for _ in $(seq 100); do
-            curl -sko /dev/null "https://$at/" && return
-            sleep 0.05
-        done
-        fail "nginx does not answer"; cat nginx.log
+        nginx=$!
+        pids+=("$nginx")
+        at=127.0.0.1:$1
     }
+    # It says what it did once it has done it.
+    has_logged() { [ "$(grep -c ' POST$' nginx.access)" -ge "$1" ]; }
     nginx_at ssl
     # Connections end after 20 requests: those made anew resume.
     expect 0 replay rest.trace --http "https://$at" --tls-ca ca.pem --connections 2 --json
@@ -186,16 +194,17 @@ CONF
     expect 0 "$REPRISE" trace info tls.run --json
     resumed=$(json '.notes["client.tls_resumed"] | tonumber')
     [ "$resumed" -ge 4 ] || fail "few sessions were resumed: $(json .notes)"
+    wait_for "nginx's log" has_logged 200
     # nginx's own word: connections with a request, and those of them that resumed.
     words() { sort -u nginx.access | awk '$4 == "POST" {n++; r += $2 == "r"} END {print n, r + 0}'; }
     read -r took reused <<<"$(words)"
     [[ $reused -ge 4 && $reused -le $resumed && $reused -ge $((resumed - 2)) ]] ||
         fail "nginx saw $took connections, $reused of them resumed; we counted $resumed"
+    : >nginx.access # nginx appends
     expect 0 replay rest.trace --http "https://$at" --tls-ca ca.pem --connections 2 --no-tls-resume
     expect 0 "$REPRISE" trace info tls.run --json
     same "$(json '.notes["client.tls_resumed"]')" 0 "resumed though it was forbidden"
-    : >nginx.access # nginx appends
-    expect 0 replay rest.trace --http "https://$at" --tls-ca ca.pem --connections 2 --no-tls-resume
+    wait_for "nginx's log" has_logged 200
     read -r took reused <<<"$(words)"
     [[ $took -ge 4 && $reused = 0 ]] || fail "nginx saw $took connections, $reused of them resumed"
     expect 69 replay both.trace --protocol grpc --grpc "grpcs://$at" --tls-ca ca.pem

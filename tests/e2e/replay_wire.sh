@@ -12,7 +12,7 @@ expect 0 "$REPRISE" synth --pipeline --model-type iris --rate 40 --duration 1s -
     >"$tmp/standin.out" 2>"$tmp/standin.err" &
 standin=$!
 pids+=("$standin")
-for _ in $(seq 200); do [ -s "$tmp/ports" ] && break; sleep 0.05; done
+await_ports
 address() { sed -n "s/^$1=//p" "$tmp/ports"; }
 
 for tier in envoy rproxy server modelgateway envoy:pipelines pipelinegateway:pipelines; do

@@ -17,6 +17,7 @@ if ! mkdir "$group" 2>"$tmp/err" || ! limit 2>>"$tmp/err"; then
     echo "no control groups here: $(head -n 1 "$tmp/err")"
     exit 77
 fi
+trap 'cleanup; rmdir "$group" 2>/dev/null' EXIT
 synth --rate 400 --count 1200
 standin --service fixed:1ms
 (
@@ -25,7 +26,6 @@ standin --service fixed:1ms
 ) >"$tmp/out" 2>"$tmp/err"
 same "$?" 3 "exit status: $(head -n 5 "$tmp/err")"
 end_server
-rmdir "$group"
 report
 counts 1200 1200 1200 0
 unhealthy INVALID throttled

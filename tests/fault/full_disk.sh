@@ -11,9 +11,11 @@ mount -t tmpfs -o size=64k reprise-test "$tmp/small" 2>"$tmp/err" || {
 }
 synth --rate 1500 --count 30000
 standin --service fixed:100us --stamps "$tmp/stamps"
+# Of CLOCK_MONOTONIC, in which the stand-in stamps, and the calendar's time, which costs no process.
+ahead=$(python3 -c 'import time; print(time.clock_gettime_ns(time.CLOCK_MONOTONIC) - time.time_ns())')
 expect 74 "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at http)" \
     -o "$tmp/small/x.run" --quiet
-ended=$(python3 -c 'import time; print(time.clock_gettime_ns(time.CLOCK_MONOTONIC))')
+ended=$((${EPOCHREALTIME/[.,]/} * 1000 + ahead))
 err_has "No space left on device"
 err_has "x.run"
 end_server

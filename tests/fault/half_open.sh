@@ -4,11 +4,12 @@
 source "$(dirname "$0")/lib.sh"
 own_namespace
 # The server gets a network of its own, behind a virtual cable that will be pulled.
-unshare --net sleep 300 &
+unshare --net sleep 900 &
 far=$!
 pids+=("$far")
 ip link add near type veth peer name far || { echo "no virtual cables here"; exit 77; }
-for _ in $(seq 50); do ip link set far netns "$far" 2>/dev/null && break; sleep 0.1; done
+moved() { ip link set far netns "$far" 2>"$tmp/ip.err"; } # once the far end has its own
+wait_for "the far end" moved
 ip addr add 192.0.2.1/24 dev near
 ip link set near up
 there() { nsenter --target "$far" --net "$@"; }
@@ -23,7 +24,7 @@ server=$!
 pids+=("$server")
 await_ports
 start_replay --connections 60 --deadline 500ms
-sleep 1.5
+await_outcomes 50
 there ip link set far down
 replayed 0
 end_server
@@ -31,12 +32,12 @@ end_server
 taken=$(jq .requests "$tmp/summary")
 ok=$(jq .operations.ok "$tmp/report")
 says '.operations | [.due, .ok + .failed, .dropped, .refused, .stopped]' '[400,400,0,0,0]'
-holds '.operations.ok > 50 and .operations.failed > 100'
+holds '.operations.ok > 50 and .operations.failed > 0'
 if [ "$ok" -gt "$taken" ] || [ "$ok" -lt $((taken - 60)) ]; then
     fail "the server took $taken, $ok are ok"
 fi
 server_says .twice 0
 holds '[.errors[].class] | (. - ["connect", "deadline"]) == [] and index("deadline") != null'
 # Each ended within its deadline, once it was its turn.
-holds '.latency_ns.service.max < 2e9'
+holds '.latency_ns | .service.max < 1e9 + .lateness.generator.max'
 finish

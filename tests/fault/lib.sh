@@ -24,15 +24,6 @@ own_namespace() {
     exit $?
 }
 
-await_ports() {
-    for _ in $(seq 200); do
-        [ -e "$tmp/ports" ] && return
-        sleep 0.05
-    done
-    fail "the server did not start"
-    cat "$tmp/server.err"
-    finish
-}
 # Each starts a server, whose process is $server: the stand-in, or the scripted peer.
 standin() { # OPTION...
     rm -f "$tmp/ports"
@@ -74,11 +65,14 @@ replay() {
 }
 # In the background; $replayer is its process. `replayed STATUS` waits for it.
 start_replay() { # OPTION...
+    rm -f "$tmp/x.run" # an earlier one's outcomes are waited for by nobody
     "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at http)" --grpc "$(at grpc)" \
         -o "$tmp/x.run" --force --quiet "$@" >"$tmp/out" 2>"$tmp/err" &
     replayer=$!
     pids+=("$replayer")
 }
+# Until the run's file, which is written twice a second, holds more than so many outcomes.
+await_outcomes() { wait_for "$1 outcomes" holds_outcomes "$tmp/x.run" "$1"; }
 replayed() { # STATUS
     local got
     wait "$replayer"

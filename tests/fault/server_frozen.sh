@@ -8,7 +8,7 @@ synth --rate 200 --count 500
 frozen() { # OPTION...
     standin --service fixed:1ms
     start_replay "$@"
-    sleep 1
+    await_outcomes 0
     kill -STOP "$server"
     sleep 1
     kill -CONT "$server"

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # The server freezes for one second in six at 1,000/s. Who only counts what was sent sees nothing;
 # what is reported from due must be within 2 % of the truth, which is made of the plan's due times
-# and of the moments at which the server says its answers left; and all is sent.
+# and of the moments at which the server says its answers left; and all is sent. Other programs on
+# this machine delay both sides, so a run whose health is not VALID does not count.
 # alone: it judges times, or loads a processor (see run.sh)
 source "$(dirname "$0")/lib.sh"
 synth --rate 1000 --count 6000
+valid=0
 for attempt in 1 2 3 4; do
     standin --service fixed:1ms --stall 3s,1s --stamps "$tmp/stamps"
     replay 0 --connections 1024
@@ -18,8 +20,10 @@ for attempt in 1 2 3 4; do
     jq -e --slurpfile t "$tmp/truth" '.latency_ns.response as $r | $t[0].response as $t |
         ["p90", "p99"] | all(. as $p | ($r[$p] - $t[$p] | fabs) <= 0.02 * $t[$p])' \
         "$tmp/report" >/dev/null && finish
+    healthy && valid=$((valid + 1))
     echo "attempt $attempt: $(jq -c .response "$tmp/truth") reported as $(jq -c \
         '[.health.verdict, .latency_ns.response.p90, .latency_ns.response.p99]' "$tmp/report")"
 done
-fail "p90 and p99 from due are off by more than 2 %"
+[ "$valid" -gt 0 ] && fail "p90 and p99 from due are off by more than 2 % in four runs, of which $valid are VALID"
+[ "$failures" -eq 0 ] && { echo "the machine was too busy: four runs, none to be believed"; exit 77; }
 finish

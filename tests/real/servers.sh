@@ -14,13 +14,13 @@ declare -A server_pid=()
 mlserver_ports=() triton_ports=() envoy_ports=() # see launch_NAME for their order
 server_models="iris tfsimple add10 echo"
 
-# Ends the process group of a server: SIGTERM, five seconds, SIGKILL.
+# Ends the process group of a server: SIGTERM, ten seconds, SIGKILL.
 stop_server() {
     local name=$1 pid=${server_pid[$1]:-} i
     [ -n "$pid" ] || return 0
     unset "server_pid[$name]"
     kill -TERM -- "-$pid" 2>/dev/null
-    for ((i = 0; i < 50; i++)); do
+    for ((i = 0; i < 100; i++)); do
         kill -0 -- "-$pid" 2>/dev/null || break
         sleep 0.1
     done
@@ -43,14 +43,14 @@ launch() {
     server_pid[$name]=$!
 }
 
-# await NAME URL PORT... : until it owns its ports and URL answers 200, at most 60 s.
+# await NAME URL PORT... : until it owns its ports and URL answers 200, at most 3 minutes.
 await() {
-    local name=$1 url=$2 pid=${server_pid[$1]} i
+    local name=$1 url=$2 pid=${server_pid[$1]} end=$((SECONDS + 180))
     shift 2
-    for ((i = 0; i < 300; i++)); do
+    while [ "$SECONDS" -lt "$end" ]; do
         kill -0 "$pid" 2>/dev/null || return 1
         if "$python" "$real/ports.py" owned "$pid" "$@" \
-            && [ "$(curl -s -m 2 -o /dev/null -w '%{http_code}' "$url")" = 200 ]; then
+            && [ "$(curl -s -m 10 -o /dev/null -w '%{http_code}' "$url")" = 200 ]; then
             return 0
         fi
         sleep 0.2
