@@ -172,7 +172,7 @@ int peer_client(const struct peer *p)
 bool peer_await_end(int client)
 {
     struct pollfd p = {.fd = client, .events = POLLRDHUP};
-    return poll(&p, 1, 10000) == 1;
+    return poll(&p, 1, 60000) == 1;
 }
 
 uint16_t peer_dead_port(void)

@@ -58,7 +58,7 @@ static const char *hear(int fd, int64_t now)
 {
     static char text[4096];
     size_t got = 0;
-    for (int i = 0; i < 2000 && got < sizeof text - 1; i++) {
+    for (int i = 0; i < 120000 && got < sizeof text - 1; i++) {
         rep_metrics_serve(server, now, make, NULL);
         ssize_t n = recv(fd, text + got, sizeof text - 1 - got, MSG_DONTWAIT);
         if (n == 0)

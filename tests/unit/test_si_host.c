@@ -18,7 +18,7 @@
 #include "deploy/standin/si_host.h"
 #include "tests/unit/si_rig.h"
 
-#define PATIENCE_MS 5000 /* real time that bytes may take through loopback */
+#define PATIENCE_MS 60000 /* real time that bytes may take through loopback */
 
 struct site {
     struct si_rig rig;

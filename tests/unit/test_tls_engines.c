@@ -13,7 +13,7 @@
 #include "tests/unit/tls_peer.h"
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: "
-#define PLENTY  (10 * CLK_SEC)
+#define PLENTY  (60 * CLK_SEC)
 #define BIG     (12u << 20)
 
 struct rig {

@@ -114,7 +114,7 @@ static void pump(const struct tls_peer *t, struct secure *s, int fd, int inner)
         struct pollfd p[] = {
             {.fd = listening ? fd : -1, .events = POLLIN},
             {.fd = agreed || !listening ? inner : -1, .events = POLLIN}};
-        if (poll(p, 2, 20000) <= 0)
+        if (poll(p, 2, 120000) <= 0)
             return;
         if (p[0].revents)
             listening = inward(t, s, fd, inner, &agreed);
