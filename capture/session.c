@@ -14,8 +14,8 @@
 #include "capture/stream.h"
 #include "traces/capture_notes.h"
 
-#define ADVANCE_NS      (2 * CLK_MS)  /* of packet time between looks at what is held */
-#define DRAIN_MOST_NS   (5 * CLK_SEC) /* that a signal waits for a ring to be read */
+#define ADVANCE_NS      (2 * CLK_MS) /* of packet time between looks at what is held */
+#define DRAIN_MOST_NS   (20 * CLK_SEC) /* that a signal waits for a ring to be read */
 #define ADVANCE_PACKETS 512u
 #define PLAIN_FROM      (16u << 10) /* bytes of a body that is stored, see COVERAGE.md */
 /* Of memory: all that order may hold; what it holds for certainty's sake, in the cache;

@@ -47,7 +47,7 @@ wait_for() {
 await_file() { wait_for "the file $1" test -s "$1"; }
 await_ports() { await_file "$tmp/ports"; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
-# Whether a run, as far as its file is written, holds more than so many outcomes.
+# Whether a run or a trace, as far as its file is written, holds more than so many records.
 holds_outcomes() { # FILE COUNT
     [ "$("$REPRISE" trace info "$1" --json 2>/dev/null | jq ".operations > $2")" = true ]
 }

@@ -34,6 +34,7 @@ live odd "$http=envoy,$grpc=rproxy"
 "$python" "$helper" drive ports >want 2>drive.err || fail "the clients: $(tail -n 3 drive.err)"
 kill "$server" # its connections end with GOAWAY
 wait "$server"
+wait_for "17 operations" holds_outcomes odd.trace 16 # much for a capture that is starved
 enough odd
 expect 0 "$REPRISE" trace cat --jsonl odd.trace
 mv out got
