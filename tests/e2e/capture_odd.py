@@ -104,12 +104,14 @@ def serve_http1(listener):
         threading.Thread(target=serve_connection, args=(s,), daemon=True).start()
 
 
-def grpc_handlers(grpc):
+def grpc_handlers(grpc, slow):
     def infer(request, context):
         kind = dict(context.invocation_metadata()).get("seldon-model")
         if kind == "fails":
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no")
         if kind == "slow":
+            with open(slow, "w", encoding="utf-8"):
+                pass  # the client may cancel it now
             while context.is_active():
                 time.sleep(0.01)
         return request
@@ -140,7 +142,7 @@ def serve(portfile):
     threading.Thread(target=serve_http1, args=(listener,), daemon=True).start()
     pool = concurrent.futures.ThreadPoolExecutor(8)
     server = grpc.server(pool, options=LARGE)
-    server.add_generic_rpc_handlers((grpc_handlers(grpc),))
+    server.add_generic_rpc_handlers((grpc_handlers(grpc, portfile + ".slow"),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with open(portfile + ".new", "w", encoding="utf-8") as f:
@@ -235,7 +237,7 @@ def infer_request(name, floats):
     return field(1, name.encode()) + field(5, tensor)
 
 
-def grpc_cases(port):
+def grpc_cases(port, slow):
     import grpc  # pylint: disable=import-outside-toplevel
 
     with grpc.insecure_channel(f"127.0.0.1:{port}", options=LARGE) as channel:
@@ -252,7 +254,8 @@ def grpc_cases(port):
             told("grpc", "fails", digest(request), None, grpc_status=e.code().value[0])
         request = infer_request("slow", 1)
         future = infer.future(request, metadata=(("seldon-model", "slow"),), timeout=60)
-        time.sleep(0.2)
+        while not os.path.exists(slow):
+            time.sleep(0.01)
         future.cancel()
         told("grpc", "slow", digest(request), None, status=None, grpc_status=None)
         for count in 1, 3, 5000:
@@ -267,7 +270,7 @@ def drive(portfile):
     with open(portfile, encoding="utf-8") as f:
         http_port, grpc_port = map(int, f.read().split())
     rest_cases(http_port)
-    grpc_cases(grpc_port)
+    grpc_cases(grpc_port, portfile + ".slow")
 
 
 # --- the trace ---------------------------------------------------------------------

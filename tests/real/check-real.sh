@@ -333,9 +333,9 @@ replays server-triton server "${triton_ports[0]}" "${triton_ports[1]}" triton_co
     --rate 300 --duration 8s "${poisson[@]}" --seed 2
 replays envoy envoy "${envoy_ports[0]}" "${envoy_ports[0]}" envoy_count \
     --rate 100 --duration 8s "${poisson[@]}" --seed 3
-# Six seconds between any two operations: every REST connection is closed in between.
+# Eight seconds between any two operations: every REST connection is closed in between.
 replays idle server "${mlserver_ports[0]}" "${mlserver_ports[1]}" mlserver_count \
-    --rate 0.1666 --duration 31s --arrivals constant --seed 2
+    --rate 0.125 --duration 17s --arrivals constant --seed 2
 # shellcheck disable=SC2016  # $rest is jq's
 holds "$run/idle.json" idle '(.cells | map(select(.protocol == "rest") | .operations.due) | add) as $rest |
     $rest > 1 and (.connections.ended | map(select(.cause == "idle") | .count) | add >= $rest - 1)'
