@@ -7,6 +7,9 @@
 
 #include <inttypes.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define FORM_CONSTANT 1u
 #define FORM_SIGNED   2u
@@ -247,15 +250,26 @@ static uint64_t load64(const uint8_t *p)
     return v;
 }
 
-/* Bit i: byte i of the 64 at p ends a varint, its top bit is clear. The product moves
- * the lowest bit of each of eight bytes into the highest byte, no two to one place. */
+#define WINDOW 64 /* bytes looked at together */
+#define BATCH  64 /* values that are settled together */
+
+/* Bit i: byte i of the window at p ends a varint, its top bit is clear. */
 static uint64_t ends_of(const uint8_t *p)
 {
     uint64_t ends = 0;
-    for (unsigned i = 0; i < 64; i += 8) {
+#ifdef __SSE2__
+    for (unsigned i = 0; i < WINDOW; i += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        ends |= (uint64_t)(~(unsigned)_mm_movemask_epi8(bytes) & 0xffff) << i;
+    }
+#else
+    /* The product moves the lowest bit of each of eight bytes into the highest byte, no
+     * two to one place. */
+    for (unsigned i = 0; i < WINDOW; i += 8) {
         uint64_t low = ~load64(p + i) >> 7 & UINT64_C(0x0101010101010101);
         ends |= (low * UINT64_C(0x0102040810204080)) >> 56 << i;
     }
+#endif
     return ends;
 }
 
@@ -272,75 +286,138 @@ static const uint64_t seven_bits[9] = {
     UINT64_C(0x7f7f7f7f7f7f7f7f),
 };
 
-/* Eight groups of seven bits, moved together: pairs, then fours, then all. */
-static uint64_t join_sevens(uint64_t v)
+/* A window of varints of one byte each, and one of two bytes each. */
+static void widen_ones(int64_t *restrict out, const uint8_t *restrict p)
 {
-    v = (v & UINT64_C(0x007f007f007f007f)) | (v & UINT64_C(0x7f007f007f007f00)) >> 1;
-    v = (v & UINT64_C(0x00003fff00003fff)) | (v & UINT64_C(0x3fff00003fff0000)) >> 2;
-    return (v & UINT64_C(0x0fffffff)) | (v & UINT64_C(0x0fffffff00000000)) >> 4;
+    for (unsigned k = 0; k < WINDOW; k++)
+        out[k] = p[k];
 }
 
-#define WINDOW 64 /* bytes looked at together */
+static void widen_pairs(int64_t *restrict out, const uint8_t *restrict p)
+{
+    for (unsigned k = 0; k < WINDOW / 2; k++)
+        out[k] = (p[2 * k] & 0x7f) | (int64_t)p[2 * k + 1] << 8;
+}
 
 /* Plain varints of up to 8 bytes, while a window and what is loaded behind it are
  * there; the rest is read with care. Where varints end is found for a window at a time,
- * so that no length waits for, or is guessed from, the one before. */
-static size_t take_fast(struct trc_ints *it, int64_t *out, size_t n)
+ * so that no length waits for, or is guessed from, the one before. What it gives is
+ * still to be joined, seven bits of eight each: of 1 << *steps bytes at most. */
+static size_t take_fast(struct trc_ints *it, int64_t *out, size_t n, unsigned *steps)
 {
     const uint8_t *p = it->p;
+    uint64_t beyond_2 = 0, beyond_4 = 0; /* bytes that so many of one varint follow */
     size_t i = 0;
+    *steps = 0;
     while (i < n && it->end - p >= WINDOW + 8) {
-        uint64_t ends = ends_of(p);
-        if (ends == UINT64_MAX && n - i >= WINDOW) { /* one byte each */
-            for (unsigned k = 0; k < WINDOW; k++)
-                out[i + k] = p[k];
+        uint64_t ends = ends_of(p), on = ~ends;
+        if (on == 0 && n - i >= WINDOW) {
+            widen_ones(out + i, p);
             i += WINDOW;
             p += WINDOW;
             continue;
         }
-        if (ends == UINT64_C(0xaaaaaaaaaaaaaaaa) && n - i >= WINDOW / 2) { /* two */
-            for (unsigned k = 0; k < WINDOW / 2; k++)
-                out[i + k] = (p[2 * k] & 0x7f) | p[2 * k + 1] << 7;
+        *steps = 1;
+        if (ends == UINT64_C(0xaaaaaaaaaaaaaaaa) && n - i >= WINDOW / 2) {
+            widen_pairs(out + i, p);
             i += WINDOW / 2;
             p += WINDOW;
             continue;
         }
+        on &= on >> 1;
+        beyond_2 |= on;
+        beyond_4 |= on & on >> 2;
         unsigned from = 0, bytes = 0;
         for (; ends && i < n; ends &= ends - 1) {
             unsigned to = (unsigned)__builtin_ctzll(ends) + 1;
             bytes = to - from;
             if (bytes > 8)
                 break;
-            out[i++] = (int64_t)join_sevens(load64(p + from) & seven_bits[bytes]);
+            out[i++] = (int64_t)(load64(p + from) & seven_bits[bytes]);
             from = to;
         }
         p += from;
         if (bytes > 8 || from == 0)
             break;
     }
+    *steps += (beyond_2 != 0 ? 1u : 0u) + (beyond_4 != 0 ? 1u : 0u);
     it->p = p;
     return i;
 }
 
-/* Values as they are stored, made what they mean: unfold, without branches on values,
- * since "none" comes in no order that could be foreseen. */
-static bool unfold_all(const struct trc_ints *it, int64_t *v, size_t n)
+/* Groups of seven bits, moved together: pairs, then fours, then all eight. */
+static void join_pairs(int64_t *values)
 {
-    uint64_t bad = 0, top = 0;
-    if (!it->is_signed && !it->nullable) {
-        for (size_t i = 0; i < n; i++)
-            top |= (uint64_t)v[i];
-        return top <= INT64_MAX;
+    for (unsigned i = 0; i < BATCH; i++) {
+        uint64_t v = (uint64_t)values[i];
+        values[i] = (int64_t)((v & 0x7f) | (v & 0x7f00) >> 1);
     }
-    uint64_t one = it->nullable, sign = it->is_signed;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t none = one & (v[i] == 0), u = (uint64_t)v[i] - one;
-        uint64_t zigzag = (u >> 1) ^ (0 - (u & 1));
-        uint64_t x = sign ? zigzag : u;
-        bad |= (none ^ 1) & (sign ? x == (uint64_t)INT64_MIN : x > INT64_MAX);
-        v[i] = none ? TRC_NULL : (int64_t)x;
+}
+
+static void join_fours(int64_t *values)
+{
+    for (unsigned i = 0; i < BATCH; i++) {
+        uint64_t v = (uint64_t)values[i];
+        v = (v & UINT64_C(0x007f007f)) | (v & UINT64_C(0x7f007f00)) >> 1;
+        values[i] = (int64_t)((v & 0x3fff) | (v & 0x3fff0000) >> 2);
     }
-    return !bad;
+}
+
+static void join_eights(int64_t *values)
+{
+    for (unsigned i = 0; i < BATCH; i++) {
+        uint64_t v = (uint64_t)values[i];
+        v = (v & UINT64_C(0x007f007f007f007f)) |
+            (v & UINT64_C(0x7f007f007f007f00)) >> 1;
+        v = (v & UINT64_C(0x00003fff00003fff)) |
+            (v & UINT64_C(0x3fff00003fff0000)) >> 2;
+        v = (v & UINT64_C(0x0fffffff)) | (v & UINT64_C(0x0fffffff00000000)) >> 4;
+        values[i] = (int64_t)v;
+    }
+}
+
+static void join(int64_t *values, unsigned steps)
+{
+    if (steps == 1)
+        join_pairs(values);
+    else if (steps == 2)
+        join_fours(values);
+    else if (steps == 3)
+        join_eights(values);
+}
+
+/* unfold, of values below 2^56: they have room for all that it may give. */
+static void unfold_batch(const struct trc_ints *it, int64_t *values)
+{
+    const unsigned shift = it->is_signed;
+    const uint64_t one = it->nullable, sign = it->is_signed ? UINT64_MAX : 0;
+    for (unsigned i = 0; i < BATCH; i++) {
+        uint64_t u = (uint64_t)values[i] - one;
+        uint64_t none = u >> 63;
+        u += none;
+        u = (u >> shift) ^ ((0 - (u & 1)) & sign);
+        values[i] = (int64_t)(u | none << 63); /* TRC_NULL is the top bit alone */
+    }
+}
+
+/* What take_fast gave, made what it means: in batches of one length, which the compiler
+ * turns into loops over vectors. */
+static void settle(const struct trc_ints *it, unsigned steps, int64_t *v, size_t n)
+{
+    bool folded = it->is_signed || it->nullable;
+    for (size_t at = 0; at < n && (folded || steps > 0); at += BATCH) {
+        int64_t rest[BATCH], *batch = v + at;
+        size_t some = n - at < BATCH ? n - at : BATCH;
+        if (some < BATCH) {
+            memset(rest, 0, sizeof rest);
+            batch = memcpy(rest, v + at, some * sizeof *v);
+        }
+        join(batch, steps);
+        if (folded)
+            unfold_batch(it, batch);
+        if (some < BATCH)
+            memcpy(v + at, rest, some * sizeof *v);
+    }
 }
 
 bool trc_ints_take(struct trc_ints *it, int64_t *out, size_t n)
@@ -351,9 +428,9 @@ bool trc_ints_take(struct trc_ints *it, int64_t *out, size_t n)
         return true;
     }
     for (size_t i = 0; i < n;) {
-        size_t got = take_fast(it, out + i, n - i);
-        if (!unfold_all(it, out + i, got))
-            return false;
+        unsigned steps;
+        size_t got = take_fast(it, out + i, n - i, &steps);
+        settle(it, steps, out + i, got);
         i += got;
         uint64_t u;
         if (i < n) {

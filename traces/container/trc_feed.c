@@ -28,22 +28,30 @@ int trc_feeder_open(struct trc_feeder *f, struct trc_decoding *d, int group,
     return rc;
 }
 
-/* The length of a whole chunk is said to the compiler, which then takes several values
- * at a time. */
-#define ALL_BITS(n)                                                                    \
-    for (size_t i = 0; i < (n); i++)                                                   \
-    bits |= (uint64_t)v[i]
-
-/* Whether all values lie in [0, high], told from their bits together; false where that
- * does not tell. */
-static bool surely_fits(const int64_t *v, size_t n, int64_t high)
+/* The bits of all values together. A whole chunk is taken by halves, which the compiler
+ * turns into a loop over vectors. */
+static uint64_t bits_of(const int64_t *v, size_t n)
 {
     uint64_t bits = 0;
     if (n == TRC_CHUNK)
-        ALL_BITS(TRC_CHUNK);
+        for (size_t i = 0; i < TRC_CHUNK / 2; i++)
+            bits |= (uint64_t)v[i] | (uint64_t)v[TRC_CHUNK / 2 + i];
     else
-        ALL_BITS(n);
-    return bits <= (uint64_t)high;
+        for (size_t i = 0; i < n; i++)
+            bits |= (uint64_t)v[i];
+    return bits;
+}
+
+/* Whether all values lie in [0, high] or are "none" where that may be, told from their
+ * bits together; false where that does not tell. Without a sign, nothing but "none" has
+ * the top bit. */
+static bool surely_fits(const struct trc_feeder *f, const int64_t *v, size_t n)
+{
+    bool none_is_bit = f->null_ok && !f->it.is_signed;
+    if (f->low > 0 || f->high < 0)
+        return false;
+    return (bits_of(v, n) & (none_is_bit ? INT64_MAX : UINT64_MAX)) <=
+           (uint64_t)f->high;
 }
 
 int trc_feed(struct trc_feeder *f, int64_t *v, size_t n)
@@ -51,7 +59,7 @@ int trc_feed(struct trc_feeder *f, int64_t *v, size_t n)
     if (!trc_ints_take(&f->it, v, n))
         return trc_complain(f, "malformed integers");
     size_t looked_at = f->it.constant && n > 0 ? 1 : n;
-    if (f->low <= 0 && f->high >= 0 && surely_fits(v, looked_at, f->high))
+    if (surely_fits(f, v, looked_at))
         return 0;
     bool fits = true;
     for (size_t i = 0; i < looked_at; i++)

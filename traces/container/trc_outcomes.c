@@ -151,13 +151,18 @@ static void *array_of(struct trc_columns *c, const struct place *p)
     return array;
 }
 
+/* Behind each column is a cache line more: those of a block of 2^14 records would else
+ * all begin at one place of their pages, and row i of each fall on one set of a cache.
+ */
+#define APART 64
+
 static int alloc_columns(struct trc_decoding *d)
 {
     struct trc_columns *c = &d->b->columns;
     size_t records = d->b->head.records, bytes = 8;
     for (EACH_PLACE(p))
         if (c->asked & p->bit)
-            bytes += p->width * records;
+            bytes += p->width * records + APART;
     char *next = d->b->values = malloc(bytes);
     if (!next)
         return err_set(d->e, ERR_NOMEM, "out of memory for %zu records", records);
@@ -165,7 +170,7 @@ static int alloc_columns(struct trc_decoding *d)
         if (!(c->asked & p->bit))
             continue;
         memcpy((char *)c + p->at, &next, sizeof next);
-        next += p->width * records;
+        next += p->width * records + APART;
     }
     return 0;
 }
@@ -264,8 +269,18 @@ static int take_due(struct outcomes *s, int64_t *out, size_t n)
 
 /* Adds from to out. Returns the bits of all results together, counted from the least
  * moment that is allowed: below twice TRC_TIME_MAX, and each is. */
-static inline uint64_t add_all(int64_t *restrict out, const int64_t *restrict from,
-                               size_t n)
+static uint64_t add_chunk(int64_t *restrict out, const int64_t *restrict from)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < TRC_CHUNK; i++) {
+        uint64_t t = (uint64_t)from[i] + (uint64_t)out[i];
+        bits |= t + (uint64_t)TRC_TIME_MAX;
+        out[i] = (int64_t)t;
+    }
+    return bits;
+}
+
+static uint64_t add_rest(int64_t *out, const int64_t *from, size_t n)
 {
     uint64_t bits = 0;
     for (size_t i = 0; i < n; i++) {
@@ -313,8 +328,8 @@ static int take_moment(struct trc_feeder *f, const int64_t **base, int64_t *late
     if (may_be_null(f) && !(constant && out[0] != TRC_NULL)) {
         bad = add_those_that_came(out, from, latest, n);
         *base = latest;
-    } else if ((n == TRC_CHUNK ? add_all(out, from, TRC_CHUNK)
-                               : add_all(out, from, n)) >= 2 * (uint64_t)TRC_TIME_MAX) {
+    } else if ((n == TRC_CHUNK ? add_chunk(out, from) : add_rest(out, from, n)) >=
+               2 * (uint64_t)TRC_TIME_MAX) {
         for (size_t i = 0; i < n; i++)
             bad |= is_beyond(out[i]);
     }
