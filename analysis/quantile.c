@@ -14,7 +14,6 @@
 #define BEFORE_1 ((127u << 7) - 1) /* what is left of the floats below 1 */
 #define BUCKETS  (63 * 128 + 2)
 #define EXACT    1024 /* up to this one, that of 255, each bucket has one value */
-#define NO_SLOT  UINT16_MAX
 
 uint64_t ana_rank(uint64_t n, uint32_t p)
 {
@@ -89,7 +88,7 @@ struct ana_tally {
     uint64_t finite, infinite;
     int64_t max; /* of the finite ones; ANA_NONE: there are none */
     unsigned __int128 sum;
-    uint16_t slot[BUCKETS]; /* of a bucket that is gathered, else NO_SLOT */
+    uint16_t slot[BUCKETS]; /* of a bucket that is gathered, from 1; 0: it is not */
 };
 
 struct ana_tally *ana_tally_new(void)
@@ -97,7 +96,6 @@ struct ana_tally *ana_tally_new(void)
     struct ana_tally *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
-    memset(t->slot, 0xff, sizeof t->slot);
     t->max = ANA_NONE;
     return t;
 }
@@ -145,8 +143,10 @@ static void count_chunk(struct ana_tally *t, const uint32_t *v)
     int32_t max = 0;
 
     name_buckets(v, buckets);
-    for (int i = 0; i < CHUNK; i++)
+    for (int i = 0; i < CHUNK; i += 2) {
         t->counts[buckets[i]]++;
+        t->counts[buckets[i + 1]]++;
+    }
     for (int i = 0; i < CHUNK; i++)
         sum += v[i];
     for (int i = 0; i < CHUNK; i++)
@@ -212,7 +212,7 @@ void ana_tally_add(struct ana_tally *to, const struct ana_tally *from)
 struct target {
     uint64_t rank;
     int64_t *out;
-    unsigned slot;       /* of the bucket that it is in */
+    unsigned slot;       /* of the bucket that it is in, from 1 */
     size_t rank_in_slot; /* from 0 */
 };
 
@@ -271,11 +271,11 @@ static size_t locate(struct ana_tally *t, struct target *targets, size_t *count,
             *to->out = value_of(bucket);
             continue;
         }
-        if (t->slot[bucket] == NO_SLOT) {
-            t->slot[bucket] = (uint16_t)hit_count;
+        if (t->slot[bucket] == 0) {
             hits[hit_count++] =
                 (struct gathered){bucket, at, (size_t)t->counts[bucket], 0};
             at += (size_t)t->counts[bucket];
+            t->slot[bucket] = (uint16_t)hit_count;
         }
         to->slot = t->slot[bucket];
         to->rank_in_slot = (size_t)(to->rank - before - 1);
@@ -290,8 +290,10 @@ static inline void gather(const struct ana_tally *t, unsigned bucket, int64_t v,
                           struct gathered *hits, int64_t *values)
 {
     unsigned slot = t->slot[bucket];
-    if (slot != NO_SLOT)
-        values[hits[slot].start + hits[slot].filled++] = v;
+    if (slot == 0)
+        return;
+    struct gathered *g = &hits[slot - 1];
+    values[g->start + g->filled++] = v;
 }
 
 /* A chunk of values below 2^31. Those that are wanted are found first, without a branch
@@ -304,9 +306,11 @@ static void gather_chunk(const struct ana_tally *t, const uint32_t *v,
     size_t n = 0;
 
     name_buckets(v, buckets);
-    for (unsigned i = 0; i < CHUNK; i++) {
+    for (unsigned i = 0; i < CHUNK; i += 2) {
         wanted[n] = (uint8_t)i;
-        n += t->slot[buckets[i]] != NO_SLOT;
+        n += t->slot[buckets[i]] != 0;
+        wanted[n] = (uint8_t)(i + 1);
+        n += t->slot[buckets[i + 1]] != 0;
     }
     for (size_t k = 0; k < n; k++)
         gather(t, buckets[wanted[k]], v[wanted[k]], hits, values);
@@ -345,11 +349,11 @@ static void gather_part(const struct ana_tally *t, const struct ana_slice *part,
 static void pick(const struct target *targets, size_t count,
                  const struct gathered *hits, int64_t *values)
 {
-    unsigned last = NO_SLOT;
+    unsigned last = 0;
     size_t done = 0; /* values of this bucket that are in place already */
 
     for (size_t i = 0; i < count; i++) {
-        const struct gathered *g = &hits[targets[i].slot];
+        const struct gathered *g = &hits[targets[i].slot - 1];
         size_t k = targets[i].rank_in_slot;
         if (targets[i].slot != last) {
             last = targets[i].slot;
@@ -386,7 +390,7 @@ static int answer(struct ana_tally *t, const struct ana_slice *parts, size_t par
         rc = err_set(e, ERR_NOMEM, "out of memory");
     }
     for (size_t i = 0; i < hit_count; i++)
-        t->slot[hits[i].bucket] = NO_SLOT;
+        t->slot[hits[i].bucket] = 0;
     free(values);
     free(hits);
     free(targets);

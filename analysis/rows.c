@@ -12,6 +12,9 @@
 #define HUGE_PAGE ((size_t)2 << 20) /* x86-64, and arm64 with pages of 4 KiB */
 #define LINE      64                /* columns begin on the border of a cache line */
 
+/* Behind each column is a line more: those of a piece would else begin at the same
+ * place of all pages, and their rows share one set of each cache. */
+
 /* Fresh memory that begins on the border of a huge page. */
 static char *map_slab(void)
 {
@@ -75,14 +78,14 @@ struct ana_piece *ana_piece_new(struct ana_slabs *s, struct ana_piece *last)
     size_t head = (sizeof(struct ana_piece) + LINE - 1) / LINE * LINE;
     size_t cap = last ? 2 * last->cap : ANA_PIECE_LEAST;
     cap = cap > ANA_PIECE_ROWS ? ANA_PIECE_ROWS : cap;
-    size_t narrow = ANA_COL_BACK_PRESSURE * sizeof *last->narrow[0];
-    char *at = take(s, head + cap * (sizeof *last->due + narrow));
+    size_t due = cap * sizeof *last->due + LINE, narrow = cap * sizeof(uint32_t) + LINE;
+    char *at = take(s, head + due + ANA_COL_BACK_PRESSURE * narrow);
     if (!at)
         return NULL;
     struct ana_piece *p = (struct ana_piece *)(void *)at;
     *p = (struct ana_piece){.cap = cap, .due = (int64_t *)(void *)(at + head)};
     for (int c = 0; c < ANA_COL_BACK_PRESSURE; c++)
-        p->narrow[c] = (uint32_t *)(void *)(p->due + cap) + (size_t)c * cap;
+        p->narrow[c] = (uint32_t *)(void *)(at + head + due + (size_t)c * narrow);
     if (last)
         last->next = p;
     return p;

@@ -363,10 +363,22 @@ static int take_outcome(struct ana_scan *s, const struct outcome *o, struct ana_
     return ok ? 0 : count_class(s, o, e);
 }
 
+/* --- plain outcomes --- */
+
 /* The least and greatest moments of the plain outcomes of a block. */
 struct extent {
     int64_t first_due, last_due, first_sent, last_sent, last_done;
 };
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t greatest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
 
 /* Good, answered in 4.3 s, and with moments in order: nearly all of them, and what
  * take_outcome does with such a one is short. */
@@ -377,7 +389,43 @@ static bool is_plain(const struct ana_scan *s, const struct trc_columns *c, uint
     return (c->cause[i] == OUT_OK) & (c->check[i] < OUT_WRONG) & (due >= 0) &
            (ready >= due) & (sent >= ready) & (first >= sent) & (done >= first) &
            (done < INT64_C(1) << 62) & ((uint64_t)done - (uint64_t)due < ANA_WIDE) &
-           (due >= s->warmup_ns) & (due < s->cooldown_from_ns);
+           (due >= s->warmup_ns) & (due < s->cooldown_from_ns) &
+           (!c->messages || c->messages[i].count == 0);
+}
+
+/* What goes into the columns of a leaf. */
+struct row {
+    int64_t due;
+    uint32_t response, service, ttfb, generator, back_pressure;
+};
+
+static inline __attribute__((always_inline)) int
+put_row(struct ana_scan *s, struct ana_leaf *l, const struct row *r, struct err *e)
+{
+    int rc = make_room(s, l, e);
+    if (rc == 0 && r->back_pressure > 0)
+        rc = press(s, l, e);
+    if (rc < 0)
+        return rc;
+    struct ana_piece *p = l->last;
+    size_t n = p->n++;
+    p->due[n] = r->due;
+    p->narrow[ANA_COL_RESPONSE][n] = r->response;
+    p->narrow[ANA_COL_SERVICE][n] = r->service;
+    p->narrow[ANA_COL_TTFB][n] = r->ttfb;
+    p->narrow[ANA_COL_GENERATOR][n] = r->generator;
+    if (p->narrow[ANA_COL_BACK_PRESSURE])
+        p->narrow[ANA_COL_BACK_PRESSURE][n] = r->back_pressure;
+    return 0;
+}
+
+/* What is counted of a plain outcome for its leaf; settle_plain makes the rest of it.
+ */
+static void count_plain(struct ana_leaf *l, const struct trc_columns *c, uint32_t i)
+{
+    l->plain++;
+    l->counts.bytes_out += c->bytes_out[i];
+    l->counts.bytes_in += c->bytes_in[i];
 }
 
 static int take_plain(struct ana_scan *s, const struct trc_columns *c, uint32_t i,
@@ -385,32 +433,129 @@ static int take_plain(struct ana_scan *s, const struct trc_columns *c, uint32_t 
 {
     int64_t due = c->due_ns[i], ready = c->ready_ns[i], sent = c->sent_ns[i],
             done = c->done_ns[i];
-    int rc = make_room(s, l, e);
-    if (rc == 0 && ready != due)
-        rc = press(s, l, e);
+    struct row r = {.due = due,
+                    .response = (uint32_t)(done - due),
+                    .service = (uint32_t)(done - sent),
+                    .ttfb = (uint32_t)(c->first_ns[i] - sent),
+                    .generator = (uint32_t)(sent - ready),
+                    .back_pressure = (uint32_t)(ready - due)};
+    int rc = put_row(s, l, &r, e);
     if (rc < 0)
         return rc;
-    struct ana_piece *p = l->last;
-    size_t n = p->n++;
-    p->due[n] = due;
-    p->narrow[ANA_COL_RESPONSE][n] = (uint32_t)(done - due);
-    p->narrow[ANA_COL_SERVICE][n] = (uint32_t)(done - sent);
-    p->narrow[ANA_COL_TTFB][n] = (uint32_t)(c->first_ns[i] - sent);
-    p->narrow[ANA_COL_GENERATOR][n] = (uint32_t)(sent - ready);
-    if (p->narrow[ANA_COL_BACK_PRESSURE])
-        p->narrow[ANA_COL_BACK_PRESSURE][n] = (uint32_t)(ready - due);
     count_due(s, due);
-    l->n++;
-    l->plain++;
-    l->counts.bytes_out += c->bytes_out[i];
-    l->counts.bytes_in += c->bytes_in[i];
-    if (c->wait[i] != OUT_WAIT_NONE)
-        count_wait(s->run, (enum out_wait)c->wait[i], ready - due);
-    x->first_due = due < x->first_due ? due : x->first_due;
-    x->last_due = due > x->last_due ? due : x->last_due;
-    x->first_sent = sent < x->first_sent ? sent : x->first_sent;
-    x->last_sent = sent > x->last_sent ? sent : x->last_sent;
-    x->last_done = done > x->last_done ? done : x->last_done;
+    count_plain(l, c, i);
+    count_wait(s->run, (enum out_wait)c->wait[i], ready - due);
+    x->first_due = least(x->first_due, due);
+    x->last_due = greatest(x->last_due, due);
+    x->first_sent = least(x->first_sent, sent);
+    x->last_sent = greatest(x->last_sent, sent);
+    x->last_done = greatest(x->last_done, done);
+    return 0;
+}
+
+/* --- plain outcomes, many together --- */
+
+#define TOGETHER 64
+
+/* Differences are made of so many at once, by loops over vectors. */
+struct latencies {
+    uint32_t response[TOGETHER], service[TOGETHER], ttfb[TOGETHER], generator[TOGETHER],
+        back_pressure[TOGETHER];
+    bool pressed; /* some back-pressure is not 0 */
+};
+
+/* later - earlier, as far as 32 bits hold it. Returns the bits of all differences
+ * together. */
+static uint64_t subtract(const int64_t *restrict later, const int64_t *restrict earlier,
+                         uint32_t *restrict out)
+{
+    uint64_t bits = 0;
+    for (int i = 0; i < TOGETHER; i++) {
+        uint64_t d = (uint64_t)later[i] - (uint64_t)earlier[i];
+        bits |= d;
+        out[i] = (uint32_t)d;
+    }
+    return bits;
+}
+
+static bool all_good(const struct trc_columns *c, uint32_t at)
+{
+    const uint8_t *cause = c->cause + at, *check = c->check + at;
+    unsigned bad = 0;
+    for (int i = 0; i < TOGETHER; i++)
+        bad |= (cause[i] != OUT_OK) | (check[i] >= OUT_WRONG);
+    for (int i = 0; i < TOGETHER && c->messages; i++)
+        bad |= c->messages[at + (uint32_t)i].count > 0;
+    return !bad;
+}
+
+static bool ascends(const int64_t *v)
+{
+    uint64_t bits = 0;
+    for (int i = 0; i + 1 < TOGETHER; i++)
+        bits |= (uint64_t)v[i + 1] - (uint64_t)v[i];
+    return !(bits >> 63);
+}
+
+/* Whether these outcomes are surely plain, all of them, and due one after another.
+ * Differences below 2^31 that begin at moments below 2^61 are what they seem to be. */
+static bool are_plain(const struct ana_scan *s, const struct trc_columns *c,
+                      uint32_t at, struct latencies *l)
+{
+    const int64_t *due = c->due_ns + at, *ready = c->ready_ns + at,
+                  *sent = c->sent_ns + at, *first = c->first_ns + at,
+                  *done = c->done_ns + at;
+    int64_t from = due[0], to = due[TOGETHER - 1];
+    uint32_t rest[TOGETHER];
+
+    if (!all_good(c, at) || from < 0 || from < s->warmup_ns || to >= INT64_C(1) << 61 ||
+        to >= s->cooldown_from_ns || !ascends(due))
+        return false;
+    uint64_t pressed = subtract(ready, due, l->back_pressure);
+    l->pressed = pressed != 0;
+    uint64_t bits = pressed | subtract(sent, ready, l->generator);
+    bits |= subtract(first, sent, l->ttfb);
+    bits |= subtract(done, first, rest);
+    bits |= subtract(done, sent, l->service);
+    bits |= subtract(done, due, l->response);
+    return bits <= INT32_MAX;
+}
+
+static void widen_together(struct extent *x, const struct trc_columns *c, uint32_t at)
+{
+    const int64_t *due = c->due_ns + at, *sent = c->sent_ns + at,
+                  *done = c->done_ns + at;
+    int64_t last_sent = x->last_sent, last_done = x->last_done;
+
+    x->first_due = least(x->first_due, due[0]);
+    x->last_due = greatest(x->last_due, due[TOGETHER - 1]);
+    for (int i = 0; i < TOGETHER; i++) {
+        last_sent = greatest(last_sent, sent[i]);
+        last_done = greatest(last_done, done[i]);
+    }
+    x->last_sent = last_sent;
+    x->last_done = last_done;
+    for (int i = 0; i < TOGETHER && due[0] < x->first_sent; i++)
+        x->first_sent = least(x->first_sent, sent[i]);
+}
+
+static int take_together(struct ana_scan *s, const struct trc_columns *c, uint32_t at,
+                         const struct latencies *v, struct extent *x, struct err *e)
+{
+    for (uint32_t i = 0; i < TOGETHER; i++) {
+        struct ana_leaf *l = s->map[c->stream_index[at + i]];
+        struct row r = {c->due_ns[at + i], v->response[i],  v->service[i],
+                        v->ttfb[i],        v->generator[i], v->back_pressure[i]};
+        int rc = put_row(s, l, &r, e);
+        if (rc < 0)
+            return rc;
+        count_plain(l, c, at + i);
+    }
+    for (uint32_t i = 0; i < TOGETHER && v->pressed; i++)
+        count_wait(s->run, (enum out_wait)c->wait[at + i], v->back_pressure[i]);
+    count_due(s, c->due_ns[at]);
+    count_due(s, c->due_ns[at + TOGETHER - 1]);
+    widen_together(x, c, at);
     return 0;
 }
 
@@ -423,8 +568,9 @@ static void settle_plain(struct ana_scan *s, const struct trc_block *b,
     int64_t ignored = OP_TIME_NONE;
 
     for (uint32_t i = 0; i < b->stream_count; i++) {
-        struct ana_leaf *l = &s->leaves[s->map[i]];
+        struct ana_leaf *l = s->map[i];
         plain += l->plain;
+        l->n += l->plain;
         l->counts.due += l->plain;
         l->counts.sent += l->plain;
         l->counts.done += l->plain;
@@ -440,38 +586,60 @@ static void settle_plain(struct ana_scan *s, const struct trc_block *b,
     widen(&ignored, &run->last_done_ns, x->last_done);
 }
 
-static int take_rows(struct ana_scan *s, const struct trc_block *b, struct err *e)
+static int take_row(struct ana_scan *s, const struct trc_block *b, uint32_t i,
+                    struct extent *x, struct err *e)
 {
     const struct trc_columns *c = b->columns;
+    struct ana_leaf *l = s->map[c->stream_index[i]];
+    if (is_plain(s, c, i))
+        return take_plain(s, c, i, l, x, e);
+    struct outcome o = trc_columns_row(c, b->streams, i);
+    return take_outcome(s, &o, l, e);
+}
+
+static int take_rows(struct ana_scan *s, const struct trc_block *b, struct err *e)
+{
     struct extent x = {INT64_MAX, INT64_MIN, INT64_MAX, INT64_MIN, INT64_MIN};
+    struct latencies v;
     int rc = 0;
 
-    for (uint32_t i = 0; i < b->count && rc == 0; i++) {
-        struct ana_leaf *l = &s->leaves[s->map[c->stream_index[i]]];
-        if (!is_plain(s, c, i) || (c->messages && c->messages[i].count > 0)) {
-            struct outcome o = trc_columns_row(c, b->streams, i);
-            rc = take_outcome(s, &o, l, e);
-            continue;
-        }
-        rc = take_plain(s, c, i, l, &x, e);
+    for (uint32_t at = 0; at < b->count && rc == 0;) {
+        uint32_t some = b->count - at < TOGETHER ? b->count - at : TOGETHER;
+        if (some == TOGETHER && are_plain(s, b->columns, at, &v))
+            rc = take_together(s, b->columns, at, &v, &x, e);
+        else
+            for (uint32_t i = 0; i < some && rc == 0; i++)
+                rc = take_row(s, b, at + i, &x, e);
+        at += some;
     }
     settle_plain(s, b, &x);
     return rc;
 }
 
+static int make_map(struct ana_scan *s, uint32_t streams, struct err *e)
+{
+    if (streams <= s->map_cap)
+        return 0;
+    struct ana_leaf **map = realloc(s->map, streams * sizeof *map);
+    if (!map)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    s->map = map;
+    uint32_t *indices = realloc(s->indices, streams * sizeof *indices);
+    if (!indices)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    s->indices = indices;
+    s->map_cap = streams;
+    return 0;
+}
+
 static int take_block(struct ana_scan *s, const struct trc_block *b, struct err *e)
 {
-    int rc = 0;
+    int rc = make_map(s, b->stream_count, e);
 
-    if (b->stream_count > s->map_cap) {
-        uint32_t *map = realloc(s->map, b->stream_count * sizeof *map);
-        if (!map)
-            return err_set(e, ERR_NOMEM, "out of memory");
-        s->map = map;
-        s->map_cap = b->stream_count;
-    }
     for (uint32_t i = 0; i < b->stream_count && rc == 0; i++)
-        rc = find_leaf(s, &b->streams[i], &s->map[i], e);
+        rc = find_leaf(s, &b->streams[i], &s->indices[i], e);
+    for (uint32_t i = 0; i < b->stream_count && rc == 0; i++)
+        s->map[i] = &s->leaves[s->indices[i]]; /* they stay where they are from now */
     return rc == 0 ? take_rows(s, b, e) : rc;
 }
 
@@ -613,6 +781,7 @@ static void scan_done(struct ana_scan *s)
     free(s->leaves);
     free(s->table);
     free(s->map);
+    free(s->indices);
     buf_done(&s->name);
 }
 

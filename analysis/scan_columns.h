@@ -25,7 +25,7 @@ struct ana_leaf {
     struct ana_piece *first, *last; /* of its rows, n in all */
     size_t n, piece_count;
     struct ana_values wide[ANA_COLUMN_COUNT];
-    uint64_t plain; /* of the present block, not yet in counts */
+    uint64_t plain; /* of the present block, not yet in n and counts */
     /* Of good answers that stream: time to the first message of each; all gaps. */
     struct ana_values first_message, message_gap;
 };
@@ -39,7 +39,8 @@ struct ana_scan {
     size_t leaf_count, leaf_cap;
     uint32_t *table; /* open addressing: index of a leaf + 1; 0 is free */
     size_t table_size;
-    uint32_t *map; /* stream of the present block -> leaf */
+    struct ana_leaf **map; /* stream of the present block -> leaf */
+    uint32_t *indices;     /* the same, while leaves are still made */
     size_t map_cap;
     struct buf name;
     bool clock_fault;    /* of the present outcome */
