@@ -351,6 +351,7 @@ static int prepare(struct parsed *p, const struct config *config, int operands,
         .alpha = config->alpha / 100,
         .warmup_ns = config->warmup_ns,
         .seed = config->seed,
+        .charts = config->html != NULL,
         .policy = {config->inconclusive == 1, config->not_worse == 0},
     };
     rc = parse_gates(&config->gates, p->gates, &p->compare.gate_count, e);

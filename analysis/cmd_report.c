@@ -120,7 +120,9 @@ static int report(const struct config *config, const char *const *paths, size_t 
                   struct ana_run *run, struct err *e)
 {
     struct ana_reading reading;
-    struct ana_scan_config scan = {.warmup_ns = config->warmup_ns, .reading = &reading};
+    struct ana_scan_config scan = {.warmup_ns = config->warmup_ns,
+                                   .charts = config->html != NULL,
+                                   .reading = &reading};
     struct buf out = {0};
 
     ana_reading_init(&reading, false);

@@ -42,8 +42,10 @@ static int read_runs(struct ana_comparison *c, struct err *e)
 {
     const struct ana_compare_config *config = &c->config;
     uint32_t p[ANA_GATES_MAX];
-    struct ana_scan_config scan = {
-        .warmup_ns = config->warmup_ns, .p = p, .reading = config->reading};
+    struct ana_scan_config scan = {.warmup_ns = config->warmup_ns,
+                                   .p = p,
+                                   .charts = config->charts,
+                                   .reading = config->reading};
 
     for (size_t i = 0; i < config->gate_count; i++)
         if (!config->gates[i].errors)

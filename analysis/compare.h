@@ -48,6 +48,7 @@ struct ana_compare_config {
     int64_t warmup_ns;
     uint64_t seed;
     struct ana_policy policy;
+    bool charts;                 /* of runs, for ana_compare_html (scan.h) */
     struct ana_reading *reading; /* is told how far it is; NULL: nobody is */
 };
 
@@ -175,7 +176,7 @@ char *ana_effect_text(const struct ana_gate *g, double effect, char *out);
 void ana_compare_text(const struct ana_comparison *c, bool colour, struct buf *out);
 void ana_compare_line(const struct ana_comparison *c, struct buf *out); /* --quiet */
 void ana_compare_json(const struct ana_comparison *c, struct buf *out);
-void ana_compare_html(const struct ana_comparison *c, struct buf *out);
+void ana_compare_html(const struct ana_comparison *c, struct buf *out); /* charts */
 void ana_compare_junit(const struct ana_comparison *c, struct buf *out);
 
 #endif

@@ -7,6 +7,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -396,6 +397,7 @@ void ana_compare_html(const struct ana_comparison *c, struct buf *out)
 {
     struct buf title = {0};
 
+    assert(c->config.charts);
     buf_fmt(&title, "%s: reprise compare", ana_verdict_names[c->verdict]);
     ana_html_open(out, buf_text(&title));
     buf_done(&title);

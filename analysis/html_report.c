@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -386,6 +387,7 @@ static void put_notes(const struct ana_run *run, struct buf *out)
 
 void ana_report_html(const struct ana_run *run, struct buf *out)
 {
+    assert(run->charts);
     ana_html_open(out, "reprise report");
     put_banner(run, out);
     put_operations(run, out);

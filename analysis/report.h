@@ -14,7 +14,7 @@
 
 void ana_report_text(const struct ana_run *run, bool colour, struct buf *out);
 void ana_report_json(const struct ana_run *run, struct buf *out);
-void ana_report_html(const struct ana_run *run, struct buf *out);
+void ana_report_html(const struct ana_run *run, struct buf *out); /* with charts */
 
 /* Parts that the JSON of a comparison shares. */
 void ana_json_counts(struct jsonw *w, const struct ana_counts *c);

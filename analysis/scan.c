@@ -837,7 +837,8 @@ int ana_scan_shards(struct ana_run *run, const char *const *paths, size_t n,
                          .slabs = config->slabs ? config->slabs : &own,
                          .last_due_ns = INT64_MIN};
 
-    *run = (struct ana_run){.shard_count = n, .complete = true};
+    *run =
+        (struct ana_run){.shard_count = n, .complete = true, .charts = config->charts};
     run->first_due_ns = run->last_due_ns = run->last_done_ns = OP_TIME_NONE;
     run->first_sent_ns = run->last_sent_ns = OP_TIME_NONE;
     int rc = name_run(run, paths, n, e);

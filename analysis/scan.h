@@ -143,13 +143,15 @@ struct ana_run {
     struct ana_class *classes; /* most frequent first; good ones are not among them */
     size_t class_count;
     struct ana_wait waits[OUT_WAIT_COUNT]; /* back-pressure by what was waited for */
+    double tail_share; /* of generator lateness in the responses at or above p99; NaN:
+                          none */
+
+    bool charts; /* what follows was asked for; else it is empty */
     int64_t curve[ANA_METRIC_COUNT][ANA_CURVE]; /* of all, at ana_curve_p */
     struct ana_block blocks[ANA_BLOCKS];
     size_t block_count;
     uint32_t high_p;
     int64_t block_ns;
-    double tail_share; /* of generator lateness in the responses at or above p99; NaN:
-                          none */
 
     /* run_health.h */
     enum ana_health health;
@@ -169,6 +171,7 @@ struct ana_scan_config {
                           the warm-up that the run notes; the longer one counts */
     const uint32_t *p; /* further quantiles, any order */
     size_t p_count;
+    bool charts; /* curves and blocks are wanted, too: a third of the work, for HTML */
     struct ana_reading *reading; /* is told how far it is; NULL: nobody is */
     struct ana_slabs *slabs;     /* memory of the scan, for the next one of the same
                                     thread; NULL: it has its own */

@@ -396,9 +396,10 @@ static int summarize_all(const struct ana_scan *s, const struct ana_members *m,
     for (int k = 0; k < ANA_METRIC_COUNT && rc == 0; k++) {
         enum ana_metric metric = (enum ana_metric)k;
         if (metric != ANA_RESPONSE_OK)
-            rc = summarize_metric(run, m, all, metric, curve_p, t->all[metric], e);
+            rc = summarize_metric(run, m, all, metric, run->charts ? curve_p : NULL,
+                                  t->all[metric], e);
     }
-    if (rc == 0 && run->first_due_ns != OP_TIME_NONE)
+    if (rc == 0 && run->charts && run->first_due_ns != OP_TIME_NONE)
         rc = ana_make_series(s, m, t->cell, e);
     if (rc == 0)
         find_tail_share(run, m);

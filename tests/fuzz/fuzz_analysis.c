@@ -116,7 +116,7 @@ static void check_json(struct buf *out)
 
 static void report(const char *path)
 {
-    struct ana_scan_config config = {0};
+    struct ana_scan_config config = {.charts = true};
     struct ana_run run;
     struct buf out = {0};
 
@@ -143,7 +143,8 @@ static void compare(const char *a, const char *b)
                                         .b_count = 1,
                                         .alpha = 0.05,
                                         .error_margin = 0.001,
-                                        .floor_ns = 1000};
+                                        .floor_ns = 1000,
+                                        .charts = true};
     struct ana_comparison c;
     struct buf out = {0};
 

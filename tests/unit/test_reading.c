@@ -52,7 +52,7 @@ static void runs_read_side_by_side_are_what_each_is_alone(void **state)
 {
     struct ana_run runs[RUNS] = {0};
     struct ana_reading reading;
-    struct ana_scan_config config = {.reading = &reading};
+    struct ana_scan_config config = {.charts = true, .reading = &reading};
     struct err e = {0};
 
     (void)state;
@@ -81,7 +81,7 @@ static void of_several_files_that_fail_the_first_is_told(void **state)
     (void)state;
     for (unsigned round = 0; round < 20; round++) {
         struct ana_run runs[RUNS] = {0};
-        struct ana_scan_config config = {0};
+        struct ana_scan_config config = {.charts = true};
         struct err e = {0};
         const char *missing[2] = {"/nowhere/first.run", "/nowhere/second.run"};
         struct ana_group gone[2] = {{&missing[0], 1}, {&missing[1], 1}};

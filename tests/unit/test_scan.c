@@ -39,7 +39,7 @@ static int remove_path(void **state)
 
 static void scan(struct ana_run *run, int64_t warmup_ns)
 {
-    struct ana_scan_config config = {.warmup_ns = warmup_ns};
+    struct ana_scan_config config = {.warmup_ns = warmup_ns, .charts = true};
     struct err e = {0};
     const char *differ = trc_both_ways(path); /* of every run that a test here makes */
     if (differ)

@@ -221,7 +221,7 @@ static void check_run(const struct ana_run *run, const struct outcome *o)
 static void one_odd_outcome_among_plain_ones_is_taken_as_defined(void **state)
 {
     static const size_t places[] = {0, 1, 63, 64, 100, 127, 128, 191, 192, 199};
-    struct ana_scan_config config = {0};
+    struct ana_scan_config config = {.charts = true};
     struct outcome o[N];
     struct rng r;
 
@@ -243,7 +243,7 @@ static void one_odd_outcome_among_plain_ones_is_taken_as_defined(void **state)
 
 static void many_odd_outcomes_are_taken_as_defined(void **state)
 {
-    struct ana_scan_config config = {0};
+    struct ana_scan_config config = {.charts = true};
     struct outcome o[N];
     struct rng r;
 
@@ -264,11 +264,45 @@ static void many_odd_outcomes_are_taken_as_defined(void **state)
     }
 }
 
+/* The rest of a run is the same, and what charts show is empty. */
+static void charts_are_made_where_they_are_asked_for(void **state)
+{
+    struct ana_scan_config with = {.charts = true}, without = {.charts = false};
+    struct ana_run drawn, plain;
+    struct outcome o[N];
+    struct err e = {0};
+    struct rng r;
+
+    (void)state;
+    rng_init(&r, 33);
+    for (size_t i = 0; i < N; i++)
+        o[i] = draw(&r, i, 3);
+    make_odd(&o[70], FAILED);
+    write_all(o);
+    check_ok(ana_scan(&drawn, path, &with, &e), &e);
+    check_ok(ana_scan(&plain, path, &without, &e), &e);
+    check_int(drawn.block_count, ==, 1);
+    check_int(plain.block_count, ==, 0);
+    check_true(drawn.charts && !plain.charts);
+    check_true(drawn.curve[ANA_RESPONSE][0] > 0);
+    check_int(plain.curve[ANA_RESPONSE][0], ==, 0);
+    check_true(drawn.tail_share == plain.tail_share && plain.tail_share > 0);
+    for (int m = 0; m < ANA_METRIC_COUNT; m++) {
+        const struct ana_latency *x = &drawn.all.latency[m], *y = &plain.all.latency[m];
+        assert_memory_equal(x->q, y->q, drawn.p_count * sizeof *x->q);
+        check_int(x->d.n, ==, y->d.n);
+        check_int(x->d.max, ==, y->d.max);
+    }
+    ana_run_done(&drawn);
+    ana_run_done(&plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_odd_outcome_among_plain_ones_is_taken_as_defined),
         cmocka_unit_test(many_odd_outcomes_are_taken_as_defined),
+        cmocka_unit_test(charts_are_made_where_they_are_asked_for),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }

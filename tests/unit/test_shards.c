@@ -63,7 +63,7 @@ static int scan(struct ana_run *run, int first, size_t n, int64_t warmup_ns,
                 struct err *e)
 {
     const char *files[16];
-    struct ana_scan_config config = {.warmup_ns = warmup_ns};
+    struct ana_scan_config config = {.warmup_ns = warmup_ns, .charts = true};
     for (size_t i = 0; i < n; i++)
         files[i] = paths[first + (int)i];
     int rc = ana_scan_shards(run, files, n, &config, e);
