@@ -161,6 +161,73 @@ static void a_flipped_run_is_the_same_either_way(void **state)
     buf_done(&file);
 }
 
+/* All that is told of the file: outcomes of each block, and errors as they are worded.
+ */
+static void tell(uint32_t columns, struct buf *out)
+{
+    struct trc_reader *r;
+    struct err e = {0};
+    int rc = trc_reader_open(&r, path, &e);
+    buf_reset(out);
+    if (rc == 0)
+        trc_reader_want_columns(r, columns);
+    while (rc >= 0) {
+        struct trc_block *b;
+        e = (struct err){0};
+        rc = trc_reader_next(r, &b, &e);
+        if (rc == 0)
+            break;
+        if (rc > 0) {
+            buf_fmt(out, "%u from %llu\n", b->count, (unsigned long long)b->offset);
+            trc_block_free(b);
+        } else {
+            buf_fmt(out, "%s\n", e.text);
+            rc = rc == ERR_FORMAT ? 0 : rc;
+        }
+    }
+    if (rc < 0)
+        buf_fmt(out, "ended by %d: %s\n", rc, e.text);
+    trc_reader_close(r);
+}
+
+/* Blocks of 200 KB, of which 65 KB are hashes, at their end and not read. Wherever the
+ * file is cut, what is said of it is the same. */
+static void hashes_that_are_not_read_may_be_cut_off_all_the_same(void **state)
+{
+    enum { N = 20000, BLOCK = 8000 };
+    struct outcome *all = calloc(N, sizeof *all);
+    struct op_stream stream = {.name = span_str("iris"), .tier = OP_TIER_SERVER};
+    struct buf file = {0}, whole = {0}, part = {0};
+    struct rng r;
+    (void)state;
+    assert_non_null(all);
+    rng_init(&r, 12);
+    for (size_t i = 0; i < N; i++) {
+        all[i] = outcome_empty();
+        all[i].op_index = i;
+        all[i].stream = &stream;
+        all[i].due_ns = (int64_t)(i << 30) + (int64_t)rng_below(&r, 1 << 30);
+        all[i].sent_ns = all[i].due_ns + (int64_t)rng_below(&r, 1 << 30);
+        all[i].bytes_in = rng_below(&r, 1 << 30);
+        all[i].answer_hash = rng_u64(&r) | 1;
+    }
+    write_run(all, N, BLOCK);
+    free(all);
+    get_file(&file);
+    check_true(file.n > N * 20);
+    for (size_t n = file.n; n > 100; n -= n > 12345 ? 12345 : 100) {
+        put_file(file.p, n);
+        tell(TRC_WANT_ALL, &whole);
+        tell(TRC_WANT_DUE | TRC_WANT_SENT | TRC_WANT_BYTES_IN, &part);
+        check_str(buf_text(&part), buf_text(&whole));
+        tell(TRC_WANT_DUE, &part);
+        check_str(buf_text(&part), buf_text(&whole));
+    }
+    buf_done(&part);
+    buf_done(&whole);
+    buf_done(&file);
+}
+
 /* --- blocks made by hand ---------------------------------------------------------- */
 
 /* Three outcomes, with what a test adds to the four groups. */
@@ -311,6 +378,7 @@ int main(void)
         T(an_empty_run_is_the_same_either_way),
         T(a_cut_run_is_the_same_either_way),
         T(a_flipped_run_is_the_same_either_way),
+        T(hashes_that_are_not_read_may_be_cut_off_all_the_same),
         T(unknown_columns_are_skipped_and_required_ones_refused),
         T(a_column_that_is_not_asked_for_is_not_looked_at),
         T(malformed_columns_are_refused_either_way),

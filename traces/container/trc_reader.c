@@ -15,6 +15,7 @@
 #include "traces/container/trc_reader_own.h"
 
 #define FIND_WINDOW (256u * 1024)
+#define PART_READ   (64u * 1024) /* asked for at once where blocks are read in part */
 
 const struct trc_info *trc_reader_info(const struct trc_reader *r)
 {
@@ -30,6 +31,7 @@ void trc_reader_want(struct trc_reader *r, unsigned groups)
 void trc_reader_want_columns(struct trc_reader *r, uint32_t columns)
 {
     trc_reader_want(r, columns ? trc_columns_groups(columns) : TRC_READ_ALL);
+    r->source.least = r->wanted & TRC_READ_PAYLOAD ? 0 : PART_READ;
     r->columns = columns & TRC_WANT_ALL;
 }
 
@@ -723,6 +725,21 @@ static int take_tail(struct trc_reader *r, uint64_t footer_at, struct err *e)
     return rc;
 }
 
+/* How much of a block is read. Hashes of answers are its last group, and half of it
+ * where each answer is another; a file that can be sought in spares them. */
+static uint64_t bytes_to_load(const struct trc_reader *r, const struct trc_head *h)
+{
+    bool spared = h->kind == TRC_OUTCOMES && r->source.seekable && !r->audit &&
+                  !(r->wanted & TRC_READ_PAYLOAD);
+    return trc_head_block_bytes(h) - (spared ? h->packed[TRC_PAYLOAD] : 0);
+}
+
+static bool is_cut(struct trc_reader *r, uint64_t end)
+{
+    return r->source.seekable && end > r->source.size &&
+           end > trc_source_size(&r->source);
+}
+
 /* One block. 1: *out is a block of records; 2: one that has none; 0: the end. */
 static int take_block(struct trc_reader *r, const struct trc_head *h,
                       struct trc_block_own **out, struct err *e)
@@ -735,16 +752,15 @@ static int take_block(struct trc_reader *r, const struct trc_head *h,
                 (!r->headers_only && !skip &&
                  (records || (h->kind == TRC_BLOBS && !r->source.seekable)));
     struct span block = {0};
-    uint64_t bytes = trc_head_block_bytes(h);
+    uint64_t bytes = trc_head_block_bytes(h), some = load ? bytes_to_load(r, h) : 0;
     int rc = 0;
     if (load) {
-        rc = trc_source_peek(&r->source, (size_t)bytes, &block, e);
-        if (rc == 0 && block.n < bytes)
+        rc = trc_source_peek(&r->source, (size_t)some, &block, e);
+        if (rc == 0 && block.n < some)
             return cut_short(r, h, bytes, block.n, e);
-    } else if (r->source.seekable && at + bytes > r->source.size &&
-               at + bytes > trc_source_size(&r->source)) {
-        return cut_short(r, h, bytes, r->source.size - at, e);
     }
+    if (rc == 0 && some < bytes && is_cut(r, at + bytes))
+        return cut_short(r, h, bytes, r->source.size - at, e);
     if (rc == 0 && r->audit)
         rc = trc_audit_block(r->audit, r, h, block, at, e);
     if (rc < 0)
