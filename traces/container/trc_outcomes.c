@@ -205,6 +205,15 @@ static void replace_null(int64_t *v, size_t n, int64_t by)
         v[i] = v[i] == TRC_NULL ? by : v[i];
 }
 
+/* The same of a chunk where nothing else has the top bit. */
+static void replace_top(int64_t *v, int64_t by)
+{
+    for (size_t i = 0; i < TRC_CHUNK; i++) {
+        uint64_t none = (uint64_t)v[i] >> 63;
+        v[i] = (v[i] & INT64_MAX) | (int64_t)((0 - none) & (uint64_t)by);
+    }
+}
+
 static void fill(void *array, unsigned width, int64_t v, size_t n)
 {
     if (width == 1)
@@ -242,7 +251,9 @@ static int take_column(struct trc_feeder *f, const struct place *p, void *array,
         int rc = trc_feed(f, to, some);
         if (rc < 0)
             return rc;
-        if (may_be_null(f))
+        if (may_be_null(f) && some == TRC_CHUNK && !f->it.is_signed)
+            replace_top(to, p->null);
+        else if (may_be_null(f))
             replace_null(to, some, p->null);
         if (p->width < 8)
             narrow((char *)array + at * p->width, p->width, v, some);
@@ -253,14 +264,16 @@ static int take_column(struct trc_feeder *f, const struct place *p, void *array,
 static int take_due(struct outcomes *s, int64_t *out, size_t n)
 {
     const struct trc_head *h = &s->due.d->b->head;
-    uint64_t now = (uint64_t)s->now, bad = 0;
+    uint64_t now = (uint64_t)s->now, bits = 0, bad = 0;
     uint64_t least = (uint64_t)h->t_min, span = (uint64_t)h->t_max - least;
     int rc = trc_feed(&s->due, out, n);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         now += (uint64_t)out[i];
-        bad |= now - least > span;
+        bits |= now - least;
         out[i] = (int64_t)now;
     }
+    for (size_t i = 0; rc == 0 && i < n && bits > span; i++)
+        bad |= (uint64_t)out[i] - least > span; /* all bits together may be more */
     s->now = (int64_t)now;
     if (rc == 0 && (bad || h->t_min > h->t_max) && n > 0)
         rc = trc_complain(&s->due, "a time outside of t_min and t_max");
@@ -274,6 +287,19 @@ static uint64_t add_chunk(int64_t *restrict out, const int64_t *restrict from)
     uint64_t bits = 0;
     for (size_t i = 0; i < TRC_CHUNK; i++) {
         uint64_t t = (uint64_t)from[i] + (uint64_t)out[i];
+        bits |= t + (uint64_t)TRC_TIME_MAX;
+        out[i] = (int64_t)t;
+    }
+    return bits;
+}
+
+/* The same of one value for all. */
+static uint64_t add_same(int64_t *restrict out, const int64_t *restrict from,
+                         int64_t value)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < TRC_CHUNK; i++) {
+        uint64_t t = (uint64_t)from[i] + (uint64_t)value;
         bits |= t + (uint64_t)TRC_TIME_MAX;
         out[i] = (int64_t)t;
     }
@@ -322,14 +348,18 @@ static int take_moment(struct trc_feeder *f, const int64_t **base, int64_t *late
     int rc = trc_feed(f, out, constant ? 1 : n);
     if (rc < 0)
         return rc;
-    if (constant)
+    bool came = !may_be_null(f) || (constant && out[0] != TRC_NULL);
+    bool same = constant && came && n == TRC_CHUNK;
+    if (constant && !same)
         fill(out, sizeof *out, out[0], n);
     *base = out;
-    if (may_be_null(f) && !(constant && out[0] != TRC_NULL)) {
+    if (!came) {
         bad = add_those_that_came(out, from, latest, n);
         *base = latest;
-    } else if ((n == TRC_CHUNK ? add_chunk(out, from) : add_rest(out, from, n)) >=
-               2 * (uint64_t)TRC_TIME_MAX) {
+    } else if ((same ? add_same(out, from, out[0])
+                : n == TRC_CHUNK
+                    ? add_chunk(out, from)
+                    : add_rest(out, from, n)) >= 2 * (uint64_t)TRC_TIME_MAX) {
         for (size_t i = 0; i < n; i++)
             bad |= is_beyond(out[i]);
     }
