@@ -159,10 +159,9 @@ static int add_piece(struct ana_scan *s, struct ana_leaf *l, struct err *e)
     return 0;
 }
 
-/* Room for a row behind the last of the leaf. */
-static int make_room(struct ana_scan *s, struct ana_leaf *l, struct err *e)
+static inline bool has_room(const struct ana_leaf *l)
 {
-    return l->last && l->last->n < l->last->cap ? 0 : add_piece(s, l, e);
+    return l->last && l->last->n < l->last->cap;
 }
 
 /* The first of a piece that is not 0 makes its column. */
@@ -327,7 +326,7 @@ static int take_outcome(struct ana_scan *s, const struct outcome *o, struct ana_
         count_outcome(&l->counts, o, ok);
         return ok ? 0 : count_class(s, o, e);
     }
-    if ((rc = make_room(s, l, e)) < 0)
+    if (!has_room(l) && (rc = add_piece(s, l, e)) < 0)
         return rc;
     s->clock_fault = false;
     int64_t response = difference(s, o->done_ns, o->due_ns);
@@ -402,7 +401,7 @@ struct row {
 static inline __attribute__((always_inline)) int
 put_row(struct ana_scan *s, struct ana_leaf *l, const struct row *r, struct err *e)
 {
-    int rc = make_room(s, l, e);
+    int rc = has_room(l) ? 0 : add_piece(s, l, e);
     if (rc == 0 && r->back_pressure > 0)
         rc = press(s, l, e);
     if (rc < 0)
@@ -491,8 +490,8 @@ static bool all_good(const struct trc_columns *c, uint32_t at)
 
 static bool ascends(const int64_t *v)
 {
-    uint64_t bits = 0;
-    for (int i = 0; i + 1 < TOGETHER; i++)
+    uint64_t bits = (uint64_t)v[TOGETHER - 1] - (uint64_t)v[TOGETHER - 2];
+    for (int i = 0; i < TOGETHER - 2; i++) /* an even number: two fit a vector */
         bits |= (uint64_t)v[i + 1] - (uint64_t)v[i];
     return !(bits >> 63);
 }
