@@ -50,6 +50,7 @@ static void start(struct bench *b, size_t memory, const char *bodies)
 
 static void stop(struct bench *b)
 {
+    cap_recorder_free(NULL);
     cap_recorder_free(b->r);
     cap_order_free(b->o);
     cap_redact_free(b->redact);
@@ -364,6 +365,31 @@ static void a_type_is_told_from_the_first_body_that_says_one_on(void **state)
     buf_done(&body);
 }
 
+/* More models than are remembered: one takes another's place, but not its type. */
+static void no_model_has_the_type_of_another(void **state)
+{
+    enum { MODELS = 1500 };
+    (void)state;
+    struct bench b;
+    struct buf body = iris_body(OP_REST, 1);
+    char name[32];
+    start(&b, 0, "keep");
+    for (int i = 0; i < MODELS; i++) {
+        snprintf(name, sizeof name, "iris%d", i);
+        ask(&b, name, buf_view(&body));
+    }
+    for (int i = 0; i < MODELS; i++) {
+        snprintf(name, sizeof name, "wine%d", i);
+        ask(&b, name, SPAN_LIT("{}"));
+    }
+    read_back(&b);
+    check_int(b.block->count, ==, 2 * MODELS);
+    for (uint32_t i = 0; i < 2 * MODELS; i++)
+        check_type(&b, i, i < MODELS ? "iris" : "");
+    close_trace(&b);
+    buf_done(&body);
+}
+
 static void only_so_many_different_bodies_are_looked_at(void **state)
 {
     (void)state;
@@ -447,10 +473,14 @@ static void models_of_either_protocol_are_remembered_apart(void **state)
     x.request.body.state = OP_BODY_ELIDED;
     made_headers(&x.request, 0, "seldon-model: iris6\n");
     take(&b, x, 9000);
+    struct buf spaced = {0}; /* JSON all the same */
+    buf_fmt(&spaced, "\n%s", buf_text(&rest));
+    ask(&b, "iris7", buf_view(&spaced));
+    buf_done(&spaced);
     read_back(&b);
-    static const char *const types[] = {"iris", "", "iris", "iris", "", "", ""};
-    check_int(b.block->count, ==, 7);
-    for (uint32_t i = 0; i < 7; i++)
+    static const char *const types[] = {"iris", "", "iris", "iris", "", "", "", "iris"};
+    check_int(b.block->count, ==, 8);
+    for (uint32_t i = 0; i < 8; i++)
         check_type(&b, i, types[i]);
     close_trace(&b);
     buf_done(&rest);
@@ -660,6 +690,7 @@ int main(void)
         cmocka_unit_test(bodies_are_redacted_before_they_are_kept),
         cmocka_unit_test(the_first_failure_is_kept_and_nothing_follows_it),
         cmocka_unit_test(a_type_is_told_from_the_first_body_that_says_one_on),
+        cmocka_unit_test(no_model_has_the_type_of_another),
         cmocka_unit_test(only_so_many_different_bodies_are_looked_at),
         cmocka_unit_test(large_bodies_are_looked_at_within_a_bound),
         cmocka_unit_test(models_of_either_protocol_are_remembered_apart),

@@ -6,6 +6,7 @@
  */
 #include "capture/source.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -350,6 +351,200 @@ static void a_block_whose_two_lengths_differ_is_refused(void **state)
     buf_done(&f.b);
 }
 
+/* --- several files ---------------------------------------------------------------- */
+
+/* Three files: two that tell their drops, one that does not. */
+struct files {
+    char path[3][32];
+    const char *paths[3];
+};
+
+static void write_file(char path[32], struct span bytes)
+{
+    snprintf(path, 32, "/tmp/test_source.XXXXXX");
+    int fd = mkstemp(path);
+    check_true(fd >= 0);
+    check_true(write(fd, bytes.p, bytes.n) == (ssize_t)bytes.n);
+    close(fd);
+}
+
+static void make_files(struct files *f)
+{
+    struct pkt_file plain = {.nanoseconds = true};
+    pkt_pcap(&plain, CAP_LINK_RAW);
+    pkt_pcap_add(&plain, START + 77, SPAN_LIT("zebra"), 6);
+    for (int i = 0; i < 2; i++) {
+        struct pkt_file one = mixed(i);
+        write_file(f->path[i], buf_view(&one.b));
+        buf_done(&one.b);
+    }
+    write_file(f->path[2], buf_view(&plain.b));
+    buf_done(&plain.b);
+    for (int i = 0; i < 3; i++)
+        f->paths[i] = f->path[i];
+}
+
+static void remove_files(const struct files *f)
+{
+    for (int i = 0; i < 3; i++)
+        unlink(f->path[i]);
+}
+
+/* The lowest free descriptor: the same again when none was left open. */
+static int free_descriptor(void)
+{
+    int fd = dup(2);
+    check_true(fd >= 0);
+    close(fd);
+    return fd;
+}
+
+/* First bytes of all packets that come, and the outcome at the end. */
+static int first_bytes(struct cap_source *s, char out[32], struct err *e)
+{
+    struct cap_packet p;
+    int rc;
+    size_t n = 0;
+    while ((rc = cap_source_next(s, &p, e)) == CAP_SOURCE_PACKET && n < 31)
+        out[n++] = p.bytes.n ? (char)p.bytes.p[0] : '-';
+    out[n] = 0;
+    return rc;
+}
+
+static void several_files_are_one_source(void **state)
+{
+    (void)state;
+    struct files f;
+    struct cap_source *s;
+    struct cap_packet p;
+    struct err e = {0};
+    char firsts[32];
+    int before = free_descriptor();
+    make_files(&f);
+    check_ok(cap_source_open_list(&s, f.paths, 2, &e), &e);
+    check_int(cap_source_fd(s), ==, -1);
+    const struct cap_source_counts *c = cap_source_counts(s);
+    check_true(!c->drops_known); /* the first file has not told them yet */
+    for (int i = 0; i < 8; i++)
+        check_int(cap_source_next(s, &p, &e), ==, CAP_SOURCE_PACKET);
+    check_int(cap_source_counts(s)->untimed, ==, 2);
+    check_int(cap_source_counts(s)->other_blocks, ==, 1);
+    check_int(cap_source_counts(s)->kernel_drops, ==, 15);
+    check_int(cap_source_counts(s)->interface_drops, ==, 4);
+    check_true(cap_source_counts(s)->drops_known);
+    check_int(cap_source_next(s, &p, &e), ==, CAP_SOURCE_PACKET); /* of the second */
+    check_int(cap_source_counts(s)->kernel_drops, ==, 15);
+    check_true(!cap_source_counts(s)->drops_known); /* which tells them at its end */
+    check_int(first_bytes(s, firsts, &e), ==, CAP_SOURCE_END);
+    check_str(firsts, "bcdefgh");
+    check_int(cap_source_next(s, &p, &e), ==, CAP_SOURCE_END);
+    c = cap_source_counts(s);
+    check_int(c->packets, ==, 16);
+    check_int(c->captured_bytes, ==, 2 * 38);
+    check_int(c->untimed, ==, 4);
+    check_int(c->other_blocks, ==, 2);
+    check_int(c->kernel_drops, ==, 30);
+    check_int(c->interface_drops, ==, 8);
+    check_true(c->drops_known);
+    cap_source_close(s);
+    check_int(free_descriptor(), ==, before);
+    remove_files(&f);
+}
+
+static void drops_of_several_files_are_known_where_each_tells_them(void **state)
+{
+    (void)state;
+    struct files f;
+    struct cap_source *s;
+    struct err e = {0};
+    char firsts[32];
+    make_files(&f);
+    check_ok(cap_source_open_list(&s, f.paths + 1, 2, &e), &e);
+    check_int(first_bytes(s, firsts, &e), ==, CAP_SOURCE_END);
+    check_str(firsts, "abcdefghz");
+    check_true(!cap_source_counts(s)->drops_known);
+    check_int(cap_source_counts(s)->kernel_drops, ==, 15);
+    cap_source_close(s);
+    /* One that does not tell is not forgotten for one that does. */
+    const char *const turned[] = {f.path[2], f.path[0]};
+    check_ok(cap_source_open_list(&s, turned, 2, &e), &e);
+    check_int(first_bytes(s, firsts, &e), ==, CAP_SOURCE_END);
+    check_str(firsts, "zabcdefgh");
+    check_true(!cap_source_counts(s)->drops_known);
+    cap_source_close(s);
+    remove_files(&f);
+}
+
+static void a_file_that_cannot_be_read_is_named(void **state)
+{
+    (void)state;
+    struct files f;
+    struct cap_source *s;
+    char firsts[32];
+    make_files(&f);
+    int before = free_descriptor();
+    /* Before a packet is read, whichever of them it is. */
+    for (int i = 0; i < 3; i++) {
+        struct err e = {0};
+        const char *paths[] = {f.path[0], f.path[1], f.path[2]};
+        paths[i] = "/nowhere/day.pcap";
+        check_int(cap_source_open_list(&s, paths, 3, &e), ==, ERR_IO);
+        check_str_has(e.text, "/nowhere/day.pcap");
+        check_true(s == NULL);
+        check_int(free_descriptor(), ==, before);
+    }
+    /* Damage is met where it stands. */
+    struct err e = {0};
+    struct pkt_file second = mixed(true);
+    check_true(truncate(f.path[1], (off_t)second.b.n - 3) == 0);
+    buf_done(&second.b);
+    check_ok(cap_source_open_list(&s, f.paths, 3, &e), &e);
+    check_int(first_bytes(s, firsts, &e), ==, ERR_TRUNCATED);
+    check_str(firsts, "abcdefghabcdefgh");
+    check_str_has(e.text, "reading '");
+    check_str_has(e.text, f.path[1]);
+    cap_source_close(s);
+    check_int(free_descriptor(), ==, before);
+    /* One that is gone when its turn comes. */
+    e = (struct err){0};
+    const char *const two[] = {f.path[0], f.path[2]};
+    check_ok(cap_source_open_list(&s, two, 2, &e), &e);
+    unlink(f.path[2]);
+    check_int(first_bytes(s, firsts, &e), ==, ERR_IO);
+    check_str(firsts, "abcdefgh");
+    check_str_has(e.text, f.path[2]);
+    cap_source_close(s);
+    check_int(free_descriptor(), ==, before);
+    remove_files(&f);
+}
+
+/* It cannot be looked at beforehand. */
+static void standard_input_may_be_one_of_several(void **state)
+{
+    (void)state;
+    struct files f;
+    struct cap_source *s;
+    struct err e = {0};
+    char firsts[32];
+    int ends[2], saved = dup(0);
+    make_files(&f);
+    struct pkt_file one = mixed(false);
+    check_int(pipe(ends), ==, 0);
+    check_int(write(ends[1], one.b.p, one.b.n), ==, (ssize_t)one.b.n);
+    check_int(dup2(ends[0], 0), ==, 0);
+    close(ends[0]);
+    close(ends[1]);
+    const char *const paths[] = {f.path[2], "-"};
+    check_ok(cap_source_open_list(&s, paths, 2, &e), &e);
+    check_int(first_bytes(s, firsts, &e), ==, CAP_SOURCE_END);
+    check_str(firsts, "zabcdefgh");
+    cap_source_close(s);
+    check_int(dup2(saved, 0), ==, 0);
+    close(saved);
+    buf_done(&one.b);
+    remove_files(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +559,10 @@ int main(void)
         cmocka_unit_test(a_file_longer_than_the_buffer_comes_through_whole),
         cmocka_unit_test(what_cannot_be_is_refused_with_its_place),
         cmocka_unit_test(a_block_whose_two_lengths_differ_is_refused),
+        cmocka_unit_test(several_files_are_one_source),
+        cmocka_unit_test(drops_of_several_files_are_known_where_each_tells_them),
+        cmocka_unit_test(a_file_that_cannot_be_read_is_named),
+        cmocka_unit_test(standard_input_may_be_one_of_several),
     };
     return cmocka_run_group_tests_name("source", tests, NULL, NULL);
 }
