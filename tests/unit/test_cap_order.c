@@ -368,9 +368,637 @@ static void what_is_not_worth_it_is_copied(void **state)
     buf_done(&small);
 }
 
+/* --- what nothing else would notice ----------------------------------------------- */
+
+static uint32_t next_of(uint32_t *seed)
+{
+    *seed = *seed * 1664525 + 1013904223;
+    return *seed >> 8;
+}
+
+/* A record that needs no exchange. */
+static struct cap_record plain(struct op_stream *s, int64_t ms, uint32_t stream)
+{
+    struct cap_record r = {.op = op_empty(), .at = at(ms)};
+    r.stream = *s;
+    r.op.stream = &r.stream;
+    r.op.connection = 7;
+    r.op.conn_stream = stream;
+    return r;
+}
+
+static struct op_stream iris(void)
+{
+    return (struct op_stream){.protocol = OP_REST,
+                              .tier = OP_TIER_ENVOY,
+                              .name = SPAN_LIT("iris"),
+                              .method = SPAN_LIT("POST"),
+                              .path = SPAN_LIT("/v2/models/iris/infer")};
+}
+
+/* Most of them out of turn, so that line and heap both grow and come round, and some
+ * are written meanwhile. Equal times come out as they came in. */
+static void thousands_that_come_in_any_order_come_out_in_order(void **state)
+{
+    enum { N = 6000, SPREAD = 900 };
+    (void)state;
+    struct bench b;
+    struct trc_reader *reader;
+    struct op_stream s = iris();
+    uint32_t seed = 1;
+    start(&b, (size_t)1 << 30);
+    for (uint32_t i = 0; i < N; i++) {
+        int64_t ms = i + (int64_t)(next_of(&seed) % SPREAD) / 100 * 100;
+        struct cap_record r = plain(&s, ms, i);
+        check_int(cap_order_add(b.o, &r, false, &b.e), ==, 1);
+        if (i % 700 == 699)
+            check_ok(cap_order_advance(b.o, at(i), at(i), &b.e), &b.e);
+    }
+    check_int(cap_order_counts(b.o)->moved, ==, 0);
+    struct trc_block *block = finish(&b, &reader);
+    check_int(block->count, ==, N);
+    static uint8_t seen[N];
+    for (uint32_t i = 0; i < N; i++) {
+        const struct op *op = &block->ops[i], *last = op - 1;
+        check_int(seen[op->conn_stream]++, ==, 0);
+        if (i > 0 && (last->arrival_ns > op->arrival_ns ||
+                      (last->arrival_ns == op->arrival_ns &&
+                       last->conn_stream > op->conn_stream)))
+            fail_msg("operation %u: %lld after %lld", i, (long long)op->arrival_ns,
+                     (long long)last->arrival_ns);
+    }
+    trc_block_free(block);
+    trc_reader_close(reader);
+}
+
+/* The line is a ring: it grows while its first stands in the middle. */
+static void what_is_in_line_stays_so_when_the_line_grows(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct trc_reader *reader;
+    struct op_stream s = iris();
+    start(&b, (size_t)1 << 30);
+    for (uint32_t i = 0; i < 2000; i++) {
+        struct cap_record r = plain(&s, i, i);
+        check_int(cap_order_add(b.o, &r, false, &b.e), ==, 1);
+        if (i == 200)
+            check_ok(cap_order_advance(b.o, at(100), at(100), &b.e), &b.e);
+    }
+    struct trc_block *block = finish(&b, &reader);
+    check_int(block->count, ==, 2000);
+    for (uint32_t i = 0; i < 2000; i++)
+        check_int(block->ops[i].conn_stream, ==, i);
+    trc_block_free(block);
+    trc_reader_close(reader);
+}
+
+static void all_that_an_operation_points_to_is_copied(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct trc_reader *reader;
+    static char texts[12][16] = {"iris",  "type",  "PUT", "/path", "a/json", "gzip",
+                                 "id-17", "name1", "v1",  "name2", "v2",     "body"};
+    struct span t[12];
+    for (int i = 0; i < 12; i++)
+        t[i] = span_str(texts[i]);
+    struct op_header headers[2] = {{t[7], t[8]}, {t[9], t[10]}};
+    struct op_message asked[2] = {{1, 1}, {2, 3}}, told[3] = {{4, 2}, {5, 1}, {6, 1}};
+    struct op_stream s = {OP_REST, OP_TIER_RPROXY, OP_PIPELINE, t[0],    t[1], t[2],
+                          t[3],    t[4],           t[5],        headers, 2};
+    struct cap_record r = plain(&s, 3, 9);
+    r.op.id = t[6];
+    r.op.request = r.op.response = op_body_of(t[11]);
+    r.op.request_messages = (struct op_messages){asked, 2};
+    r.op.response_messages = (struct op_messages){told, 3};
+    r.op.flags = OP_FLAG_GAP;
+    r.op.first_ns = 4;
+    r.op.last_ns = 6;
+    r.op.status = 418;
+    r.op.grpc_status = 3;
+    start(&b, 0);
+    check_int(cap_order_add(b.o, &r, false, &b.e), ==, 1);
+    memset(texts, 'x', sizeof texts);
+    memset(headers, 0, sizeof headers);
+    memset(asked, 0, sizeof asked);
+    memset(told, 0, sizeof told);
+    memset(&r, 0, sizeof r);
+    struct trc_block *block = finish(&b, &reader);
+    const struct op *op = &block->ops[0];
+    const struct op_stream *got = op->stream;
+    check_int(got->tier, ==, OP_TIER_RPROXY);
+    check_int(got->resource, ==, OP_PIPELINE);
+    check_span(got->name, "iris");
+    check_span(got->model_type, "type");
+    check_span(got->method, "PUT");
+    check_span(got->path, "/path");
+    check_span(got->content_type, "a/json");
+    check_span(got->content_encoding, "gzip");
+    check_int(got->header_count, ==, 2);
+    check_span(got->headers[0].name, "name1");
+    check_span(got->headers[0].value, "v1");
+    check_span(got->headers[1].name, "name2");
+    check_span(got->headers[1].value, "v2");
+    check_span(op->id, "id-17");
+    check_span(op->request.data, "body");
+    check_span(op->response.data, "body");
+    check_int(op->request_messages.count, ==, 2);
+    check_int(op->request_messages.v[1].at_ns, ==, 2);
+    check_int(op->request_messages.v[1].bytes, ==, 3);
+    check_int(op->response_messages.count, ==, 3);
+    check_int(op->response_messages.v[0].bytes, ==, 2);
+    check_int(op->response_messages.v[2].at_ns, ==, 6);
+    check_int(op->flags, ==, OP_FLAG_GAP);
+    check_int(op->status, ==, 418);
+    check_int(op->grpc_status, ==, 3);
+    check_int(op->conn_stream, ==, 9);
+    trc_block_free(block);
+    trc_reader_close(reader);
+}
+
+/* Every third waits for no answer; half are answered held, the others written. */
+static void each_of_thousands_of_answers_finds_its_own_request(void **state)
+{
+    enum { N = 9000 };
+    (void)state;
+    struct bench b;
+    struct trc_reader *reader;
+    struct trc_block *block;
+    struct op_stream s = iris();
+    static uint32_t turn[N];
+    uint32_t seed = 7;
+    struct op answer = op_empty();
+    start(&b, (size_t)1 << 30);
+    for (uint32_t i = 0; i < N; i++) {
+        struct cap_record r = plain(&s, i, i / 2);
+        r.op.connection = i % 2;
+        turn[i] = i;
+        check_int(cap_order_add(b.o, &r, i % 3 != 0, &b.e), ==, 1);
+    }
+    for (uint32_t i = N - 1; i > 0; i--) {
+        uint32_t k = next_of(&seed) % (i + 1), v = turn[i];
+        turn[i] = turn[k];
+        turn[k] = v;
+    }
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t k = turn[i];
+        if (i % 500 == 0)
+            check_ok(cap_order_advance(b.o, at(i), at(i), &b.e), &b.e);
+        answer.status = (uint16_t)(k % 60000 + 1);
+        answer.first_ns = k;
+        answer.last_ns = k + 5;
+        answer.grpc_status = (int16_t)(k % 17);
+        check_int(cap_order_answer(b.o, k % 2, k / 2, &answer, NULL, NULL, &b.e), ==,
+                  k % 3 != 0);
+    }
+    check_int(cap_order_counts(b.o)->unmatched_answers, ==, N / 3);
+    check_true(cap_order_counts(b.o)->late_answers > N / 6);
+    check_true(cap_order_counts(b.o)->late_answers < N / 2);
+    block = finish(&b, &reader);
+    check_int(block->count, ==, N);
+    for (uint32_t i = 0; i < N; i++) {
+        const struct op *op = &block->ops[i];
+        check_int(op->status, ==, i % 3 ? i % 60000 + 1 : 0);
+        check_int(op->first_ns, ==, i % 3 ? (int64_t)i : OP_TIME_NONE);
+        check_int(op->last_ns, ==, i % 3 ? (int64_t)i + 5 : OP_TIME_NONE);
+        check_int(op->grpc_status, ==, i % 3 ? (int)(i % 17) : -1);
+    }
+    trc_block_free(block);
+    trc_reader_close(reader);
+}
+
+/* A connection's number and stream come again: the answer is that of the latest. */
+static void an_answer_is_for_the_latest_request_of_its_name(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct trc_reader *reader;
+    struct op answer = op_empty();
+    answer.status = 201;
+    start(&b, 0);
+    add(&b, 0, 1, NULL, "{}", true);
+    add(&b, 1, 1, NULL, "{}", true);
+    add(&b, 2, 2, NULL, "{}", true);
+    check_int(cap_order_answer(b.o, 7, 1, &answer, NULL, NULL, &b.e), ==, 1);
+    check_int(cap_order_answer(b.o, 7, 1, &answer, NULL, NULL, &b.e), ==, 0);
+    check_int(cap_order_answer(b.o, 7, 2, &answer, NULL, NULL, &b.e), ==, 1);
+    struct trc_block *block = finish(&b, &reader);
+    check_int(block->ops[0].status, ==, 0);
+    check_int(block->ops[1].status, ==, 201);
+    check_int(block->ops[2].status, ==, 201);
+    trc_block_free(block);
+    trc_reader_close(reader);
+}
+
+/* Those that waited longest are forgotten, whichever was answered in between. */
+static void the_oldest_of_too_many_waiting_is_forgotten(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct op_stream s = iris();
+    struct op answer = op_empty();
+    answer.status = 200;
+    start(&b, (size_t)1 << 30);
+    for (uint32_t i = 0; i < CAP_WAITING_MAX; i++) {
+        struct cap_record r = plain(&s, 0, i);
+        check_int(cap_order_add(b.o, &r, true, &b.e), ==, 1);
+    }
+    /* The oldest, one in the middle and the newest are answered: room for three. */
+    static const uint32_t gone[] = {0, 1000, CAP_WAITING_MAX - 1};
+    for (int i = 0; i < 3; i++)
+        check_int(cap_order_answer(b.o, 7, gone[i], &answer, NULL, NULL, &b.e), ==, 1);
+    for (uint32_t i = 0; i < 5; i++) {
+        struct cap_record r = plain(&s, 1, CAP_WAITING_MAX + i);
+        check_int(cap_order_add(b.o, &r, true, &b.e), ==, 1);
+    }
+    for (uint32_t i = 1; i < CAP_WAITING_MAX - 1; i++)
+        if (i != 1000)
+            check_int(cap_order_answer(b.o, 7, i, &answer, NULL, NULL, &b.e), ==,
+                      i > 2);
+    for (uint32_t i = 0; i < 5; i++)
+        check_int(
+            cap_order_answer(b.o, 7, CAP_WAITING_MAX + i, &answer, NULL, NULL, &b.e),
+            ==, 1);
+    struct trc_reader *reader;
+    struct trc_block *block = finish(&b, &reader);
+    check_int(block->ops[1].status, ==, 0); /* its answer found it forgotten */
+    check_int(block->ops[2].status, ==, 0);
+    check_int(block->ops[3].status, ==, 200);
+    trc_block_free(block);
+    trc_reader_close(reader);
+}
+
+static void an_answer_that_comes_late_is_told_whole(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct trc_reader *reader;
+    struct op_message told[2] = {{4, 3}, {5, 1}};
+    struct op answer = op_empty();
+    answer.first_ns = 4;
+    answer.last_ns = 6;
+    answer.status = 207;
+    answer.grpc_status = 9;
+    answer.flags = OP_FLAG_GAP;
+    answer.response = op_body_of(SPAN_LIT("told"));
+    answer.response_messages = (struct op_messages){told, 2};
+    start(&b, 0);
+    add(&b, 0, 1, NULL, "{}", true);
+    add(&b, 1, 2, NULL, "{}", true);
+    add(&b, 1, 3, NULL, "{}", false);
+    check_ok(cap_order_advance(b.o, at(1), at(1), &b.e), &b.e);
+    check_int(cap_order_counts(b.o)->written, ==, 1);
+    size_t held = cap_order_counts(b.o)->held_bytes;
+    check_int(cap_order_answer(b.o, 7, 1, &answer, NULL, NULL, &b.e), ==, 1);
+    check_int(cap_order_counts(b.o)->held_bytes, ==, held);
+    check_int(cap_order_answer(b.o, 7, 2, &answer, NULL, NULL, &b.e), ==, 1);
+    check_int(cap_order_counts(b.o)->held_bytes, ==, held + 2 * sizeof *told + 4);
+    check_int(cap_order_counts(b.o)->held_bytes_max, ==, held / 2 * 3);
+    struct trc_block *block = finish(&b, &reader);
+    check_int(block->ops[1].flags, ==, OP_FLAG_GAP);
+    check_int(block->ops[2].flags, ==, 0);
+    for (int i = 0; i < 2; i++) {
+        const struct op *op = &block->ops[i];
+        check_int(op->status, ==, 207);
+        check_int(op->grpc_status, ==, 9);
+        check_int(op->first_ns, ==, 4);
+        check_int(op->last_ns, ==, 6);
+        check_span(op->response.data, "told");
+        check_int(op->response_messages.count, ==, 2);
+        check_int(op->response_messages.v[0].bytes, ==, 3);
+        check_int(op->response_messages.v[1].at_ns, ==, 5);
+    }
+    trc_block_free(block);
+    trc_reader_close(reader);
+}
+
+static void the_furthest_that_one_was_moved_is_told(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct trc_reader *reader;
+    start(&b, 0);
+    add(&b, 100, 1, NULL, "{}", false);
+    check_ok(cap_order_flush(b.o, &b.e), &b.e);
+    add(&b, 40, 2, NULL, "{}", false);
+    check_ok(cap_order_flush(b.o, &b.e), &b.e);
+    add(&b, 90, 3, NULL, "{}", false);
+    add(&b, 100, 4, NULL, "{}", false); /* of the same time: it is in its place */
+    check_ok(cap_order_flush(b.o, &b.e), &b.e);
+    check_int(cap_order_counts(b.o)->moved, ==, 2);
+    check_int(cap_order_counts(b.o)->moved_max_ns, ==, 60 * CLK_MS);
+    struct trc_block *block = finish(&b, &reader);
+    for (int i = 0; i < 4; i++)
+        check_int(block->ops[i].arrival_ns, ==, 100 * CLK_MS);
+    trc_block_free(block);
+    trc_reader_close(reader);
+}
+
+static void two_operations_of_one_id_name_it_for_others(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct trc_reader *reader;
+    static const char *const lines[] = {": abcd\n: abcd\n", ": abc\n: zzzz\n: abcd\n",
+                                        ": abcd\n: efgh\n"};
+    struct cap_record rec;
+    start(&b, 0);
+    add(&b, 0, 1, "abcd", "{}", false);
+    add(&b, 0, 2, "abcd", "{}", false);
+    add(&b, 0, 3, "efgh", "{}", false);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct cap_exchange x =
+            made_rest(2 + i, "/v2/models/iris/infer", lines[i], "{}");
+        x.request.headers_opaque = true;
+        check_int(cap_record_make(OP_TIER_RPROXY, &x, &rec), ==, CAP_RECORDED_OP);
+        check_int(cap_order_add(b.o, &rec, false, &b.e), ==, 1);
+    }
+    check_ok(cap_order_flush(b.o, &b.e), &b.e);
+    check_int(cap_order_counts(b.o)->joined_ids, ==, 2);
+    struct trc_block *block = finish(&b, &reader);
+    check_span(block->ops[3].id, "abcd"); /* twice the same is certain */
+    check_span(block->ops[4].id, "abcd"); /* others are no ids */
+    check_int(block->ops[5].id.n, ==, 0); /* two of them: neither is */
+    trc_block_free(block);
+    trc_reader_close(reader);
+}
+
+/* --- memory ----------------------------------------------------------------------- */
+
+/* What an operation without bodies takes, so that ceilings can be set to the byte. */
+static size_t size_of_one(void)
+{
+    struct bench b;
+    struct trc_reader *reader;
+    struct op_stream s = iris();
+    start(&b, 0);
+    struct cap_record r = plain(&s, 0, 0);
+    check_int(cap_order_add(b.o, &r, false, &b.e), ==, 1);
+    size_t size = cap_order_counts(b.o)->held_bytes;
+    trc_block_free(finish(&b, &reader));
+    trc_reader_close(reader);
+    return size;
+}
+
+static void end(struct bench *b)
+{
+    struct trc_reader *reader;
+    struct cap_record r;
+    struct op_stream s = iris();
+    check_ok(cap_order_flush(b->o, &b->e), &b->e);
+    r = plain(&s, 0, 0); /* a trace needs one to be read */
+    check_true(cap_order_add(b->o, &r, false, &b->e) >= 0);
+    trc_block_free(finish(b, &reader));
+    trc_reader_close(reader);
+}
+
+/* held bytes, then bodies of so many: what of it is let go under a ceiling of most. */
+static void check_shed(size_t most, size_t request, size_t answer, bool lets_request_go,
+                       bool lets_answer_go)
+{
+    static uint8_t bytes[1 << 16];
+    struct bench b;
+    struct op_stream s = iris();
+    start(&b, most);
+    struct cap_record r = plain(&s, 0, 0);
+    check_int(cap_order_add(b.o, &r, false, &b.e), ==, 1);
+    r = plain(&s, 1, 1);
+    r.op.request = op_body_of(span_of(bytes, request));
+    r.op.response = op_body_of(span_of(bytes, answer));
+    check_int(cap_order_add(b.o, &r, false, &b.e), ==, 1);
+    const struct cap_order_counts *c = cap_order_counts(b.o);
+    check_int(c->shed_requests, ==, lets_request_go);
+    check_int(c->shed_answers, ==, lets_answer_go);
+    check_int(c->shed_body_bytes[0], ==, lets_request_go ? request : 0);
+    check_int(c->shed_body_bytes[1], ==, lets_answer_go ? answer : 0);
+    check_int(r.op.request.state, ==, OP_BODY_KEPT); /* the caller's is as it was */
+    end(&b);
+}
+
+static void ceilings_hold_to_the_byte(void **state)
+{
+    (void)state;
+    const size_t one = size_of_one(), most = 16 * one;
+    /* An answer may fill the memory to its half, a request to three quarters. */
+    check_shed(most, one, 6 * one, false, false);
+    check_shed(most, one, 6 * one + 1, false, true);
+    check_shed(most, one + 1, 6 * one, false, true);
+    check_shed(most, 11 * one, 1, false, true);
+    check_shed(most, 11 * one + 1, 1, true, true);
+}
+
+/* From seven eighths on every other connection is shed, at the whole all are. */
+static void operations_are_shed_by_connection_and_then_all(void **state)
+{
+    (void)state;
+    const size_t one = size_of_one();
+    struct bench b;
+    struct op_stream s = iris();
+    uint64_t taken[2] = {0, 0}, n = 0;
+    start(&b, 80 * one);
+    const struct cap_order_counts *c = cap_order_counts(b.o);
+    for (uint32_t i = 0; c->shed_operations == 0; i++, n++) {
+        struct cap_record r = plain(&s, i, i);
+        r.op.connection = i;
+        check_true(cap_order_add(b.o, &r, false, &b.e) >= 0);
+    }
+    check_true(n > 70 && n < 81); /* 70 of them are seven eighths: not beyond */
+    /* Which of two connections is shed is its own: again and again the same. */
+    uint32_t kept = 0, shed = 0;
+    for (uint32_t i = 0; kept == 0 || shed == 0; i++) {
+        struct cap_record r = plain(&s, 100, i);
+        r.op.connection = i;
+        int rc = cap_order_add(b.o, &r, false, &b.e);
+        *(rc ? &kept : &shed) = i + 1;
+        check_true(i < 64);
+    }
+    for (uint32_t i = 0; i < 100; i++) {
+        struct cap_record r = plain(&s, 101, i);
+        r.op.connection = (i % 2 ? kept : shed) - 1;
+        uint64_t held = c->held_bytes;
+        int rc = cap_order_add(b.o, &r, false, &b.e);
+        check_int(rc, ==, i % 2 && held <= 80 * one);
+        taken[i % 2] += (uint64_t)rc;
+    }
+    check_int(taken[0], ==, 0);
+    check_int(c->held_bytes, ==, 81 * one); /* the last began at the whole */
+    end(&b);
+}
+
+static void shares_of_the_wire_are_shed_in_their_direction(void **state)
+{
+    (void)state;
+    static uint8_t bytes[1 << 16];
+    const size_t one = size_of_one();
+    struct bench b;
+    struct op_stream s = iris();
+    start(&b, 16 * one);
+    const struct cap_order_counts *c = cap_order_counts(b.o);
+    struct cap_record r = plain(&s, 0, 1);
+    r.op.request = op_body_of(span_of(bytes, 13 * one));
+    r.op.response = op_body_of(span_of(bytes, 5));
+    r.wire[0] = (struct cap_wire_share){1, 1000};
+    r.wire[1] = (struct cap_wire_share){0, 100};
+    check_int(cap_order_add(b.o, &r, true, &b.e), ==, 1);
+    check_int(c->shed_body_bytes[0], ==, 100);
+    check_int(c->shed_body_bytes[1], ==, 1000);
+    /* An answer by itself: no share was told, then one. */
+    struct op answer = op_empty();
+    answer.first_ns = answer.last_ns = 1;
+    answer.response = op_body_of(span_of(bytes, 7 * one));
+    check_int(cap_order_answer(b.o, 7, 1, &answer, NULL, NULL, &b.e), ==, 1);
+    check_int(c->shed_answers, ==, 1); /* to the half, not beyond */
+    const struct cap_wire_share wire = {0, 10};
+    r = plain(&s, 1, 2);
+    check_int(cap_order_add(b.o, &r, true, &b.e), ==, 1);
+    answer.response = op_body_of(span_of(bytes, 1));
+    check_int(cap_order_answer(b.o, 7, 2, &answer, NULL, &wire, &b.e), ==, 1);
+    check_int(c->shed_answers, ==, 2);
+    check_int(c->shed_body_bytes[0], ==, 110);
+    struct trc_reader *reader;
+    struct trc_block *block = finish(&b, &reader);
+    check_int(block->ops[0].request.state, ==, OP_BODY_ELIDED);
+    check_int(block->ops[0].response.state, ==, OP_BODY_KEPT);
+    check_int(block->ops[1].response.state, ==, OP_BODY_ELIDED);
+    trc_block_free(block);
+    trc_reader_close(reader);
+}
+
+/* The bounds that hold where none are told: 64 MiB, 5 seconds. */
+static void without_options_the_stated_bounds_hold(void **state)
+{
+    (void)state;
+    static uint8_t bytes[1 << 20];
+    struct bench b;
+    struct op_stream s = iris();
+    start(&b, 0);
+    const struct cap_order_counts *c = cap_order_counts(b.o);
+    uint32_t n = 0;
+    for (; c->shed_answers == 0; n++) {
+        struct cap_record r = plain(&s, n, n);
+        r.op.response = op_body_of(span_of(bytes, sizeof bytes));
+        check_int(cap_order_add(b.o, &r, false, &b.e), ==, 1);
+    }
+    check_int(n, ==, 32); /* half of it: 31 and what they stand in */
+    end(&b);
+    struct trc_options options = {.kind = TRC_TRACE};
+    struct cap_order_options order = {.epoch = {MADE_EPOCH_NS}, .hold_ns = CLK_SEC};
+    b = (struct bench){.path = "/tmp/test_cap_order.XXXXXX"};
+    close(mkstemp(b.path));
+    check_ok(trc_writer_open(&b.w, b.path, &options, &b.e), &b.e);
+    check_ok(cap_order_new(&b.o, b.w, &order, &b.e), &b.e);
+    struct cap_record r = plain(&s, 0, 1);
+    check_int(cap_order_add(b.o, &r, false, &b.e), ==, 1);
+    check_ok(cap_order_advance(b.o, at(1000), at(0), &b.e), &b.e);
+    check_int(cap_order_counts(b.o)->written, ==, 0);
+    check_ok(cap_order_advance(b.o, at(1001), at(0), &b.e), &b.e);
+    check_int(cap_order_counts(b.o)->written, ==, 1);
+    end(&b);
+}
+
+/* Whether a request of n bytes that begins `from` into a buffer of room bytes is taken
+ * over, and its answer in another, too. */
+static void check_taken(size_t room, size_t from, size_t n, bool taken)
+{
+    for (int which = 0; which < 2; which++) {
+        struct bench b;
+        struct op_stream s = iris();
+        struct buf buffer = {0};
+        start(&b, 0);
+        buf_reserve(&buffer, room);
+        memset(buf_grow(&buffer, room), 'b', room);
+        check_int(buffer.cap, ==, room);
+        struct cap_record r = plain(&s, 0, 0);
+        struct op_body *body = which ? &r.op.response : &r.op.request;
+        *body = op_body_of(span_sub(buf_view(&buffer), from, from + n));
+        r.buffers[which] = &buffer;
+        check_int(cap_order_add(b.o, &r, false, &b.e), ==, 1);
+        check_int(buffer.p == NULL, ==, taken);
+        size_t held = cap_order_counts(b.o)->held_bytes - size_of_one();
+        check_int(held, ==, taken ? room : n);
+        buf_done(&buffer);
+        end(&b);
+        check_int(b.spares.count, ==, taken);
+        cap_spare_done(&b.spares);
+    }
+}
+
+static void a_buffer_is_taken_over_from_half_its_size_on(void **state)
+{
+    const size_t from = CAP_SPARE_FROM;
+    (void)state;
+    check_taken(from, 0, from / 2, true);
+    check_taken(from, 5, from / 2 - 1, false);
+    check_taken(from, from / 2, from / 2, true);
+    check_taken(from / 2, 0, from / 2, false); /* too small to be worth it */
+    check_taken(2 * from, 0, from - 1, false);
+}
+
+/* A body that stands before, behind or across the ends of a buffer is not in it. */
+static void a_body_beside_a_buffer_is_copied(void **state)
+{
+    (void)state;
+    static uint8_t bytes[4 * CAP_SPARE_FROM];
+    const size_t n = CAP_SPARE_FROM;
+    static const int at_half[] = {0, 1, 3, 4};
+    struct op_stream s = iris();
+    for (size_t i = 0; i < 4; i++) {
+        struct bench b;
+        struct buf fake = {.p = bytes + n, .n = n, .cap = n};
+        start(&b, 0);
+        struct cap_record r = plain(&s, 0, 0);
+        r.op.request = op_body_of(span_of(bytes + (size_t)at_half[i] * n / 2, n));
+        r.buffers[0] = &fake;
+        check_int(cap_order_add(b.o, &r, false, &b.e), ==, 1);
+        check_true(fake.p == bytes + n);
+        end(&b);
+        check_int(b.spares.count, ==, 0);
+    }
+}
+
+static void what_is_held_at_the_end_is_given_up(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct cap_exchange x;
+    struct buf body = {0};
+    start(&b, 0);
+    struct cap_record rec =
+        large_record(&x, &body, (size_t)128 << 10, (size_t)128 << 10);
+    check_int(cap_order_add(b.o, &rec, true, &b.e), ==, 1);
+    add(&b, 5, 5, NULL, "{}", true);
+    add(&b, 1, 6, NULL, "{}", true);
+    struct op answer = op_empty();
+    answer.response = op_body_of(SPAN_LIT("told"));
+    check_int(cap_order_answer(b.o, 7, 5, &answer, NULL, NULL, &b.e), ==, 1);
+    cap_order_free(b.o);
+    check_int(b.spares.count, ==, 1);
+    cap_spare_done(&b.spares);
+    cap_order_free(NULL);
+    trc_writer_abandon(b.w);
+    unlink(b.path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(thousands_that_come_in_any_order_come_out_in_order),
+        cmocka_unit_test(what_is_in_line_stays_so_when_the_line_grows),
+        cmocka_unit_test(all_that_an_operation_points_to_is_copied),
+        cmocka_unit_test(each_of_thousands_of_answers_finds_its_own_request),
+        cmocka_unit_test(an_answer_is_for_the_latest_request_of_its_name),
+        cmocka_unit_test(the_oldest_of_too_many_waiting_is_forgotten),
+        cmocka_unit_test(an_answer_that_comes_late_is_told_whole),
+        cmocka_unit_test(the_furthest_that_one_was_moved_is_told),
+        cmocka_unit_test(two_operations_of_one_id_name_it_for_others),
+        cmocka_unit_test(ceilings_hold_to_the_byte),
+        cmocka_unit_test(operations_are_shed_by_connection_and_then_all),
+        cmocka_unit_test(shares_of_the_wire_are_shed_in_their_direction),
+        cmocka_unit_test(without_options_the_stated_bounds_hold),
+        cmocka_unit_test(a_buffer_is_taken_over_from_half_its_size_on),
+        cmocka_unit_test(a_body_beside_a_buffer_is_copied),
+        cmocka_unit_test(what_is_held_at_the_end_is_given_up),
         cmocka_unit_test(a_large_body_is_taken_over_and_its_memory_goes_round),
         cmocka_unit_test(what_is_not_worth_it_is_copied),
         cmocka_unit_test(they_come_out_in_order_of_arrival),
