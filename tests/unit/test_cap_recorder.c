@@ -207,6 +207,14 @@ static void what_is_odd_about_a_recorded_one_is_counted(void **state)
     check_int(b.t->streams, ==, 0);
     check_int(b.t->messages_beyond, ==, 0);
 
+    struct cap_grpc_message one = {.body = op_body_of(SPAN_LIT("\x0a\x01i"))};
+    x = made_grpc(0, "seldon-model: iris\n", one.body.data);
+    x.request.messages = x.answer.messages = &one;
+    x.request.messages_listed = x.answer.messages_listed = 1;
+    take(&b, x, 9000); /* one message each way is no stream */
+    check_int(b.t->streams, ==, 0);
+    check_int(b.t->messages_beyond, ==, 0);
+
     /* Streams: of 5 messages asked 3 are listed, of 9 answered 2. */
     struct cap_grpc_message asked[3] = {0}, told[2] = {0};
     x = made_grpc(0, "seldon-model: iris\n", SPAN_LIT(""));
@@ -233,7 +241,7 @@ static void what_is_odd_about_a_recorded_one_is_counted(void **state)
     check_int(b.t->opaque, ==, 1);
     check_int(b.t->near_gap, ==, 1);
     check_int(b.t->cut, ==, 2); /* and the first of the streams */
-    check_int(b.t->recorded, ==, 6);
+    check_int(b.t->recorded, ==, 7);
     give_up(&b);
 }
 
@@ -477,10 +485,13 @@ static void models_of_either_protocol_are_remembered_apart(void **state)
     buf_fmt(&spaced, "\n%s", buf_text(&rest));
     ask(&b, "iris7", buf_view(&spaced));
     buf_done(&spaced);
+    take(&b, made_grpc(20, "seldon-model: iris8\n", buf_view(&grpc)), 9000);
+    take(&b, made_rest(21, PATH, "seldon-model: iris8\n", "{}"), 9000);
     read_back(&b);
-    static const char *const types[] = {"iris", "", "iris", "iris", "", "", "", "iris"};
-    check_int(b.block->count, ==, 8);
-    for (uint32_t i = 0; i < 8; i++)
+    static const char *const types[] = {"iris", "", "iris", "iris", "",
+                                        "",     "", "iris", "iris", ""};
+    check_int(b.block->count, ==, 10);
+    for (uint32_t i = 0; i < 10; i++)
         check_type(&b, i, types[i]);
     close_trace(&b);
     buf_done(&rest);
@@ -506,7 +517,14 @@ static void the_versions_of_each_model_are_noted_once(void **state)
     ask_version(&b, "wine_7");
     ask_version(&b, "iris_3");
     ask_version(&b, "iris_1");
+    ask_version(&b, "iris_3");
     ask_version(&b, "plain");
+    /* A name that no note can hold. */
+    struct op_header odd = {SPAN_LIT("seldon-internal-model"), SPAN_LIT("a\0b_3")};
+    struct cap_exchange x = made_rest(0, PATH, "", "{}");
+    x.request.headers = &odd;
+    x.request.header_count = 1;
+    take(&b, x, 9001);
     ask_version(&b, "long_123456789012345");  /* 15 digits */
     ask_version(&b, "much_1234567890123456"); /* 16 */
     memset(name, 'n', sizeof name);
@@ -597,11 +615,11 @@ static void records_of_kafka_are_counted_by_their_shares_of_the_wire(void **stat
     answer.wire[0].bytes = 0;
     answer.wire[1] = (struct cap_wire_share){0, 7}; /* produced, so to the server */
     answer.op.first_ns = answer.op.last_ns = 11;
-    check_ok(cap_recorder_kafka(b.r, CAP_PART_ANSWER, &answer, &b.e), &b.e);
+    check_int(cap_recorder_kafka(b.r, CAP_PART_ANSWER, &answer, &b.e), ==, 0);
     check_bytes(b.t->recorded_bytes, 67, 70);
     check_int(b.t->unanswered, ==, 0);
     check_int(b.t->recorded, ==, 2);
-    check_ok(cap_recorder_kafka(b.r, CAP_PART_ANSWER, &answer, &b.e), &b.e);
+    check_int(cap_recorder_kafka(b.r, CAP_PART_ANSWER, &answer, &b.e), ==, 0);
     check_bytes(b.t->recorded_bytes, 67, 70);
     check_bytes(b.t->passed_bytes, 7, 0); /* to nothing */
     check_int(b.t->unanswered, ==, 0);
@@ -647,6 +665,30 @@ static void records_of_kafka_are_shed_and_redacted_as_others(void **state)
     check_int(b.block->ops[0].response.bytes, ==, 7);
     close_trace(&b);
     buf_done(&body);
+}
+
+/* What an answer took on the wire is told, for it may be let go; and its failure. */
+static void an_answer_of_kafka_is_let_go_by_its_share(void **state)
+{
+    (void)state;
+    struct bench b;
+    char large[6000];
+    memset(large, 'x', sizeof large);
+    start(&b, 4096, "keep");
+    struct cap_record asked = kafka_record(SPAN_LIT("{}"), SPAN_LIT(""));
+    check_ok(cap_recorder_kafka(b.r, CAP_PART_REQUEST, &asked, &b.e), &b.e);
+    struct cap_record told = kafka_record(SPAN_LIT(""), span_of(large, sizeof large));
+    told.op.first_ns = told.op.last_ns = 4;
+    told.wire[0] = (struct cap_wire_share){0, 0};
+    told.wire[1] = (struct cap_wire_share){0, 77};
+    check_int(cap_recorder_kafka(b.r, CAP_PART_ANSWER, &told, &b.e), ==, 0);
+    check_bytes(cap_order_counts(b.o)->shed_body_bytes, 77, 0);
+    asked.op.conn_stream = told.op.conn_stream = 8;
+    check_ok(cap_recorder_kafka(b.r, CAP_PART_REQUEST, &asked, &b.e), &b.e);
+    check_ok(cap_order_flush(b.o, &b.e), &b.e);
+    told.op.grpc_status = -7;
+    check_int(cap_recorder_kafka(b.r, CAP_PART_ANSWER, &told, &b.e), ==, ERR_USAGE);
+    give_up(&b);
 }
 
 /* Values are masked by the form of each message. */
@@ -698,6 +740,7 @@ int main(void)
         cmocka_unit_test(no_more_than_256_versions_are_noted),
         cmocka_unit_test(records_of_kafka_are_counted_by_their_shares_of_the_wire),
         cmocka_unit_test(records_of_kafka_are_shed_and_redacted_as_others),
+        cmocka_unit_test(an_answer_of_kafka_is_let_go_by_its_share),
         cmocka_unit_test(messages_in_records_are_of_either_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
