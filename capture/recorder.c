@@ -324,7 +324,7 @@ static int kafka_answer(struct cap_recorder *r, struct cap_record *rec, struct e
 static int kafka_request(struct cap_recorder *r, enum cap_part part,
                          struct cap_record *rec, struct err *e)
 {
-    const struct cap_exchange none = {.grpc = !is_json(rec->op.response.data)};
+    static const struct cap_exchange none; /* a record has neither path nor headers */
     struct cap_tallies *t = &r->tallies;
     rec->stream.model_type = type_of(r, rec);
     int rc = cap_redact_record(r->redact, &none, rec, &r->arena, e);
