@@ -7,7 +7,7 @@ build="gcc make pkg-config libzstd-dev libxxhash-dev libjansson-dev libnghttp2-d
 check="$build libcmocka-dev python3 python3-xxhash python3-zstandard zstd openssl curl jq iproute2"
 fuzz="$build clang libclang-rt-14-dev"
 bench="$build python3 wrk nghttp2-client hey nginx-light tshark"
-ci="$check $fuzz nghttp2-client wrk tshark python3-grpcio python3-h2 python3-prometheus-client clang-format protobuf-c-compiler protobuf-compiler python3-venv libpython3.11 shellcheck default-jre-headless maven"
+ci="$check $fuzz nghttp2-client wrk tshark wireshark-common python3-grpcio python3-h2 python3-prometheus-client clang-format protobuf-c-compiler protobuf-compiler python3-venv libpython3.11 shellcheck default-jre-headless maven"
 
 case "${1:-}" in
 build) wanted=$build ;;
