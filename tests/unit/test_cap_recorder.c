@@ -119,6 +119,9 @@ static void an_exchange_is_counted_once_by_what_becomes_of_it(void **state)
     take(&b, sized(made_rest(0, PATH, name, "{}"), 10000, 20000), 9000);
     check_int(b.t->recorded, ==, 1);
     check_int(b.t->passed, ==, 2); /* no inference; a port that is not mapped */
+    check_int(b.t->unmapped.n, ==, 1);
+    check_int(b.t->unmapped.ports[0].port, ==, 9999);
+    check_int(b.t->unmapped.ports[0].requests, ==, 1);
     check_int(b.t->unnamed, ==, 1);
     check_int(b.t->refused, ==, 1);
     check_int(b.t->shed, ==, 0);
