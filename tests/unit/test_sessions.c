@@ -20,7 +20,8 @@ static struct rep_request booked(struct rep_session_book *b, uint32_t client,
     op.connection = connection;
     op.arrival_ns = arrival;
     op.last_ns = last;
-    check_ok(rep_session_book_add(b, &op, twice, &r, NULL), NULL);
+    int rc = rep_session_book_add(b, &op, twice, &r, NULL);
+    check_int(rc, ==, 0);
     return r;
 }
 
@@ -336,7 +337,41 @@ static void an_answer_at_once_is_an_answer(void **state)
     check_int(booked(&b, 7, OP_NONE, 133, 1).think_ns, ==, 1);
     check_int(booked(&b, 7, OP_NONE, 134, 1).think_ns, ==, 0); /* at its very end */
     check_int(b.thinks, ==, 4);
+    struct rep_request r = {0};
+    struct op op = op_empty();
+    op.client = 7;
+    op.arrival_ns = 136; /* a nanosecond behind it, at half the speed */
+    check_int(rep_session_book_add(&b, &op, (struct rep_speed){1, 2}, &r, NULL), ==, 0);
+    check_int(r.think_ns, ==, 2);
     rep_session_book_done(&b);
+}
+
+/* What stands in line keeps its place when more come behind it. */
+static void more_of_a_session_stand_behind_those_that_wait(void **state)
+{
+    enum { N = 6 };
+    struct rep_request r[N];
+    struct rep_sessions s = {.workers = 1};
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        r[i] = (struct rep_request){.session = 256, .think_ns = 1, .next = &r[0]};
+        if (i < 3)
+            check_int(add(&s, &r[i]), ==, i ? REP_NEVER : 0);
+    }
+    check_true(s.capacity > 256);
+    for (int i = 0; i < N; i++) {
+        check_true(rep_sessions_pop(&s) == &r[i]);
+        rep_sessions_ended(&s, &r[i], 10 * i);
+        if (i + 3 < N)
+            check_int(add(&s, &r[i + 3]), ==, REP_NEVER);
+    }
+    check_true(rep_sessions_first(&s) == NULL);
+    r[0].next = &r[1];
+    check_int(add(&s, &r[0]), ==, 10 * (N - 1) + 1);
+    check_true(r[0].next == NULL);
+    check_true(rep_sessions_drain(&s) == &r[0]);
+    check_int(s.held, ==, 0);
+    rep_sessions_done(&s);
 }
 
 int main(void)
@@ -354,6 +389,7 @@ int main(void)
         cmocka_unit_test(ordinals_of_all_sizes_are_sessions_of_their_own),
         cmocka_unit_test(no_more_than_the_stated_number_of_sessions_is_kept),
         cmocka_unit_test(an_answer_at_once_is_an_answer),
+        cmocka_unit_test(more_of_a_session_stand_behind_those_that_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
