@@ -459,19 +459,19 @@ static void all_that_an_operation_points_to_is_copied(void **state)
     struct bench b;
     struct trc_reader *reader;
     static char texts[12][16] = {"iris",  "type",  "PUT", "/path", "a/json", "gzip",
-                                 "id-17", "name1", "v1",  "name2", "v2",     "body"};
+                                 "id-17", "name1", "v",   "name2", "v2",     "body"};
     struct span t[12];
     for (int i = 0; i < 12; i++)
         t[i] = span_str(texts[i]);
     struct op_header headers[2] = {{t[7], t[8]}, {t[9], t[10]}};
-    struct op_message asked[2] = {{1, 1}, {2, 3}}, told[3] = {{4, 2}, {5, 1}, {6, 1}};
+    struct op_message asked[2] = {{1, 1}, {2, 3}}, told[1] = {{6, 4}};
     struct op_stream s = {OP_REST, OP_TIER_RPROXY, OP_PIPELINE, t[0],    t[1], t[2],
                           t[3],    t[4],           t[5],        headers, 2};
     struct cap_record r = plain(&s, 3, 9);
     r.op.id = t[6];
     r.op.request = r.op.response = op_body_of(t[11]);
     r.op.request_messages = (struct op_messages){asked, 2};
-    r.op.response_messages = (struct op_messages){told, 3};
+    r.op.response_messages = (struct op_messages){told, 1};
     r.op.flags = OP_FLAG_GAP;
     r.op.first_ns = 4;
     r.op.last_ns = 6;
@@ -497,7 +497,7 @@ static void all_that_an_operation_points_to_is_copied(void **state)
     check_span(got->content_encoding, "gzip");
     check_int(got->header_count, ==, 2);
     check_span(got->headers[0].name, "name1");
-    check_span(got->headers[0].value, "v1");
+    check_span(got->headers[0].value, "v");
     check_span(got->headers[1].name, "name2");
     check_span(got->headers[1].value, "v2");
     check_span(op->id, "id-17");
@@ -506,9 +506,9 @@ static void all_that_an_operation_points_to_is_copied(void **state)
     check_int(op->request_messages.count, ==, 2);
     check_int(op->request_messages.v[1].at_ns, ==, 2);
     check_int(op->request_messages.v[1].bytes, ==, 3);
-    check_int(op->response_messages.count, ==, 3);
-    check_int(op->response_messages.v[0].bytes, ==, 2);
-    check_int(op->response_messages.v[2].at_ns, ==, 6);
+    check_int(op->response_messages.count, ==, 1);
+    check_int(op->response_messages.v[0].bytes, ==, 4);
+    check_int(op->response_messages.v[0].at_ns, ==, 6);
     check_int(op->flags, ==, OP_FLAG_GAP);
     check_int(op->status, ==, 418);
     check_int(op->grpc_status, ==, 3);
@@ -605,26 +605,87 @@ static void the_oldest_of_too_many_waiting_is_forgotten(void **state)
         check_int(cap_order_add(b.o, &r, true, &b.e), ==, 1);
     }
     /* The oldest, one in the middle and the newest are answered: room for three. */
-    static const uint32_t gone[] = {0, 1000, CAP_WAITING_MAX - 1};
+    static const uint32_t gone[] = {0, 3, CAP_WAITING_MAX - 1};
     for (int i = 0; i < 3; i++)
         check_int(cap_order_answer(b.o, 7, gone[i], &answer, NULL, NULL, &b.e), ==, 1);
-    for (uint32_t i = 0; i < 5; i++) {
+    for (uint32_t i = 0; i < 6; i++) {
         struct cap_record r = plain(&s, 1, CAP_WAITING_MAX + i);
         check_int(cap_order_add(b.o, &r, true, &b.e), ==, 1);
     }
     for (uint32_t i = 1; i < CAP_WAITING_MAX - 1; i++)
-        if (i != 1000)
+        if (i != 3)
             check_int(cap_order_answer(b.o, 7, i, &answer, NULL, NULL, &b.e), ==,
-                      i > 2);
-    for (uint32_t i = 0; i < 5; i++)
+                      i > 4);
+    for (uint32_t i = 0; i < 6; i++)
         check_int(
             cap_order_answer(b.o, 7, CAP_WAITING_MAX + i, &answer, NULL, NULL, &b.e),
             ==, 1);
     struct trc_reader *reader;
     struct trc_block *block = finish(&b, &reader);
-    check_int(block->ops[1].status, ==, 0); /* its answer found it forgotten */
-    check_int(block->ops[2].status, ==, 0);
-    check_int(block->ops[3].status, ==, 200);
+    check_int(block->ops[1].status, ==, 0);   /* its answer found it forgotten */
+    check_int(block->ops[3].status, ==, 200); /* this one was in time */
+    check_int(block->ops[4].status, ==, 0);
+    check_int(block->ops[5].status, ==, 200);
+    trc_block_free(block);
+    trc_reader_close(reader);
+}
+
+/* Answered ones leave the row of those that wait, wherever they stand in it. */
+static void all_that_wait_are_replaced_by_as_many(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct op_stream s = iris();
+    struct op answer = op_empty();
+    answer.status = 200;
+    start(&b, (size_t)1 << 30);
+    for (uint32_t i = 0; i < 2 * CAP_WAITING_MAX; i++) {
+        struct cap_record r = plain(&s, i / 1000, i);
+        check_int(cap_order_add(b.o, &r, true, &b.e), ==, 1);
+        if (i % 5 == 4) /* the newest, and one of the middle */
+            check_int(cap_order_answer(b.o, 7, i, &answer, NULL, NULL, &b.e) +
+                          cap_order_answer(b.o, 7, i - 2, &answer, NULL, NULL, &b.e),
+                      ==, 2);
+        if (i % 4096 == 0)
+            check_ok(cap_order_advance(b.o, at(i / 1000), at(i / 1000), &b.e), &b.e);
+    }
+    /* Three of five wait: of the latest, as many as there is room for. */
+    uint32_t found = 0;
+    for (uint32_t i = 2 * CAP_WAITING_MAX; i-- > 0;) {
+        int rc = cap_order_answer(b.o, 7, i, &answer, NULL, NULL, &b.e);
+        if (i % 5 == 4 || i % 5 == 2)
+            check_int(rc, ==, i % 5 == 2 && i + 2 >= 2 * CAP_WAITING_MAX);
+        else
+            check_int(rc, ==, found < CAP_WAITING_MAX);
+        found += rc == 1;
+    }
+    check_int(found, ==, CAP_WAITING_MAX);
+    struct trc_reader *reader;
+    trc_block_free(finish(&b, &reader));
+    trc_reader_close(reader);
+}
+
+/* An entry of the row is used again while its first user is held still. */
+static void who_is_answered_is_not_waited_for_any_more(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct trc_reader *reader;
+    struct op answer = op_empty();
+    answer.first_ns = answer.last_ns = 3;
+    answer.status = 201;
+    start(&b, 0);
+    add(&b, 0, 1, NULL, "{}", true);
+    check_int(cap_order_answer(b.o, 7, 1, &answer, NULL, NULL, &b.e), ==, 1);
+    add(&b, 10, 2, NULL, "{}", true);
+    check_ok(cap_order_advance(b.o, at(5), at(5), &b.e), &b.e);
+    check_int(cap_order_counts(b.o)->written, ==, 1);
+    answer.status = 202;
+    check_int(cap_order_answer(b.o, 7, 2, &answer, NULL, NULL, &b.e), ==, 1);
+    check_int(cap_order_counts(b.o)->late_answers, ==, 0);
+    struct trc_block *block = finish(&b, &reader);
+    check_int(block->ops[0].status, ==, 201);
+    check_int(block->ops[1].status, ==, 202);
     trc_block_free(block);
     trc_reader_close(reader);
 }
@@ -635,18 +696,19 @@ static void an_answer_that_comes_late_is_told_whole(void **state)
     struct bench b;
     struct trc_reader *reader;
     struct op_message told[2] = {{4, 3}, {5, 1}};
+    char text[] = "told";
     struct op answer = op_empty();
     answer.first_ns = 4;
     answer.last_ns = 6;
     answer.status = 207;
     answer.grpc_status = 9;
     answer.flags = OP_FLAG_GAP;
-    answer.response = op_body_of(SPAN_LIT("told"));
+    answer.response = op_body_of(span_str(text));
     answer.response_messages = (struct op_messages){told, 2};
     start(&b, 0);
     add(&b, 0, 1, NULL, "{}", true);
     add(&b, 1, 2, NULL, "{}", true);
-    add(&b, 1, 3, NULL, "{}", false);
+    add(&b, 1, 3, NULL, "{}", true);
     size_t most = cap_order_counts(b.o)->held_bytes;
     check_ok(cap_order_advance(b.o, at(1), at(1), &b.e), &b.e);
     check_int(cap_order_counts(b.o)->written, ==, 1);
@@ -656,9 +718,17 @@ static void an_answer_that_comes_late_is_told_whole(void **state)
     check_int(cap_order_answer(b.o, 7, 2, &answer, NULL, NULL, &b.e), ==, 1);
     check_int(cap_order_counts(b.o)->held_bytes, ==, held + 2 * sizeof *told + 4);
     check_int(cap_order_counts(b.o)->held_bytes_max, ==, most);
+    memset(told, 0, sizeof told); /* what is held is a copy */
+    memset(text, 'x', sizeof text - 1);
+    char one[] = "1"; /* one byte, and no messages */
+    answer.response = op_body_of(span_of(one, 1));
+    answer.response_messages = (struct op_messages){0};
+    check_int(cap_order_answer(b.o, 7, 3, &answer, NULL, NULL, &b.e), ==, 1);
+    one[0] = 'x';
     struct trc_block *block = finish(&b, &reader);
     check_int(block->ops[1].flags, ==, OP_FLAG_GAP);
-    check_int(block->ops[2].flags, ==, 0);
+    check_span(block->ops[2].response.data, "1");
+    check_int(block->ops[2].response_messages.count, ==, 0);
     for (int i = 0; i < 2; i++) {
         const struct op *op = &block->ops[i];
         check_int(op->status, ==, 207);
@@ -825,6 +895,14 @@ static void operations_are_shed_by_connection_and_then_all(void **state)
     check_int(taken[0], ==, 0);
     check_int(c->held_bytes, ==, 81 * one); /* the last began at the whole */
     end(&b);
+    /* At seven eighths even those are taken, and not beyond. */
+    start(&b, 80 * one);
+    for (uint32_t i = 0; i < 72; i++) {
+        struct cap_record r = plain(&s, i, i);
+        r.op.connection = (i < 70 ? kept : shed) - 1;
+        check_int(cap_order_add(b.o, &r, false, &b.e), ==, i < 71);
+    }
+    end(&b);
 }
 
 static void shares_of_the_wire_are_shed_in_their_direction(void **state)
@@ -850,12 +928,19 @@ static void shares_of_the_wire_are_shed_in_their_direction(void **state)
     answer.response = op_body_of(span_of(bytes, 7 * one));
     check_int(cap_order_answer(b.o, 7, 1, &answer, NULL, NULL, &b.e), ==, 1);
     check_int(c->shed_answers, ==, 1); /* to the half, not beyond */
+    answer.response = op_body_of(span_of(bytes, 9 * one));
+    r = plain(&s, 1, 3);
+    check_int(cap_order_add(b.o, &r, true, &b.e), ==, 1);
+    check_int(cap_order_answer(b.o, 7, 3, &answer, NULL, NULL, &b.e), ==, 1);
+    check_int(c->shed_answers, ==, 2);
+    check_int(c->shed_body_bytes[1], ==, 1000 + 9 * one);
+    check_int(c->shed_operations, ==, 0);
     const struct cap_wire_share wire = {0, 10};
     r = plain(&s, 1, 2);
     check_int(cap_order_add(b.o, &r, true, &b.e), ==, 1);
     answer.response = op_body_of(span_of(bytes, 1));
     check_int(cap_order_answer(b.o, 7, 2, &answer, NULL, &wire, &b.e), ==, 1);
-    check_int(c->shed_answers, ==, 2);
+    check_int(c->shed_answers, ==, 3);
     check_int(c->shed_body_bytes[0], ==, 110);
     struct trc_reader *reader;
     struct trc_block *block = finish(&b, &reader);
@@ -922,6 +1007,40 @@ static void check_taken(size_t room, size_t from, size_t n, bool taken)
         end(&b);
         check_int(b.spares.count, ==, taken);
         cap_spare_done(&b.spares);
+    }
+}
+
+/* Half a buffer of room bytes, as a request [0] or an answer [1], and a byte as the
+ * other: whether the answer is let go under a ceiling of most. */
+static void check_weight(int which, size_t room, size_t most, bool shed)
+{
+    static uint8_t byte[1];
+    struct bench b;
+    struct op_stream s = iris();
+    struct buf buffer = {0};
+    start(&b, most);
+    buf_reserve(&buffer, room);
+    memset(buf_grow(&buffer, room), 'b', room);
+    struct cap_record r = plain(&s, 0, 0);
+    struct span half = span_sub(buf_view(&buffer), 0, room / 2);
+    r.op.request = op_body_of(which ? span_of(byte, 1) : half);
+    r.op.response = op_body_of(which ? half : span_of(byte, 1));
+    r.buffers[which] = &buffer;
+    check_int(cap_order_add(b.o, &r, true, &b.e), ==, 1);
+    check_int(cap_order_counts(b.o)->shed_answers, ==, shed);
+    buf_done(&buffer);
+    end(&b);
+    cap_spare_done(&b.spares);
+}
+
+/* What is taken over weighs as much as the buffer that it stands in. */
+static void a_half_empty_buffer_weighs_as_a_full_one(void **state)
+{
+    (void)state;
+    const size_t room = 2 * CAP_SPARE_FROM;
+    for (int which = 0; which < 2; which++) {
+        check_weight(which, room, 2 * (room + 1), false);
+        check_weight(which, room, 2 * room, true);
     }
 }
 
@@ -1009,6 +1128,9 @@ int main(void)
         cmocka_unit_test(memory_is_shed_in_the_stated_order),
         cmocka_unit_test(where_much_is_held_the_earliest_that_may_go_do),
         cmocka_unit_test(a_leg_with_unreadable_headers_gets_the_id_of_another),
+        cmocka_unit_test(all_that_wait_are_replaced_by_as_many),
+        cmocka_unit_test(who_is_answered_is_not_waited_for_any_more),
+        cmocka_unit_test(a_half_empty_buffer_weighs_as_a_full_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
