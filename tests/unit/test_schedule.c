@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "replay/handoff.h"
@@ -15,7 +16,9 @@ static struct rep_speed speed(const char *text)
 {
     struct err e = {0};
     struct rep_speed s = {0, 0};
-    check_ok(rep_speed_parse(text, &s, &e), &e);
+    int rc = rep_speed_parse(text, &s, &e);
+    check_ok(rc, &e);
+    check_int(rc, ==, 0);
     return s;
 }
 
@@ -81,17 +84,43 @@ static void due_times_never_step_back(void **state)
 
 static void speeds_that_are_none_are_refused(void **state)
 {
-    static const char *const bad[] = {
-        "",  ".",     "x",      "1x",           "-1",   "1e3",
-        "0", "0.009", "1000.1", "0.0100000001", "1..2", "99999999999999999999",
-        " 1"};
-    struct rep_speed s;
+    static const struct {
+        const char *text, *why;
+    } bad[] = {{"", "not"},
+               {".", "not"},
+               {"x", "not"},
+               {"1x", "not"},
+               {"-1", "not"},
+               {"1e3", "not"},
+               {" 1", "not"},
+               {"1..2", "not"},
+               {"1.2.", "not"},
+               {"0.0100000001", "not"},
+               {"0", "out of range"},
+               {"0.009", "out of range"},
+               {"0.0", "out of range"},
+               {"0.009999999", "out of range"},
+               {"1000.1", "out of range"},
+               {"1000.000000001", "out of range"},
+               {"1001", "out of range"},
+               {"10000000000000", "out of range"},
+               {"99999999999999999999", "not"}};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct rep_speed s = {7, 3};
         struct err e = {0};
-        check_int(rep_speed_parse(bad[i], &s, &e), ==, ERR_USAGE);
-        check_str_has(e.text, "speed '");
+        char start[64];
+        check_int(rep_speed_parse(bad[i].text, &s, &e), ==, ERR_USAGE);
+        snprintf(start, sizeof start, "speed '%s' is ", bad[i].text);
+        check_str_has(e.text, start);
+        check_str_has(e.text, bad[i].why[0] == 'n' ? "is not a decimal number"
+                                                   : "out of range: from 0.01 to 1000");
+        check_true(s.num == 7 && s.den == 3);
     }
+    check_int(speed("1000.000000000").den, ==, 1000000000);
+    check_int(speed("0.010000000").num, ==, 10000000);
+    check_int(speed(".5").num, ==, 5);
+    check_int(speed("2.").den, ==, 1);
 }
 
 static void the_margin_covers_most_wake_ups_within_its_bounds(void **state)
@@ -107,6 +136,42 @@ static void the_margin_covers_most_wake_ups_within_its_bounds(void **state)
     for (int i = 0; i < 20; i++)
         late[i] = CLK_SEC;
     check_int(rep_pacer_margin(late, 20), ==, REP_MARGIN_MAX_NS);
+    /* Of none nothing is known; of one it is that one. */
+    check_int(rep_pacer_margin(late, 0), ==, REP_MARGIN_MIN_NS);
+    late[0] = 100 * CLK_US;
+    check_int(rep_pacer_margin(late, 1), ==, 150 * CLK_US);
+    for (int i = 0; i < 20; i++) /* in any order */
+        late[i] = ((i * 7) % 20 + 1) * 8 * CLK_US;
+    check_int(rep_pacer_margin(late, 20), ==, 228 * CLK_US);
+}
+
+/* How late the sleeps of a clock are, in no order: 5, 10, … 160 us. */
+static int64_t late_by_turns(void *arg)
+{
+    int *n = arg;
+    return (int64_t)((*n)++ * 7 % 32 + 1) * 5 * CLK_US;
+}
+
+static void the_pacer_learns_its_margin_by_sleeping(void **state)
+{
+    struct rep_pacer p = {0};
+    struct err e = {0};
+    int sleeps = 0;
+    (void)state;
+    struct clk_hand *hand =
+        clk_hand_new((struct clk_mono){1000}, (struct clk_wall){1000});
+    assert_non_null(hand);
+    clk_hand_run(hand, 1, late_by_turns, &sleeps);
+    struct ev *ev = ev_new(clk_hand_clk(hand), &e);
+    assert_non_null(ev);
+    check_int(rep_pacer_calibrate(&p, ev, &e), ==, 0);
+    check_int(sleeps, ==, 32);
+    /* Nine of ten are within 145 us; to read the clock takes a nanosecond. */
+    check_int(p.margin_ns, >=, 145 * CLK_US * 3 / 2);
+    check_int(p.margin_ns, <, 145 * CLK_US * 3 / 2 + 10);
+    check_int(clk_mono_now(clk_hand_clk(hand)).ns, >=, 1000 + 32 * 200 * CLK_US);
+    ev_free(ev);
+    clk_hand_free(hand);
 }
 
 static void the_pacer_sleeps_to_the_margin_and_then_only_polls(void **state)
@@ -217,6 +282,7 @@ int main(void)
         cmocka_unit_test(due_times_never_step_back),
         cmocka_unit_test(speeds_that_are_none_are_refused),
         cmocka_unit_test(the_margin_covers_most_wake_ups_within_its_bounds),
+        cmocka_unit_test(the_pacer_learns_its_margin_by_sleeping),
         cmocka_unit_test(the_pacer_sleeps_to_the_margin_and_then_only_polls),
         cmocka_unit_test(a_slot_that_was_always_free_makes_nobody_wait),
         cmocka_unit_test(the_slot_that_is_free_longest_is_taken_first),

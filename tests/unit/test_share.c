@@ -7,7 +7,10 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -36,6 +39,24 @@ static int64_t thread_cpu_ns(void)
     return (int64_t)ts.tv_sec * CLK_SEC + ts.tv_nsec;
 }
 
+/* Timers of this process, where the kernel lists them. */
+static bool can_list_timers(void)
+{
+    return access("/proc/self/timers", R_OK) == 0;
+}
+
+static int timers(void)
+{
+    char line[256];
+    int n = 0;
+    FILE *f = fopen("/proc/self/timers", "r");
+    while (f && fgets(line, sizeof line, f))
+        n += strncmp(line, "ID:", 3) == 0;
+    if (f)
+        fclose(f);
+    return n;
+}
+
 /* Each test has a thread of its own, for not every user may undo a lower priority. */
 static void in_a_thread(void *(*fn)(void *), void *arg)
 {
@@ -47,9 +68,15 @@ static void in_a_thread(void *(*fn)(void *), void *arg)
 static void *work_until_rested(void *arg)
 {
     struct rep_share *s = arg;
-    int before = own_nice();
+    int before = own_nice(), slack = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+    sigset_t urgent;
 
+    sigemptyset(&urgent); /* blocked by whoever began the thread */
+    sigaddset(&urgent, SIGURG);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &urgent, NULL), 0);
     rep_share_join(s);
+    check_int(prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0), ==, 1);
+    check_int(timers(), ==, can_list_timers());
     check_int(own_nice(), ==,
               before + REP_SHARE_NICE > 19 ? 19 : before + REP_SHARE_NICE);
     check_int(atomic_load(&s->working), ==, 0);
@@ -63,6 +90,15 @@ static void *work_until_rested(void *arg)
             thread_cpu_ns(); /* ThreadSanitizer lets signals in where libc is called */
     rep_share_work(false);
     rep_share_work(false);
+    check_int(atomic_load(&s->working), ==, 0);
+    rep_share_leave();
+    check_int(prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0), ==, slack);
+    check_int(timers(), ==, 0);
+    int after = own_nice(); /* as before, for who may go back */
+    if (setpriority(PRIO_PROCESS, (id_t)gettid(), before) == 0)
+        check_int(after, ==, before);
+    /* It is no helper any more. */
+    rep_share_work(true);
     check_int(atomic_load(&s->working), ==, 0);
     rep_share_leave();
     return NULL;
@@ -163,6 +199,49 @@ static void a_system_call_that_a_rest_interrupts_goes_on(void **state)
     close(l.ends[1]);
 }
 
+static void *help_without_a_timer(void *arg)
+{
+    struct rep_share *s = arg;
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_SIGPENDING, &before), 0);
+    none = before;
+    none.rlim_cur = 0; /* a timer needs a signal that may be pending */
+    assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+    rep_share_join(s);
+    assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &before), 0);
+    rep_share_work(true);
+    check_int(atomic_load(&s->working), ==, 1);
+    check_int(sleeps_of_a_busy_while(), ==, 0);
+    rep_share_leave();
+    check_int(atomic_load(&s->working), ==, 0);
+    return NULL;
+}
+
+static void a_helper_that_gets_no_timer_says_so_and_helps(void **state)
+{
+    struct rep_share s = {.crowded = true};
+    (void)state;
+    in_a_thread(help_without_a_timer, &s);
+    check_true(atomic_load(&s.refused));
+}
+
+static void *hurry_as_a_batch(void *arg)
+{
+    struct sched_param param = {0};
+    assert_int_equal(sched_setscheduler(0, SCHED_BATCH, &param), 0);
+    *(int64_t *)arg = rep_share_hurry();
+    check_int(sched_getscheduler(0), ==, SCHED_BATCH);
+    return NULL;
+}
+
+static void a_thread_of_another_policy_is_left_alone(void **state)
+{
+    int64_t slice = -1;
+    (void)state;
+    in_a_thread(hurry_as_a_batch, &slice);
+    check_int(slice, ==, 0);
+}
+
 static void *look_around_on_one_processor(void *arg)
 {
     cpu_set_t all, one;
@@ -219,6 +298,8 @@ int main(void)
         cmocka_unit_test(one_without_work_or_that_left_is_not_interrupted),
         cmocka_unit_test(where_there_are_processors_enough_nobody_gives_way),
         cmocka_unit_test(a_system_call_that_a_rest_interrupts_goes_on),
+        cmocka_unit_test(a_helper_that_gets_no_timer_says_so_and_helps),
+        cmocka_unit_test(a_thread_of_another_policy_is_left_alone),
         cmocka_unit_test(what_this_process_may_run_on_says_whether_it_is_crowded),
         cmocka_unit_test(a_slice_is_the_one_asked_for_or_none_and_changes_nothing_else),
     };
