@@ -6,6 +6,7 @@
  */
 #include "check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,16 +37,30 @@ static long long in_ms(struct clk_wall at)
     return at.ns == 0 ? -1 : (long long)((at.ns - T0) / CLK_MS);
 }
 
+/* As tell_body tells the hash of a body that is not kept. */
+static const char *hash_of(struct span body)
+{
+    static char text[24];
+    uint64_t hash[2];
+    op_body_hash(body, hash);
+    snprintf(text, sizeof text, "%08x/%08x", (unsigned)hash[0], (unsigned)hash[1]);
+    return text;
+}
+
 static void tell_body(struct buf *out, const struct op_body *b)
 {
     static const char *const states[] = {"none", "kept", "elided"};
     buf_fmt(out, "%s:%llu:%.*s", states[b->state], (unsigned long long)b->bytes,
             SPAN_ARG(b->data));
-    buf_str(out, b->hash[0] || b->hash[1] ? "#" : "");
+    if (b->state == OP_BODY_ELIDED && (b->hash[0] || b->hash[1]))
+        buf_fmt(out, "%08x/%08x", (unsigned)b->hash[0], (unsigned)b->hash[1]);
+    else
+        buf_str(out, b->hash[0] || b->hash[1] ? "#" : "");
 }
 
 static void tell_message(struct buf *out, const struct cap_message *m)
 {
+    check_true(m->buffer != NULL);
     buf_fmt(out, " { @%lld-%lld %llu", in_ms(m->first), in_ms(m->last),
             (unsigned long long)m->counted_bytes);
     for (uint32_t i = 0; i < m->header_count; i++)
@@ -385,8 +400,15 @@ static void a_body_over_the_budget_has_its_length_and_hash(void **state)
     fill(&b, p, 0, 2, more);
     check_int(b.c.counts[0].shed_bytes, ==, 2 + 99999);
     cap_pending_emit(&b.c, p);
-    check_story(&b, "whole h1 12.1 50000>9000 'POST' '/p' '' { @1-2 20 elided:100001:# "
-                    "loss 2 } -> none 0 -1 { @-1--1 0 none:0: loss 0 }\n");
+    struct buf all = {0};
+    char want[200];
+    buf_fmt(&all, "bo%s", more);
+    snprintf(want, sizeof want,
+             "whole h1 12.1 50000>9000 'POST' '/p' '' { @1-2 20 elided:100001:%s "
+             "loss 2 } -> none 0 -1 { @-1--1 0 none:0: loss 0 }\n",
+             hash_of(buf_view(&all)));
+    check_story(&b, want);
+    buf_done(&all);
     /* Where bytes are missing as well, that is what is said. */
     b.budget.limit_bytes = 1 << 20;
     p = ask(&b, 1, 1, "bo");
@@ -474,6 +496,13 @@ static void a_message_that_is_cut_off_is_told_as_such(void **state)
     check_str_has(buf_text(&b.story),
                   "kept:1:a# grpc 1 of 1 bytes [@1-1 kept:1:a#] inside loss 1 }");
     buf_reset(&b.story);
+    /* And behind the first. */
+    p = call(&b, 1, SPAN_LIT("\0\0\0\0\1a"));
+    cap_half_gap(&p->half[0], 4);
+    cap_pending_emit(&b.c, p);
+    check_str_has(buf_text(&b.story),
+                  "kept:1:a# grpc 1 of 1 bytes [@1-1 kept:1:a#] loss 1 }");
+    buf_reset(&b.story);
     /* And inside of the first: only how much there was. */
     p = call(&b, 1, SPAN_LIT("\0\0\0\0\5b"));
     cap_half_gap(&p->half[0], 4);
@@ -495,9 +524,12 @@ static void a_message_over_the_budget_has_its_length_and_hash(void **state)
     memset(buf_grow(&bytes, 1 << 16), 'y', 1 << 16);
     fill_bytes(&b, p, 0, 2, buf_view(&bytes));
     cap_pending_emit(&b.c, p);
-    check_str_has(buf_text(&b.story),
-                  "kept:1:a# grpc 2 of 65537 bytes [@1-1 kept:1:a#] [@2-2 "
-                  "elided:65536:#] loss 2 }");
+    char want[200];
+    snprintf(want, sizeof want,
+             "kept:1:a# grpc 2 of 65537 bytes [@1-1 kept:1:a#] [@2-2 elided:65536:%s] "
+             "loss 2 }",
+             hash_of(span_sub(buf_view(&bytes), 5, bytes.n)));
+    check_str_has(buf_text(&b.story), want);
     buf_reset(&b.story);
     /* The only one, and it is not whole. */
     b.budget.limit_bytes = 1 << 20;
@@ -654,11 +686,11 @@ static void pieces_of_events_are_told_with_their_times(void **state)
     p = call(&b, 1, INFER);
     cap_half_field(&p->half[1], SPAN_LIT("content-type"),
                    SPAN_LIT("text/event-stream"));
-    fill(&b, p, 1, 2, "data: a\n\n");
+    for (int i = 0; i < 12; i++)
+        fill(&b, p, 1, 2 + i, ".");
     cap_pending_emit(&b.c, p);
-    check_str_has(buf_text(&b.story),
-                  " -> 0 -1 { @2-2 9 content-type=text/event-stream "
-                  "kept:9:data: a\n\n# inside loss 0 }");
+    check_str_has(buf_text(&b.story), " -> 0 -1 { @2-13 12 content-type=text/event-"
+                                      "stream kept:12:............# inside loss 0 }");
     finish(&b);
 }
 
@@ -791,6 +823,33 @@ static void slow_ones_are_told_in_the_order_of_their_last_bytes(void **state)
     finish(&b);
 }
 
+/* Told is no longer open: once, though it is given up later as well. */
+static void what_is_told_early_leaves_the_open_ones_once(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct cap_pending *p[4];
+    start(&b, 1 << 20);
+    for (uint32_t i = 0; i < 3; i++)
+        p[i] = ask(&b, i, 10 + i, NULL);
+    p[3] = ask(&b, 3, 5, NULL); /* it began before them */
+    cap_pending_asked(p[0]);
+    cap_pending_asked(p[3]);
+    cap_parse_time(b.w, ms(3010));
+    check_int(b.w->open_late, ==, 0);
+    check_true(b.w->open_first == p[1]);
+    cap_pending_emit(&b.c, p[1]);
+    check_true(b.w->open_first == p[2] && b.w->open_last == p[2]);
+    cap_pending_emit(&b.c, p[0]);
+    cap_pending_emit(&b.c, p[3]);
+    check_int(b.w->open_late, ==, 0);
+    check_true(b.w->open_first == p[2] && b.w->open_last == p[2]);
+    check_int(in_ms(cap_parse_oldest(b.w, ms(50))), ==, 12);
+    cap_pending_emit(&b.c, p[2]);
+    check_true(!b.w->open_first && !b.w->open_last);
+    finish(&b);
+}
+
 static void where_memory_is_short_requests_are_told_at_once(void **state)
 {
     (void)state;
@@ -915,6 +974,7 @@ int main(void)
         cmocka_unit_test(a_request_without_an_answer_ages),
         cmocka_unit_test(without_an_option_ten_minutes_are_waited),
         cmocka_unit_test(both_parts_of_a_call_are_inferred_alike),
+        cmocka_unit_test(what_is_told_early_leaves_the_open_ones_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
