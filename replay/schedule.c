@@ -8,6 +8,8 @@
 #include <stddef.h>
 
 #define DECIMALS_MAX 9
+/* More than the largest speed, however many decimals follow. */
+#define BEYOND UINT64_C(10000000000000)
 
 __extension__ typedef unsigned __int128 wide;
 
@@ -22,11 +24,12 @@ int rep_speed_parse(const char *text, struct rep_speed *s, struct err *e)
             point = true;
             continue;
         }
-        if (*p < '0' || *p > '9' || num > UINT64_C(10000000000000))
+        if (*p < '0' || *p > '9')
             goto bad;
         if (point && den == UINT64_C(1000000000))
             goto bad;
-        num = num * 10 + (uint64_t)(*p - '0');
+        if (num <= BEYOND)
+            num = num * 10 + (uint64_t)(*p - '0');
         den = point ? den * 10 : den;
         digit = true;
     }

@@ -104,7 +104,9 @@ static void speeds_that_are_none_are_refused(void **state)
                {"1000.000000001", "out of range"},
                {"1001", "out of range"},
                {"10000000000000", "out of range"},
-               {"99999999999999999999", "not"}};
+               {"99999999999999999999", "out of range"},
+               {"18446744073709551617.000000001", "out of range"},
+               {"99999999999999999999x", "not"}};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct rep_speed s = {7, 3};
