@@ -34,8 +34,7 @@ static struct rep_session_entry *place_of(const struct rep_session_book *b,
 
 static int book_grow(struct rep_session_book *b, struct err *e)
 {
-    struct rep_session_book grown = {.capacity = b->capacity ? b->capacity * 2 : 1024,
-                                     .count = b->count};
+    struct rep_session_book grown = {.capacity = b->capacity ? b->capacity * 2 : 1024};
     grown.entries = calloc(grown.capacity, sizeof *grown.entries);
     if (!grown.entries)
         return err_set(e, ERR_NOMEM, "out of memory for %u sessions", grown.capacity);
