@@ -470,6 +470,11 @@ static void time_before_the_epoch_is_its_first_second(void **state)
     check_int(s.rows[0].recorded, ==, 11);
     check_int(s.n, ==, 2);
     check_int(s.width_s, ==, 1);
+    cap_series_add(&s, &b.parts, (CAP_SERIES_MAX - 1) * CLK_SEC);
+    check_int(s.n, ==, CAP_SERIES_MAX);
+    cap_series_add(&s, &b.parts, CAP_SERIES_MAX * CLK_SEC);
+    check_int(s.width_s, ==, 2);
+    check_int(s.n, ==, CAP_SERIES_MAX / 2 + 1);
 }
 
 static void coverage_is_one_only_when_nothing_is_missing(void **state)
@@ -508,6 +513,79 @@ static void coverage_is_one_only_when_nothing_is_missing(void **state)
     check_true(!cap_account_share(&b.parts, &share));
 }
 
+static void half_is_half_of_whatever_was_seen(void **state)
+{
+    (void)state;
+    struct bench b;
+    whole(&b);
+    b.flows.dir[0].gap_bytes = 3000; /* as much as is there */
+    b.flows.dir[0].payload_bytes += 3000;
+    check_true(share_of(&b) == 0.5);
+    whole(&b);
+    b.source = (struct cap_source_counts){
+        .packets = 3000, .drops_known = true, .interface_drops = 3000};
+    check_true(share_of(&b) == 0.5);
+    b.source = (struct cap_source_counts){.drops_known = true, .kernel_drops = 1};
+    check_true(share_of(&b) == 0); /* all were dropped */
+    whole(&b);
+    b.parts.source = NULL;
+    check_true(share_of(&b) == 1);
+    whole(&b);
+    b.tallies.recorded = 0; /* no request, and none that was lost */
+    check_true(share_of(&b) == 1);
+}
+
+static void requests_to_a_port_are_counted_together(void **state)
+{
+    (void)state;
+    struct cap_unmapped u = {0};
+    static const uint16_t ports[] = {80, 81, 80, 80, 81};
+    for (size_t i = 0; i < sizeof ports / sizeof *ports; i++)
+        cap_unmapped_add(&u, ports[i]);
+    check_int(u.n, ==, 2);
+    check_int(u.ports[0].port, ==, 80);
+    check_int(u.ports[0].requests, ==, 3);
+    check_int(u.ports[1].port, ==, 81);
+    check_int(u.ports[1].requests, ==, 2);
+    check_int(u.elsewhere, ==, 0);
+}
+
+static void what_is_not_explained_is_said_aloud(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct buf text = {0};
+    whole(&b);
+    b.tallies.recorded_bytes[1] -= 7;
+    cap_account_text(&b.parts, &text);
+    check_str_has(
+        buf_text(&text),
+        "  to client   2000 bytes, records 1793, framing 200, UNEXPLAINED 7\n");
+    buf_done(&text);
+}
+
+/* A row is told for any one thing that happened in it. */
+static void a_row_with_one_number_is_told(void **state)
+{
+    (void)state;
+    struct bench b;
+    static struct cap_series s;
+    struct buf text = {0};
+    whole(&b);
+    s.n = 7;
+    s.width_s = 1;
+    s.rows[0].recorded = 1;
+    s.rows[1].lost = 2;
+    s.rows[2].seen_bytes = 3;
+    s.rows[4].missing_bytes = 4;
+    s.rows[6].drops = 5;
+    as_notes(&b.parts, &s, &text);
+    check_str_has(buf_text(&text),
+                  "coverage.series.0000: 0 1 1 0 0 0 0\n1 1 0 2 0 0 0\n"
+                  "2 1 0 0 3 0 0\n4 1 0 0 0 4 0\n6 1 0 0 0 0 5\n\n");
+    buf_done(&text);
+}
+
 static void seconds_add_up_to_the_totals(void **state)
 {
     (void)state;
@@ -532,7 +610,8 @@ static void seconds_add_up_to_the_totals(void **state)
     check_int(seen, ==, b.flows.dir[0].payload_bytes + b.flows.dir[1].payload_bytes);
     check_int(drops, ==, b.source.kernel_drops);
     cap_series_add(&s, &b.parts, INT64_MAX); /* a clock that leaps */
-    check_true(s.n <= CAP_SERIES_MAX);
+    check_int(s.n, ==, CAP_SERIES_MAX);
+    check_int(s.width_s, ==, 1 << 20); /* 68 years in all of them, and no more */
 }
 
 static void the_trace_says_it_in_its_notes(void **state)
@@ -656,6 +735,10 @@ int main(void)
         cmocka_unit_test(the_trace_says_it_in_its_notes),
         cmocka_unit_test(ports_without_a_tier_are_told_by_the_first_eight),
         cmocka_unit_test(nearly_everything_is_not_everything),
+        cmocka_unit_test(half_is_half_of_whatever_was_seen),
+        cmocka_unit_test(requests_to_a_port_are_counted_together),
+        cmocka_unit_test(what_is_not_explained_is_said_aloud),
+        cmocka_unit_test(a_row_with_one_number_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
