@@ -256,7 +256,7 @@ static const struct opt options[] = {
      .def = "1.1",
      .choices = version_choices,
      .help = "HTTP version of REST operations, with --engine curl; 2 is spoken from "
-             "the first byte on"},
+             "the first byte on, and a target that does not is an error at the start"},
     {.name = "proxy",
      .type = OPT_STR,
      .at = FIELD(proxy),

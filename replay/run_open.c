@@ -123,10 +123,34 @@ static int await_plan(struct rep_running *x, struct err *e)
     return 0;
 }
 
+static bool wants_h2(const struct rep_running *x, enum op_protocol protocol)
+{
+    return protocol == OP_GRPC || x->config->http_version == 2;
+}
+
+/* TLS was not agreed. If it can be with the other version of HTTP, that is why. */
+static int explain_refusal(const struct rep_running *x,
+                           const struct rep_address *target, enum op_protocol protocol,
+                           struct err *e)
+{
+    bool h2 = wants_h2(x, protocol);
+    struct secure_facts f;
+    struct err why = *e;
+
+    if (rep_tls_probe(&x->config->tls, target, h2 ? "http/1.1" : "h2",
+                      x->config->connect_limit_ns, &f, NULL) < 0)
+        return e->code;
+    const char *words = rep_dialect_words(h2 ? REP_DIALECT_HTTP1 : REP_DIALECT_HTTP2,
+                                          protocol, x->config->http_version);
+    *e = (struct err){0};
+    return err_set(e, why.code, "%s; %s", why.text, words);
+}
+
 /* Proves that TLS can be agreed with a target, and keeps what was. */
 static int shake_hands(struct rep_running *x, const struct rep_address *target,
-                       const char *alpn, bool used, struct err *e)
+                       enum op_protocol protocol, bool used, struct err *e)
 {
+    const char *alpn = wants_h2(x, protocol) ? "h2" : "http/1.1";
     char *text = x->result->tls;
     struct secure_facts f;
 
@@ -135,13 +159,27 @@ static int shake_hands(struct rep_running *x, const struct rep_address *target,
     int rc = rep_tls_probe(&x->config->tls, target, alpn, x->config->connect_limit_ns,
                            &f, e);
     if (rc < 0)
-        return rc;
+        return explain_refusal(x, target, protocol, e);
     size_t n = strlen(text);
     snprintf(text + n, REP_TLS_TEXT_MAX - n, "%s%s %s %s, %s%s", n > 0 ? "; " : "",
              f.version, f.cipher, *f.alpn ? f.alpn : "without ALPN",
              x->config->tls.insecure ? "certificate NOT VERIFIED" : "verified",
              f.asked && x->config->tls.cert_file ? ", mutual" : "");
     return 0;
+}
+
+/* The same for HTTP/2 that nobody agrees on: in plaintext. */
+static int begin_h2(const struct rep_running *x, unsigned used, struct err *e)
+{
+    const struct rep_run_config *c = x->config;
+    const struct rep_address *proxy = c->proxy ? &x->proxy : NULL;
+    int rc = 0;
+
+    if (c->http && !x->http.tls && wants_h2(x, OP_REST) && (used & 1u << OP_REST))
+        rc = rep_dialect_probe_h2(&x->http, proxy, OP_REST, c->connect_limit_ns, e);
+    if (rc == 0 && c->grpc && !x->grpc.tls && (used & 1u << OP_GRPC))
+        rc = rep_dialect_probe_h2(&x->grpc, NULL, OP_GRPC, c->connect_limit_ns, e);
+    return rc;
 }
 
 static bool is_loopback(const struct rep_address *a)
@@ -179,10 +217,11 @@ static int reach_targets(struct rep_running *x, struct err *e)
     if (rc == 0 && x->config->grpc)
         rc = rep_target_resolve(&x->grpc, used & 1u << OP_GRPC, limit, e);
     if (rc == 0 && x->config->http && x->http.tls && !x->config->proxy)
-        rc = shake_hands(x, &x->http, x->config->http_version == 2 ? "h2" : "http/1.1",
-                         used & 1u << OP_REST, e);
+        rc = shake_hands(x, &x->http, OP_REST, used & 1u << OP_REST, e);
     if (rc == 0 && x->config->grpc && x->grpc.tls)
-        rc = shake_hands(x, &x->grpc, "h2", used & 1u << OP_GRPC, e);
+        rc = shake_hands(x, &x->grpc, OP_GRPC, used & 1u << OP_GRPC, e);
+    if (rc == 0)
+        rc = begin_h2(x, used, e);
     if (rc == 0 && (x->http.tls || x->grpc.tls) && x->config->tls.insecure)
         log_warn(REP_RUN_AREA,
                  "--tls-insecure: the target's certificate is not verified; "

@@ -46,6 +46,7 @@ struct lane {
     struct rep_pins pins; /* with recorded connections, in place of slots */
     /* Of the one sent last; with a limit to catching up. sent_at 0: none yet. */
     int64_t sent_at, sent_due;
+    bool answered; /* in its protocol, once */
 };
 
 #define CAP_REACHED                                                                    \
@@ -520,10 +521,12 @@ static int64_t freed_at(struct rep_worker *w, const struct rep_request *r)
 static void on_done(void *arg, struct rep_request *r)
 {
     struct rep_worker *w = arg;
+    struct lane *l = lane_of(w, r);
+    l->answered = l->answered || r->out.cause == OUT_OK || r->out.cause == OUT_STATUS;
     if (w->config.pinned)
-        rep_pins_end(&lane_of(w, r)->pins, r->slot, freed_at(w, r));
+        rep_pins_end(&l->pins, r->slot, freed_at(w, r));
     else
-        rep_slots_freed(&lane_of(w, r)->slots, freed_at(w, r));
+        rep_slots_freed(&l->slots, freed_at(w, r));
     count(&w->in_flight, (uint64_t)-1);
     if (r->out.done_ns != OP_TIME_NONE && r->out.done_ns > w->recent)
         w->recent = r->out.done_ns;
@@ -571,6 +574,19 @@ static int64_t serve_engines(struct rep_worker *w)
     return first;
 }
 
+/* An address that speaks another protocol, and has never answered in ours, is a
+ * mistake: all that is sent there would fail. */
+static int check_protocols(struct rep_worker *w)
+{
+    for (int i = 0; i < LANE_COUNT; i++) {
+        const struct rep_engine *en = w->lanes[i].engine;
+        if (en && en->foreign && !w->lanes[i].answered)
+            return err_set(&w->err, ERR_PEER, "cannot reach %s: %s",
+                           en->config.target->authority, en->foreign);
+    }
+    return 0;
+}
+
 static int turn(struct rep_worker *w, int64_t deadline)
 {
     int64_t now = now_ns(w), until = now + IDLE_NS;
@@ -600,9 +616,10 @@ static int run_loop(struct rep_worker *w)
         hand_over(w);
         bool over = w->past_limit || (w->next == REP_NEVER && !w->planned &&
                                       rep_plan_ended(w->config.plan));
-        if (over && idle(w))
-            return 0;
-        int rc = turn(w, deadline);
+        int rc = check_protocols(w);
+        if (rc < 0 || (over && idle(w)))
+            return rc;
+        rc = turn(w, deadline);
         if (rc < 0)
             return rc;
     }
@@ -745,6 +762,8 @@ static int await_start(struct rep_worker *w)
             if (w->lanes[i].engine)
                 w->lanes[i].engine->ops->flush(w->lanes[i].engine);
         int rc = ev_turn(w->ev, (struct clk_mono){now_ns(w) + POLL_NS}, &w->err);
+        if (rc == 0)
+            rc = check_protocols(w);
         if (rc < 0)
             return rc;
     }

@@ -261,7 +261,8 @@ static void engine_send(struct rep_engine *base, struct rep_request *r)
     }
     CURL *easy = t->easy;
     struct buf body = t->body;
-    *t = (struct rep_transfer){.en = en, .easy = easy, .request = r, .body = body};
+    *t = (struct rep_transfer){
+        .en = en, .easy = easy, .request = r, .ended = REP_END_COUNT, .body = body};
     r->place = t;
     t->opens = engine_live(base) == 0;
     if (!rep_transfer_request(t) || !rep_transfer_add(t)) {

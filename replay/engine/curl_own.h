@@ -59,10 +59,12 @@ struct rep_transfer {
     struct span length; /* the last content-length, in length_text */
     char length_text[24];
     uint64_t acked, sent; /* of its connection when it went out */
+    bool foreign;         /* what came is of another version of HTTP */
     /* Facts taken when its socket was closed under it. */
     bool lost, unread, orderly, reset;
-    int own_fault; /* errno value of a socket that could not be made */
-    bool events;   /* the answer is a stream of server-sent events */
+    enum rep_end ended; /* what that was counted as; REP_END_COUNT: it was not */
+    int own_fault;      /* errno value of a socket that could not be made */
+    bool events;        /* the answer is a stream of server-sent events */
     struct sse sse;
     int64_t event_ns; /* when the first byte of the present one came */
     size_t head_bytes;
@@ -85,6 +87,8 @@ struct rep_curl {
     struct buf head; /* of the request that is being set up */
     char url[REP_AUTHORITY_MAX + 16];
     char proxy[REP_AUTHORITY_MAX + 16];
+    bool answered;  /* the target did, once */
+    bool asked;     /* we did, whether its port is the right one */
     bool closing;   /* what is closed now says nothing about the target */
     bool kick;      /* libcurl wants its timers looked at now */
     uint64_t epoch; /* counts rounds of flush */

@@ -167,15 +167,19 @@ static int close_socket(void *arg, curl_socket_t fd)
     struct rep_sock_facts facts;
     int pending = rep_connect_result(fd);
     bool known = rep_sock_look(fd, &facts);
-    const struct rep_transfer *carried = NULL;
+    struct rep_transfer *carried = NULL;
 
     for (uint32_t i = 0; s && i < en->transfers; i++)
         if (en->all[i]->sock == s && known) {
             carried = en->all[i];
             note_loss(en->all[i], &facts, pending);
         }
-    if (s && s->carried > 0 && !en->closing)
-        rep_connect_ended(&en->base, why_closed(carried));
+    if (s && s->carried > 0 && !en->closing) {
+        enum rep_end why = why_closed(carried);
+        rep_connect_ended(&en->base, why);
+        if (carried)
+            carried->ended = why;
+    }
     if (s) {
         rep_sock_unwatch(s);
         if (s->port && en->by_port[s->port] == s->ordinal + 1)

@@ -86,6 +86,7 @@ static int before_request(void *arg, char *remote, char *local, int remote_port,
     en->base.stats.retries += r->tries > 0;
     r->tries++;
     t->lost = t->unread = t->orderly = t->reset = false;
+    t->ended = REP_END_COUNT;
     if (known) {
         t->acked = facts.acked;
         t->sent = facts.sent;
@@ -158,8 +159,9 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     t->closes = t->closes || span_eq_nocase(field_value(line, "connection"), "close");
     t->framed = t->framed || field_value(line, "content-length").p ||
                 field_value(line, "transfer-encoding").p;
-    t->garbage = t->garbage || !length_agrees(t, line) ||
+    t->foreign = t->foreign ||
                  (t->en->base.config.http_version == 2 && span_starts(line, "HTTP/1"));
+    t->garbage = t->garbage || t->foreign || !length_agrees(t, line);
     return t->too_big || t->garbage ? 0 : line.n;
 }
 
@@ -262,6 +264,7 @@ static void transfer_answered(struct rep_transfer *t)
     struct span body = buf_view(&t->body);
     long status = 0;
 
+    t->en->answered = true;
     (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     r->out.status = (uint16_t)status;
     r->out.bytes_in = body.n;
@@ -302,6 +305,27 @@ static void count_failure(struct rep_transfer *t, CURLcode code)
     rep_connect_failed(&t->en->base, &e);
 }
 
+/* The target may speak another version of HTTP: then no connection was made after all,
+ * and its end is not counted. What came in place of HTTP/1.1 libcurl does not show; it
+ * may be no more than garbage. */
+static void look_for_foreign(struct rep_transfer *t, CURLcode code)
+{
+    struct rep_curl *en = t->en;
+    if (en->answered)
+        return;
+    if (code == CURLE_UNSUPPORTED_PROTOCOL && !en->asked) {
+        log_warn(AREA,
+                 "curl: %s does not answer in HTTP/1.1: is this the port for gRPC?",
+                 en->base.config.target->authority);
+        en->asked = true;
+    }
+    if (!t->foreign || !rep_connect_foreign(&en->base, REP_DIALECT_HTTP1))
+        return;
+    if (t->ended != REP_END_COUNT)
+        en->base.stats.ends[t->ended]--;
+    t->ended = REP_END_COUNT;
+}
+
 static void transfer_failed(struct rep_transfer *t, CURLcode code)
 {
     struct rep_engine_stats *stats = &t->en->base.stats;
@@ -313,6 +337,8 @@ static void transfer_failed(struct rep_transfer *t, CURLcode code)
               out_cause_names[cause], curl_easy_strerror(code));
     if (cause == OUT_CONNECT)
         count_failure(t, code);
+    else
+        look_for_foreign(t, code);
     stats->client_errors += code == CURLE_OUT_OF_MEMORY;
     if (r->out.first_ns != OP_TIME_NONE)
         (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);

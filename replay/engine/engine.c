@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -42,6 +43,21 @@ int rep_connect_result(int fd)
     int sys = 0;
     socklen_t n = sizeof sys;
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &sys, &n) < 0 ? errno : sys;
+}
+
+int rep_await(int fd, bool write, int64_t end_ns)
+{
+    for (;;) {
+        int64_t left = end_ns - clk_mono_now(clk_system()).ns;
+        struct pollfd p = {.fd = fd, .events = write ? POLLOUT : POLLIN};
+        int ready = left > 0 ? poll(&p, 1, (int)(left / CLK_MS) + 1) : 0;
+        if (ready > 0)
+            return 0;
+        if (ready == 0)
+            return ETIMEDOUT;
+        if (errno != EINTR)
+            return errno;
+    }
 }
 
 bool rep_own_fault(int sys)
@@ -143,6 +159,19 @@ void rep_connect_failed(struct rep_engine *en, const struct err *e)
     if (rep_failures_add(&en->stats.failures, text, 1))
         log_warn("engine", "%s: cannot connect to %s: %s", en->ops->name,
                  en->config.target->authority, text);
+}
+
+bool rep_connect_foreign(struct rep_engine *en, enum rep_dialect d)
+{
+    struct err e = {0};
+    const char *words =
+        rep_dialect_words(d, en->ops->protocol, en->config.http_version);
+    if (!words)
+        return false;
+    en->foreign = words;
+    err_set(&e, ERR_PEER, "%s", words);
+    rep_connect_failed(en, &e);
+    return true;
 }
 
 void rep_connect_made(struct rep_engine *en, const struct rep_tls_conn *tls)

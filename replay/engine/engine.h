@@ -29,6 +29,7 @@
 #ifndef REPLAY_ENGINE_ENGINE_H
 #define REPLAY_ENGINE_ENGINE_H
 
+#include "replay/engine/dialect.h"
 #include "replay/engine/tls.h"
 #include "replay/request.h"
 #include "replay/target.h"
@@ -117,6 +118,8 @@ struct rep_engine {
     const struct rep_engine_ops *ops;
     struct rep_engine_config config;
     struct rep_engine_stats stats;
+    const char *foreign; /* rep_dialect_words of a peer that spoke another protocol;
+                            NULL: none did */
 };
 
 struct rep_engine_ops {
@@ -161,10 +164,16 @@ void rep_flight_add(struct rep_queue *flight, struct rep_request *r, int64_t now
  * descriptor, or an error; err.sys tells a lack of our own (rep_own_fault). */
 int rep_connect(const struct rep_address *target, struct err *e) MUST_USE;
 int rep_connect_result(int fd); /* after it became writable: 0 or an errno value */
+/* Blocks until fd is readable, or writable; for what is asked before a run. 0 or an
+ * errno value. */
+int rep_await(int fd, bool write, int64_t end_ns);
 bool rep_own_fault(int sys);
 /* Counts an attempt that failed; e: as rep_connect or rep_tls_handshake left it. Says
  * so in the log when the reason is new. */
 void rep_connect_failed(struct rep_engine *en, const struct err *e);
+/* The same, for that reason, where the peer speaks a protocol that is not ours;
+ * `foreign` keeps it. False: it does not, or that is not known; nothing is counted. */
+bool rep_connect_foreign(struct rep_engine *en, enum rep_dialect d);
 /* Counts a connection that was made; tls: NULL for plaintext. */
 void rep_connect_made(struct rep_engine *en, const struct rep_tls_conn *tls);
 /* Counts the end of one. */

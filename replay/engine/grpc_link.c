@@ -29,7 +29,7 @@ void rep_link_shut(struct rep_link *l)
     if (l->state != REP_LINK_CLOSED && !l->settled)
         l->en->warming -= l->en->warming > 0;
     l->state = REP_LINK_CLOSED;
-    l->wants_write = l->settled = l->draining = false;
+    l->wants_write = l->settled = l->draining = l->foreign = false;
     buf_reset(&l->out);
     l->out_at = 0;
     l->fresh_count = 0;
@@ -83,7 +83,7 @@ static void link_lost(struct rep_link *l, enum out_cause cause, int sys)
     log_debug(AREA, "grpc: connection ended: %s calls=%u connection=%u",
               out_cause_names[cause], l->open, l->ordinal);
 
-    if (l->state == REP_LINK_UP && cause != OUT_CONNECT)
+    if (l->state == REP_LINK_UP && cause != OUT_CONNECT && !l->foreign)
         rep_connect_ended(&l->en->base, link_end(l, cause, unread));
     l->calls = l->work = l->work_last = NULL;
     l->open = 0;
@@ -210,6 +210,7 @@ static bool link_events(struct rep_link *l, struct span in)
 {
     struct h2_event ev;
     struct err e = {0};
+    struct span first = in;
     int rc;
 
     l->reading = true;
@@ -218,6 +219,8 @@ static bool link_events(struct rep_link *l, struct span in)
     l->reading = false;
     if (rc < 0)
         log_debug(AREA, "grpc: %s connection=%u", e.text, l->ordinal);
+    if (rc < 0 && !l->settled)
+        l->foreign = rep_connect_foreign(&l->en->base, rep_dialect_of(first));
     return rc == 0;
 }
 

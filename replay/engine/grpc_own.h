@@ -69,6 +69,7 @@ struct rep_link {
     bool wants_write, settled; /* settled: the peer's SETTINGS came */
     bool draining;             /* it takes no more calls, for that reason: */
     enum rep_end why;
+    bool foreign;     /* the peer speaks another protocol: counted as not made */
     uint64_t carried; /* calls that it was given */
     bool reading; /* its events are being handled: it may neither be made to write nor
                      be freed */

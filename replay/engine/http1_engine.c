@@ -170,16 +170,22 @@ static void conn_too_slow(struct conn *c)
     rep_connect_failed(&c->en->base, &e);
 }
 
+/* Gives up the connection, whose end is counted, and with it its request. */
+static void conn_give_up(struct conn *c, enum out_cause cause)
+{
+    rep_request_cut(c->request);
+    c->request->out.done_ns = now_ns(c->en);
+    conn_shut(c);
+    conn_finish(c, cause);
+}
+
 static void conn_fail(struct conn *c, enum out_cause cause)
 {
     if (c->state == CONN_BUSY)
         rep_connect_ended(&c->en->base, rep_end_of(cause));
     else if (cause == OUT_DEADLINE)
         conn_too_slow(c);
-    rep_request_cut(c->request);
-    c->request->out.done_ns = now_ns(c->en);
-    conn_shut(c);
-    conn_finish(c, cause);
+    conn_give_up(c, cause);
 }
 
 /* The connection ended (errno value sys; 0: FIN) before the answer was complete: sends
@@ -378,19 +384,32 @@ static void conn_idle_end(struct conn *c)
     list_push(&c->en->spare, c);
 }
 
-/* The peer refused the handshake after all: no connection was made. */
-static void conn_refused_late(struct conn *c)
+/* No connection was made after all, which is counted: so ends the request on it. */
+static void conn_not_made(struct conn *c, enum out_cause cause)
 {
-    struct err e = {0};
-    err_set(&e, ERR_PEER, "%s", rep_tls_why(c->tls));
-    rep_connect_failed(&c->en->base, &e);
     if (c->state == CONN_IDLE) {
         list_remove(&c->en->idle, c);
         conn_shut(c);
         list_push(&c->en->spare, c);
     } else {
-        conn_fail(c, OUT_CONNECT);
+        conn_give_up(c, cause);
     }
+}
+
+/* The peer refused the handshake after all. */
+static void conn_refused_late(struct conn *c)
+{
+    struct err e = {0};
+    err_set(&e, ERR_PEER, "%s", rep_tls_why(c->tls));
+    rep_connect_failed(&c->en->base, &e);
+    conn_not_made(c, OUT_CONNECT);
+}
+
+/* The first bytes of the peer are of another protocol, which it may speak unasked. */
+static bool conn_is_foreign(struct conn *c, struct span first)
+{
+    return !c->answered && c->carried <= 1 && first.n > 0 && first.p[0] < ' ' &&
+           rep_connect_foreign(&c->en->base, rep_dialect_of(first));
 }
 
 static ssize_t receive(struct conn *c)
@@ -411,6 +430,12 @@ static void conn_read(struct conn *c)
             return;
         if (n < 0 && c->tls && rep_tls_refused(c->tls)) {
             conn_refused_late(c);
+            return;
+        }
+        if (n > 0 && conn_is_foreign(c, span_of(en->recv_bytes, (size_t)n))) {
+            if (c->request)
+                c->request->out.first_ns = now_ns(en);
+            conn_not_made(c, OUT_GARBAGE);
             return;
         }
         if (c->state == CONN_IDLE) {

@@ -7,7 +7,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -297,22 +296,6 @@ size_t rep_tls_written(const struct rep_tls_conn *c)
 
 /* --- the probe -------------------------------------------------------------------- */
 
-/* Until fd is ready. 0, or an errno value. */
-static int await(int fd, bool write, int64_t end_ns)
-{
-    for (;;) {
-        int64_t left = end_ns - clk_mono_now(clk_system()).ns;
-        struct pollfd p = {.fd = fd, .events = write ? POLLOUT : POLLIN};
-        int ready = left > 0 ? poll(&p, 1, (int)(left / CLK_MS) + 1) : 0;
-        if (ready > 0)
-            return 0;
-        if (ready == 0)
-            return ETIMEDOUT;
-        if (errno != EINTR)
-            return errno;
-    }
-}
-
 /* A TLS 1.3 server has not judged our certificate yet when we are done. It does so
  * before it says anything else, but need not say anything until it is asked. */
 static int await_refusal(struct rep_tls_conn *c, int64_t end_ns, struct err *e)
@@ -340,7 +323,7 @@ static int await_refusal(struct rep_tls_conn *c, int64_t end_ns, struct err *e)
                          : "the peer closed the connection after the TLS handshake, in "
                            "which it asked for a client's certificate");
         break;
-    } while (await(c->fd, false, end_ns) == 0);
+    } while (rep_await(c->fd, false, end_ns) == 0);
     free(to);
     return rc;
 }
@@ -353,7 +336,7 @@ static int shake_hands(struct rep_tls *t, int fd, int64_t end_ns,
     if (rc < 0)
         return rc;
     while ((rc = rep_tls_handshake(c, e)) == 0) {
-        int sys = await(fd, rep_tls_pending(c), end_ns);
+        int sys = rep_await(fd, rep_tls_pending(c), end_ns);
         if (sys != 0) {
             rc = broken(sys, e);
             break;
@@ -384,7 +367,7 @@ int rep_tls_probe(const struct rep_tls_config *config, const struct rep_address 
     if (rc < 0)
         return rc;
     int fd = rep_connect(target, &why);
-    int sys = fd < 0 ? why.sys : await(fd, true, end_ns);
+    int sys = fd < 0 ? why.sys : rep_await(fd, true, end_ns);
     if (sys == 0)
         sys = rep_connect_result(fd);
     rc = sys != 0 ? err_set(&why, ERR_PEER, "%s", strerror(sys))
