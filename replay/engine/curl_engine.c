@@ -14,6 +14,7 @@
 #include "replay/engine/curl_own.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,12 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
     if (!known)
         (void)curl_multi_assign(en->multi, fd, s);
     s->idle = what == CURL_POLL_REMOVE;
+    if (s->idle && s->carried == 0 && fcntl(fd, F_GETFD) < 0) {
+        /* libcurl 7.88 closes one through a proxy that is not up yet by itself. */
+        rep_sock_unwatch(s);
+        s->fd = -1;
+        return 0;
+    }
     if (!s->idle)
         sock_watch(s, ((what & CURL_POLL_IN) ? EV_READ : 0) |
                           ((what & CURL_POLL_OUT) ? EV_WRITE : 0));
