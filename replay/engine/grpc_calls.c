@@ -92,37 +92,6 @@ bool rep_grpc_send_again(struct rep_grpc *en, struct rep_request *r)
 
 /* --- calls on their connection ---------------------------------------------------- */
 
-void rep_call_work_add(struct rep_call *c)
-{
-    struct rep_link *l = c->link;
-    if (c->working)
-        return;
-    c->working = true;
-    c->work_next = NULL;
-    c->work_prev = l->work_last;
-    if (l->work_last)
-        l->work_last->work_next = c;
-    else
-        l->work = c;
-    l->work_last = c;
-}
-
-void rep_call_work_remove(struct rep_call *c)
-{
-    struct rep_link *l = c->link;
-    if (!c->working)
-        return;
-    c->working = false;
-    if (c->work_prev)
-        c->work_prev->work_next = c->work_next;
-    else
-        l->work = c->work_next;
-    if (c->work_next)
-        c->work_next->work_prev = c->work_prev;
-    else
-        l->work_last = c->work_prev;
-}
-
 struct rep_call *rep_call_new(struct rep_link *l, struct rep_request *r)
 {
     struct rep_grpc *en = l->en;

@@ -125,6 +125,39 @@ static inline bool rep_link_over(const struct rep_link *l)
     return l->draining && l->open == 0;
 }
 
+/* Puts the call into its link's work, behind the others, or takes it out. Nothing
+ * happens when it is there, or is not. */
+static inline void rep_call_work_add(struct rep_call *c)
+{
+    struct rep_link *l = c->link;
+    if (c->working)
+        return;
+    c->working = true;
+    c->work_next = NULL;
+    c->work_prev = l->work_last;
+    if (l->work_last)
+        l->work_last->work_next = c;
+    else
+        l->work = c;
+    l->work_last = c;
+}
+
+static inline void rep_call_work_remove(struct rep_call *c)
+{
+    struct rep_link *l = c->link;
+    if (!c->working)
+        return;
+    c->working = false;
+    if (c->work_prev)
+        c->work_prev->work_next = c->work_next;
+    else
+        l->work = c->work_next;
+    if (c->work_next)
+        c->work_next->work_prev = c->work_prev;
+    else
+        l->work_last = c->work_prev;
+}
+
 /* --- grpc_calls.c ----------------------------------------------------------------- */
 
 /* How many more calls it can carry; one that drains: its successor. */
@@ -146,10 +179,6 @@ void rep_grpc_again_remove(struct rep_grpc *en, const struct rep_request *r);
 /* The same, as a second sending. False also when it had that. */
 bool rep_grpc_send_again(struct rep_grpc *en, struct rep_request *r);
 
-/* Puts the call into its link's work, behind the others, or takes it out. Nothing
- * happens when it is there, or is not. */
-void rep_call_work_add(struct rep_call *c);
-void rep_call_work_remove(struct rep_call *c);
 /* A call for the request, on the link and in its work. NULL: no memory. */
 struct rep_call *rep_call_new(struct rep_link *l, struct rep_request *r);
 /* Puts away a call that is on no list of a link. */
