@@ -49,6 +49,22 @@ static bool idle(const struct rep_worker *w)
     return true;
 }
 
+/* An address that speaks another protocol, and has never answered in ours, is a
+ * mistake: all that is sent there would fail. */
+static void look_for_astray(struct rep_worker *w, const struct rep_lane *l)
+{
+    if (l->engine->foreign && !l->answered)
+        w->astray = l->engine;
+}
+
+static int check_astray(struct rep_worker *w)
+{
+    const struct rep_engine *en = w->astray;
+    return en ? err_set(&w->err, ERR_PEER, "cannot reach %s: %s",
+                        en->config.target->authority, en->foreign)
+              : 0;
+}
+
 /* Ends what is past its deadline, sends what engines gathered; when to look again. */
 static int64_t serve_engines(struct rep_worker *w)
 {
@@ -59,22 +75,10 @@ static int64_t serve_engines(struct rep_worker *w)
             continue;
         int64_t deadline = en->ops->expire(en, now);
         en->ops->flush(en);
+        look_for_astray(w, &w->lanes[i]);
         first = deadline < first ? deadline : first;
     }
     return first;
-}
-
-/* An address that speaks another protocol, and has never answered in ours, is a
- * mistake: all that is sent there would fail. */
-static int check_protocols(struct rep_worker *w)
-{
-    for (int i = 0; i < REP_LANE_COUNT; i++) {
-        const struct rep_engine *en = w->lanes[i].engine;
-        if (en && en->foreign && !w->lanes[i].answered)
-            return err_set(&w->err, ERR_PEER, "cannot reach %s: %s",
-                           en->config.target->authority, en->foreign);
-    }
-    return 0;
 }
 
 static int turn(struct rep_worker *w, int64_t deadline)
@@ -106,7 +110,7 @@ static int run_loop(struct rep_worker *w)
         hand_over(w);
         bool over = w->past_limit || (w->next == REP_NEVER && !w->planned &&
                                       rep_plan_ended(w->config.plan));
-        int rc = check_protocols(w);
+        int rc = check_astray(w);
         if (rc < 0 || (over && idle(w)))
             return rc;
         rc = turn(w, deadline);
@@ -254,13 +258,16 @@ static int await_start(struct rep_worker *w)
     while ((w->start_ns = atomic_load(&w->config.control->start_ns)) == 0) {
         if (atomic_load(&w->config.control->stop))
             return 0;
-        for (int i = 0; i < REP_LANE_COUNT; i++)
-            if (w->lanes[i].engine)
-                w->lanes[i].engine->ops->flush(w->lanes[i].engine);
+        for (int i = 0; i < REP_LANE_COUNT; i++) {
+            if (!w->lanes[i].engine)
+                continue;
+            w->lanes[i].engine->ops->flush(w->lanes[i].engine);
+            look_for_astray(w, &w->lanes[i]);
+        }
         int rc =
             ev_turn(w->ev, (struct clk_mono){rep_worker_now(w) + POLL_NS}, &w->err);
         if (rc == 0)
-            rc = check_protocols(w);
+            rc = check_astray(w);
         if (rc < 0)
             return rc;
     }
