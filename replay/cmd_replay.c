@@ -1,6 +1,6 @@
 /*
  * cmd_replay.c - `reprise replay TRACE`: sends a trace on its own schedule, records a
- * run.
+ * run. Its options are those of replay_options.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,484 +13,13 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "replay/replay_options.h"
 #include "replay/run.h"
 #include "replay/run_result.h"
 #include "replay/screen.h"
 #include "traces/base/log.h"
-#include "traces/base/outfile.h"
-#include "traces/base/units.h"
 
-#define DEFAULT_STREAMS "100"
-
-struct config {
-    struct rep_tls_config tls;
-    const char *out, *http, *grpc, *speed, *debug, *start_at, *shard;
-    const char *proxy, *connections_text, *header_file, *bearer_file;
-    int invalid, tier, protocol, ids, engine, http_version, session_error;
-    uint64_t connections, grpc_connections, streams, workers, users, seed, version;
-    int64_t deadline_ns, connect_ns, duration_ns, drop_late_ns, abort_late_ns,
-        warmup_ns, cooldown_ns, lag_ns;
-    uint64_t cap, requests_per_connection;
-    double catch_up;
-    uint64_t answer_max;
-    struct opt_strv versions, labels, rules, checks;
-    int64_t window_ns;
-    int digest;
-    bool pinned, sessions, force, check, spin, pin, quiet, json, live;
-    const char *metrics;
-};
-
-/* In the order of enum op_tier, from OP_TIER_ENVOY on. */
-static const char *const tier_choices[] = {"envoy",           "rproxy",       "server",
-                                           "pipelinegateway", "modelgateway", NULL};
-enum { PROTOCOL_BOTH, PROTOCOL_REST, PROTOCOL_GRPC };
-static const char *const protocol_choices[] = {"both", "rest", "grpc", NULL};
-enum { ENGINE_OWN, ENGINE_CURL };
-static const char *const engine_choices[] = {"own", "curl", NULL};
-static const char *const version_choices[] = {"1.1", "2", NULL};
-static const char *const id_choices[] = {"mint", "keep", "none", NULL};
-enum { INVALID_FAIL, INVALID_PASS };
-static const char *const invalid_choices[] = {"fail", "pass", NULL};
-enum { SESSION_CONTINUE, SESSION_STOP };
-static const char *const session_choices[] = {"continue", "stop", NULL};
-enum { DIGEST_BODY, DIGEST_CONTENT };
-static const char *const digest_choices[] = {"body", "content", NULL};
-
-#define FIELD(name) offsetof(struct config, name)
-
-static const struct opt options[] = {
-    OPT_GROUP_ROW("Where to"),
-    {.name = "tier",
-     .type = OPT_CHOICE,
-     .at = FIELD(tier),
-     .arg = "TIER",
-     .def = "envoy",
-     .choices = tier_choices,
-     .help = "where requests enter Seldon Core: decides names, headers and paths"},
-    {.name = "http",
-     .type = OPT_STR,
-     .at = FIELD(http),
-     .arg = "URL",
-     .env = "INFER_HTTP_ENDPOINT",
-     .help = "target of REST operations: http://HOST:PORT or HOST:PORT, with TLS "
-             "https://HOST:PORT"},
-    {.name = "grpc",
-     .type = OPT_STR,
-     .at = FIELD(grpc),
-     .arg = "HOST:PORT",
-     .env = "INFER_GRPC_ENDPOINT",
-     .help = "target of gRPC operations, with TLS grpcs://HOST:PORT; at the tier "
-             "envoy, which takes both on one port, the address of --http unless given"},
-    OPT_GROUP_ROW("What is written"),
-    {.name = "output",
-     .letter = 'o',
-     .type = OPT_STR,
-     .at = FIELD(out),
-     .arg = "RUN",
-     .help = "run file to write, or - for standard output; by default the name of the "
-             "trace with .run, in the current folder"},
-    OUTFILE_FORCE_OPT(FIELD(force)),
-    OPT_GROUP_ROW("When"),
-    {.name = "speed",
-     .type = OPT_STR,
-     .at = FIELD(speed),
-     .arg = "X",
-     .def = "1",
-     .help =
-         "replay X times as fast, 0.01 to 1000; due times are exact for any decimal"},
-    {.name = "protocol",
-     .type = OPT_CHOICE,
-     .at = FIELD(protocol),
-     .arg = "P",
-     .def = "both",
-     .choices = protocol_choices,
-     .help = "send only operations of this protocol; the others are left out"},
-    {.name = "duration",
-     .type = OPT_DURATION,
-     .at = FIELD(duration_ns),
-     .arg = "D",
-     .help = "stop after this time: what is due later is not sent"},
-    {.name = "warmup",
-     .type = OPT_DURATION,
-     .at = FIELD(warmup_ns),
-     .arg = "D",
-     .help = "note that what is due before D only warms up: it is sent and recorded "
-             "like all else, and report and compare leave it out, saying how many"},
-    {.name = "cooldown",
-     .type = OPT_DURATION,
-     .at = FIELD(cooldown_ns),
-     .arg = "D",
-     .help = "the same for what is due within D of the last due time, or of the end "
-             "that --duration sets"},
-    {.name = "start-at",
-     .type = OPT_STR,
-     .at = FIELD(start_at),
-     .arg = "TIME",
-     .help = "what is due first is due at this instant, on several machines the same: "
-             "2031-05-04T12:00:00Z, or from the call of the command on, as +5s; a "
-             "start that cannot be kept is an error"},
-    {.name = "lag",
-     .type = OPT_DURATION,
-     .at = FIELD(lag_ns),
-     .arg = "D",
-     .help = "shadow live traffic D behind it: each operation is due D after it "
-             "arrived by its trace's calendar. Larger than what capture holds back and "
-             "its --flush, the pipe never starves the schedule; a smaller D shows as "
-             "trace-reading in the run's health"},
-    {.name = "shard",
-     .type = OPT_STR,
-     .at = FIELD(shard),
-     .arg = "I/N",
-     .help = "send only part I of N, each a different one: every N-th operation, at "
-             "its time in the whole schedule. auto/N takes I from "
-             "JOB_COMPLETION_INDEX, which pods of a Kubernetes Indexed Job have. "
-             "report and compare take the runs of all shards as one"},
-    {.name = "closed-loop",
-     .type = OPT_U64,
-     .at = FIELD(users),
-     .arg = "N",
-     .help = "ignore the schedule: N virtual users send the same operations in the "
-             "same order, each the next one as soon as its answer came"},
-    {.name = "sessions",
-     .type = OPT_FLAG,
-     .at = FIELD(sessions),
-     .help = "partly open: the first operation of each recorded client (or, where "
-             "clients are not known, connection) is due at its time, later ones after "
-             "the answer before plus the recorded think time; the gap between arrivals "
-             "is taken where the trace does not say when that answer came"},
-    {.name = "on-session-error",
-     .type = OPT_CHOICE,
-     .at = FIELD(session_error),
-     .arg = "HOW",
-     .def = "continue",
-     .choices = session_choices,
-     .help = "with --sessions: what follows an operation that was not answered well: "
-             "the next one of its session all the same, or none (they are recorded as "
-             "refused)"},
-    OPT_GROUP_ROW("Connections"),
-    {.name = "connections",
-     .type = OPT_STR,
-     .at = FIELD(connections_text),
-     .arg = "N|recorded",
-     .help =
-         "HTTP/1.1 connections, over all workers; by default 64, or one per virtual "
-         "user. recorded, for both protocols: each operation goes over the connection "
-         "that it came on, in recorded order, and waits for that one alone; at most "
-         "4096 are open at once, beyond that the longest quiet one makes room"},
-    {.name = "grpc-connections",
-     .type = OPT_U64,
-     .at = FIELD(grpc_connections),
-     .arg = "N",
-     .help = "HTTP/2 connections, over all workers; by default 4"},
-    {.name = "requests-per-connection",
-     .type = OPT_U64,
-     .at = FIELD(requests_per_connection),
-     .arg = "N",
-     .help = "close a connection after N requests, once the last has ended, and make "
-             "another at once, as clients and proxies do that bound it; by default one "
-             "lasts until the target ends it. What ended connections, and how often, "
-             "is in the summary. With --engine curl in HTTP/1.1 alone"},
-    OPT_GROUP_ROW("Credentials"),
-    {.name = "header-file",
-     .type = OPT_STR,
-     .at = FIELD(header_file),
-     .arg = "FILE",
-     .help = "send these headers with every request, over gRPC as metadata: lines "
-             "\"name: value\", # begins a comment. For credentials, which do not "
-             "belong on a command line: values are told to the target alone, names are "
-             "noted in the run"},
-    {.name = "bearer-file",
-     .type = OPT_STR,
-     .at = FIELD(bearer_file),
-     .arg = "FILE",
-     .help = "send \"authorization: Bearer TOKEN\" with every request, TOKEN being "
-             "what the file holds; without it, what the environment variable "
-             "REPRISE_BEARER holds, if it is set"},
-    OPT_GROUP_ROW("TLS"),
-    {.name = "tls-ca",
-     .type = OPT_STR,
-     .at = FIELD(tls.ca_file),
-     .arg = "FILE",
-     .help = "PEM file of the authorities that may have signed the target's "
-             "certificate; by default the system's"},
-    {.name = "tls-cert",
-     .type = OPT_STR,
-     .at = FIELD(tls.cert_file),
-     .arg = "FILE",
-     .help = "mutual TLS: PEM file of this client's certificate, and of the chain "
-             "behind it"},
-    {.name = "tls-key",
-     .type = OPT_STR,
-     .at = FIELD(tls.key_file),
-     .arg = "FILE",
-     .help = "PEM file of its key, without a pass phrase"},
-    {.name = "tls-server-name",
-     .type = OPT_STR,
-     .at = FIELD(tls.server_name),
-     .arg = "NAME",
-     .help = "name that the target's certificate must be for, and that is told to it "
-             "(SNI); by default the host of the address"},
-    {.name = "tls-insecure",
-     .type = OPT_FLAG,
-     .at = FIELD(tls.insecure),
-     .help = "believe any certificate; the run says so"},
-    {.name = "tls-resume",
-     .type = OPT_FLAG,
-     .at = FIELD(tls.resume),
-     .def = "yes",
-     .help = "new connections resume sessions of earlier ones; --no-tls-resume makes "
-             "each handshake a full one, as clients without a session cache do"},
-    OPT_GROUP_ROW("Engine"),
-    {.name = "engine",
-     .type = OPT_CHOICE,
-     .at = FIELD(engine),
-     .arg = "E",
-     .def = "own",
-     .choices = engine_choices,
-     .help = "what sends REST operations: own is fast and exact, HTTP/1.1 alone; curl "
-             "is libcurl, the reference, with HTTP/2 and proxies"},
-    {.name = "http-version",
-     .type = OPT_CHOICE,
-     .at = FIELD(http_version),
-     .arg = "V",
-     .def = "1.1",
-     .choices = version_choices,
-     .help = "HTTP version of REST operations, with --engine curl; 2 is spoken from "
-             "the first byte on, and a target that does not is an error at the start"},
-    {.name = "proxy",
-     .type = OPT_STR,
-     .at = FIELD(proxy),
-     .arg = "URL",
-     .help = "HTTP proxy for REST operations, with --engine curl: http://HOST:PORT; "
-             "what the environment says of proxies is never followed"},
-    {.name = "streams",
-     .type = OPT_U64,
-     .at = FIELD(streams),
-     .arg = "N",
-     .def = DEFAULT_STREAMS,
-     .help =
-         "gRPC calls at once on one connection, at most; the target may allow fewer"},
-    {.name = "workers",
-     .type = OPT_U64,
-     .at = FIELD(workers),
-     .arg = "N",
-     .def = "1",
-     .help = "sending threads; the schedule is dealt to them in turn"},
-    OPT_GROUP_ROW("Deadlines and back-pressure"),
-    {.name = "deadline",
-     .type = OPT_DURATION,
-     .at = FIELD(deadline_ns),
-     .arg = "D",
-     .def = "30s",
-     .help = "give an operation up when its answer is not complete this long after it "
-             "was sent; also told to gRPC targets"},
-    {.name = "connect-timeout",
-     .type = OPT_DURATION,
-     .at = FIELD(connect_ns),
-     .arg = "D",
-     .def = "3s",
-     .help = "how long to wait at the start for the target and its connections"},
-    {.name = "drop-late",
-     .type = OPT_DURATION,
-     .at = FIELD(drop_late_ns),
-     .arg = "D",
-     .help = "drop an operation that finds nothing free for this long, instead of "
-             "sending it ever later; it is recorded as dropped"},
-    {.name = "cap",
-     .type = OPT_U64,
-     .at = FIELD(cap),
-     .arg = "N",
-     .help =
-         "refuse an operation while N others are under way or wait to be sent; it is "
-         "recorded as refused, with the reason. Over all workers, each has its part"},
-    {.name = "abort-late",
-     .type = OPT_DURATION,
-     .at = FIELD(abort_late_ns),
-     .arg = "D",
-     .help = "end the run as soon as an operation has waited this long to be sent; the "
-             "exit status is then 3"},
-    {.name = "abort-if",
-     .type = OPT_STRV,
-     .at = FIELD(rules),
-     .arg = "RULE",
-     .help = "end the run when the last --abort-window breaks the rule: p99>200ms "
-             "(response from due; what failed counts as infinite), errors>5%, "
-             "lateness>10ms (the generator's, p99), achieved<90% (sent, of what was "
-             "due) or outstanding>1000 (due and not ended, all window long). The "
-             "exit status is then 3"},
-    {.name = "abort-window",
-     .type = OPT_DURATION,
-     .at = FIELD(window_ns),
-     .arg = "D",
-     .def = "5s",
-     .help = "how far back the rules of --abort-if look, 1s to 10m; they are first "
-             "judged when it has passed"},
-    {.name = "catch-up",
-     .type = OPT_F64,
-     .at = FIELD(catch_up),
-     .arg = "X",
-     .help = "send what has piled up at most X times as fast as it was due, 1 or more; "
-             "by default as fast as connections become free"},
-    OPT_GROUP_ROW("Names and ids"),
-    {.name = "model-version",
-     .type = OPT_U64,
-     .at = FIELD(version),
-     .arg = "N",
-     .def = "1",
-     .help = "version in the internal names of models (iris_N), for the tiers that "
-             "need them; 1 is right for a first load alone"},
-    {.name = "internal-version",
-     .type = OPT_STRV,
-     .at = FIELD(versions),
-     .arg = "MODEL=N",
-     .help = "the version of one model, where it differs"},
-    {.name = "request-ids",
-     .type = OPT_CHOICE,
-     .at = FIELD(ids),
-     .arg = "HOW",
-     .def = "mint",
-     .choices = id_choices,
-     .help = "x-request-id: mint a new one for each operation, keep the recorded one, "
-             "or send none; through the pipeline gateway, which confuses calls that "
-             "share an id, one is always minted"},
-    {.name = "seed",
-     .type = OPT_U64,
-     .at = FIELD(seed),
-     .arg = "N",
-     .help =
-         "make the request ids reproducible; by default they differ from run to run"},
-    OPT_GROUP_ROW("Answers"),
-    {.name = "check",
-     .type = OPT_STRV,
-     .at = FIELD(checks),
-     .arg = "HOW",
-     .help = "decode every answer and check it: model, against its request, as far as "
-             "the model type tells what is right; recorded, against the answer in the "
-             "trace (status, outputs by name, type, shape and value); recorded:1e-6 "
-             "lets floats differ by that share. Encodings are undone; what nobody can "
-             "read is not judged, and counted with the reason. The exit status is 3 if "
-             "any answer is wrong, or another operation's"},
-    {.name = "check-answers",
-     .type = OPT_FLAG,
-     .at = FIELD(check),
-     .help = "the same as --check model"},
-    {.name = "digest",
-     .type = OPT_CHOICE,
-     .at = FIELD(digest),
-     .arg = "WHAT",
-     .def = "body",
-     .choices = digest_choices,
-     .help = "what of an answer its hash in the run file is of: body, its bytes; "
-             "content, what it says (outputs alone, without ids and versions), so that "
-             "compare can tell how many answers differ between runs"},
-    {.name = "answer-limit",
-     .type = OPT_SIZE,
-     .at = FIELD(answer_max),
-     .arg = "SIZE",
-     .def = "64MiB",
-     .help = "longest answer that is read; a longer one is recorded as too-big"},
-    OPT_GROUP_ROW("Pacing"),
-    {.name = "spin",
-     .type = OPT_FLAG,
-     .at = FIELD(spin),
-     .def = "yes",
-     .help =
-         "watch the clock shortly before each due time; --no-spin only sleeps, which "
-         "saves most of a processor and costs tens of microseconds of punctuality"},
-    {.name = "pin",
-     .type = OPT_FLAG,
-     .at = FIELD(pin),
-     .help = "bind each worker to a processor of its own"},
-    OPT_GROUP_ROW("Reporting"),
-    {.name = "invalid",
-     .type = OPT_CHOICE,
-     .at = FIELD(invalid),
-     .arg = "fail|pass",
-     .def = "fail",
-     .choices = invalid_choices,
-     .env = "REPRISE_INVALID",
-     .help = "whether a run whose health is INVALID, so that its numbers must not be "
-             "believed, ends with status 3 or 0; the run file is the same"},
-    {.name = "label",
-     .type = OPT_STRV,
-     .at = FIELD(labels),
-     .arg = "KEY=VALUE",
-     .help = "note something about this run in its file"},
-    {.name = "live",
-     .type = OPT_FLAG,
-     .at = FIELD(live),
-     .help = "show the run over the whole terminal while it lasts: rates, times from "
-             "due, lateness, errors, health so far; log lines are shown at its end"},
-    {.name = "metrics",
-     .type = OPT_STR,
-     .at = FIELD(metrics),
-     .arg = "HOST:PORT",
-     .help = "serve the run's counters and histograms to Prometheus while it lasts, at "
-             "http://HOST:PORT/metrics. HOST is a number; without it, 127.0.0.1; there "
-             "is no access control. Port 0 takes a free one, which the log tells"},
-    {.name = "quiet",
-     .letter = 'q',
-     .type = OPT_FLAG,
-     .at = FIELD(quiet),
-     .help = "no progress and no summary; warnings stay"},
-    {.name = "json",
-     .type = OPT_FLAG,
-     .at = FIELD(json),
-     .help = "print the summary as JSON on standard output"},
-    {.name = "debug",
-     .type = OPT_STR,
-     .at = FIELD(debug),
-     .arg = "AREAS",
-     .help = "log details of these areas: engine (connections), pacer; or all"},
-    {.name = NULL},
-};
-
-static const struct opt_cmd doc = {
-    .name = "replay",
-    .summary = "send a trace to a target on its own schedule, and record what happens",
-    .synopsis = "TRACE --tier TIER --http URL --grpc HOST:PORT -o RUN [OPTION]...",
-    .about = "Every operation of the trace is due at its own moment: the start, plus "
-             "its arrival since the trace's first, divided by --speed. It is sent "
-             "then, whatever became of the others; if no connection is free it waits "
-             "its turn, and the wait is recorded. The run file holds one outcome for "
-             "each operation that was due: sent, first byte, done, status, sizes, a "
-             "hash of the answer, or the cause of failure. A target that fails makes a "
-             "bad run, not a failed command.\n"
-             "\n"
-             "An operation that the tier cannot express (a pipeline at a server) is "
-             "refused: it gets an outcome, and is never sent. One that may have been "
-             "processed is never sent twice. Hop-by-hop headers, x-seldon-route and "
-             "credentials of a recorded request are not sent.\n"
-             "\n"
-             "With TRACE \"-\" the trace is read from standard input. A first Ctrl-C "
-             "ends the run: what is in flight is recorded as stopped, and the file is "
-             "closed properly; a second one leaves at once. Whether the generator "
-             "itself was exact enough to be believed is stated as the run's health: "
-             "VALID, DEGRADED or INVALID.\n"
-             "\n"
-             "Exit status: 0 completed, also with failed operations; 3 the run is "
-             "INVALID, an answer was wrong (--check), or it was ended early by a rule "
-             "(--abort-if, --abort-late); 65 the trace cannot be read to its end; 69 "
-             "the target cannot be reached, or nothing could be sent; 74 the run file "
-             "cannot be written; 130 interrupted.",
-    .opts = options,
-    .examples =
-        "# both protocols through envoy, at the recorded pace\n"
-        "reprise replay day.trace --tier envoy --http http://127.0.0.1:9000 -o a.run\n"
-        "# twice as fast, straight to a server, at most ten minutes\n"
-        "reprise replay day.trace --tier server --http 127.0.0.1:9001 --grpc "
-        "127.0.0.1:9002 --speed 2 --duration 10m -o b.run\n"
-        "# as k6 does it: twenty users, each waiting for its answer\n"
-        "reprise replay day.trace --http 127.0.0.1:9000 --closed-loop 20 --duration 1m "
-        "-o c.run\n"
-        "# a third of the load from this machine, with two others, at noon\n"
-        "reprise replay day.trace --http 10.0.0.7:9000 --shard 1/3 --start-at "
-        "2031-05-04T12:00:00Z -o c1.run\n",
-    .min_args = 1,
-    .max_args = 1,
-};
-
-const struct opt_cmd *const rep_replay_docs[] = {&doc, NULL};
+const struct opt_cmd *const rep_replay_docs[] = {&rep_replay_doc, NULL};
 
 /* --- signals ---------------------------------------------------------------------- */
 
@@ -515,7 +44,20 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* --- configuration ---------------------------------------------------------------- */
+/* --- what the options say -----------------------------------------------------------
+ */
+
+/* What is made of options, for the run. Zeroed memory may be given to done. */
+struct asked {
+    char out[512]; /* where the run goes, unless that is said */
+    struct rep_version *versions;
+    struct buf text;
+    struct rep_headers headers;
+    struct rep_rule rules[REP_RULES_MAX];
+    struct rep_answer_want answers;
+    struct rep_shard shard;
+    struct clk_wall start_at;
+};
 
 /* "day.trace" -> "day.run", in the current folder. */
 static void default_output(const char *trace, char *out, size_t size)
@@ -546,201 +88,105 @@ static int parse_versions(const struct opt_strv *given, struct rep_version **out
     return 0;
 }
 
-static bool label_ok(const char *label)
+static int read_headers(const struct rep_options *c, struct rep_headers *h,
+                        struct err *e)
 {
-    size_t n = strcspn(label, "=");
-    for (size_t i = 0; i < n; i++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-",
-                    label[i]))
-            return false;
-    return n > 0 && n <= 100 && label[n] == '=';
-}
-
-static int check_range(const char *name, uint64_t v, uint64_t least, uint64_t most,
-                       struct err *e)
-{
-    if (v >= least && v <= most)
-        return 0;
-    return err_set(e, ERR_USAGE,
-                   "--%s %" PRIu64 " is out of range: from %" PRIu64 " to %" PRIu64,
-                   name, v, least, most);
-}
-
-/* Where 0 is what stands for "not given", who gives it means something else. */
-static int check_zeros(const struct config *c, struct err *e)
-{
-    const struct {
-        const char *name;
-        bool zero;
-    } rows[] = {
-        {"connections", c->connections == 0 && !c->pinned},
-        {"grpc-connections", c->grpc_connections == 0},
-        {"closed-loop", c->users == 0},
-        {"duration", c->duration_ns == 0},
-        {"drop-late", c->drop_late_ns == 0},
-        {"abort-late", c->abort_late_ns == 0},
-        {"cap", c->cap == 0},
-        {"lag", c->lag_ns == 0},
-        {"requests-per-connection", c->requests_per_connection == 0},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].zero && opt_given(&doc, rows[i].name))
-            return err_set(e, ERR_USAGE, "--%s must be more than 0", rows[i].name);
-    return 0;
-}
-
-/* A comma list of areas that log anything, or all. */
-static int check_debug(const char *list, struct err *e)
-{
-    struct span s = span_str(list);
-    for (size_t from = 0; from < s.n;) {
-        size_t comma = span_find(s, ',', from);
-        struct span area = span_trim(span_sub(s, from, comma));
-        if (!span_eq_str(area, "engine") && !span_eq_str(area, "pacer") &&
-            !span_eq_str(area, "all"))
-            return err_set(e, ERR_USAGE,
-                           "--debug '%.*s' is none of engine, pacer and all",
-                           SPAN_ARG(area));
-        from = comma + 1;
-    }
-    return 0;
-}
-
-static int check(const struct config *c, struct err *e)
-{
-    int rc = check_range("workers", c->workers, 1, REP_WORKERS_MAX, e);
-    if (rc == 0)
-        rc = check_zeros(c, e);
-    if (rc == 0 && c->debug)
-        rc = check_debug(c->debug, e);
-    if (rc == 0)
-        rc = check_range("closed-loop", c->users, 0, c->workers * REP_USERS_MAX, e);
-    if (rc == 0)
-        rc = check_range("connections", c->connections, 0, 65536, e);
-    if (rc == 0 && c->pinned &&
-        (c->users > 0 || c->grpc_connections > 0 || c->catch_up > 0 || c->shard ||
-         c->engine == ENGINE_CURL))
-        rc = err_set(e, ERR_USAGE,
-                     "--connections recorded excludes --closed-loop, --shard, "
-                     "--grpc-connections, --catch-up and --engine curl");
-    if (rc == 0 && c->requests_per_connection > 0 &&
-        (c->pinned || (c->engine == ENGINE_CURL && c->http_version == 1)))
-        rc = err_set(e, ERR_USAGE,
-                     "--requests-per-connection excludes --connections recorded and "
-                     "--http-version 2");
-    if (rc == 0)
-        rc = check_range("requests-per-connection", c->requests_per_connection, 0,
-                         UINT32_MAX, e);
-    if (rc == 0)
-        rc = check_range("grpc-connections", c->grpc_connections, 0, 4096, e);
-    if (rc == 0)
-        rc = check_range("streams", c->streams, 1, 1u << 20, e);
-    if (rc == 0 && c->users > 0 && c->users < c->workers)
-        rc = err_set(e, ERR_USAGE,
-                     "--closed-loop %" PRIu64
-                     " leaves workers without a user: give fewer --workers",
-                     c->users);
-    if (rc == 0 && c->connections > 0 && c->connections < c->workers)
-        rc = err_set(e, ERR_USAGE,
-                     "--connections %" PRIu64 " leaves workers without one",
-                     c->connections);
-    if (rc == 0 && c->grpc_connections > 0 && c->grpc_connections < c->workers)
-        rc = err_set(e, ERR_USAGE,
-                     "--grpc-connections %" PRIu64 " leaves workers without one",
-                     c->grpc_connections);
-    if (rc == 0 && c->engine != ENGINE_CURL &&
-        (c->proxy || opt_given(&doc, "http-version")))
-        rc = err_set(e, ERR_USAGE, "--proxy and --http-version need --engine curl");
-    if (rc == 0 && c->deadline_ns <= 0)
-        rc = err_set(e, ERR_USAGE, "--deadline must be more than 0");
-    if (rc == 0 && (c->connect_ns <= 0 || c->duration_ns < 0 || c->drop_late_ns < 0 ||
-                    c->warmup_ns < 0 || c->cooldown_ns < 0 || c->abort_late_ns < 0))
-        rc = err_set(e, ERR_USAGE, "a duration must not be negative");
-    if (rc == 0 && c->users > 0 && opt_given(&doc, "speed"))
-        rc = err_set(e, ERR_USAGE, "--speed has no meaning with --closed-loop");
-    if (rc == 0 && opt_given(&doc, "catch-up") &&
-        !(c->catch_up >= 1 && c->catch_up <= 1e6))
-        rc = err_set(e, ERR_USAGE, "--catch-up must be 1 or more, at most 1000000");
-    if (rc == 0 && (c->window_ns < CLK_SEC || c->window_ns > 600 * CLK_SEC))
-        rc = err_set(e, ERR_USAGE, "--abort-window must lie between 1s and 10m");
-    if (rc == 0 && c->rules.n > REP_RULES_MAX)
-        rc = err_set(e, ERR_USAGE, "more than %d rules", REP_RULES_MAX);
-    if (rc == 0 && c->cap > 0)
-        rc = check_range("cap", c->cap, c->workers, UINT32_MAX, e);
-    if (rc == 0 && c->users > 0 &&
-        (c->cap > 0 || c->abort_late_ns > 0 || c->catch_up > 0))
-        rc = err_set(e, ERR_USAGE,
-                     "--cap, --abort-late and --catch-up have no meaning with "
-                     "--closed-loop, where nothing piles up");
-    if (rc == 0 && c->lag_ns > 0 &&
-        (c->users > 0 || c->start_at || strcmp(c->speed, "1") != 0))
-        rc = err_set(e, ERR_USAGE,
-                     "--lag is for live traffic at its own speed: not with "
-                     "--closed-loop, --start-at or --speed");
-    if (rc == 0 && c->sessions && (c->users > 0 || c->shard))
-        rc = err_set(e, ERR_USAGE, "--sessions excludes --closed-loop and --shard");
-    if (rc == 0 && c->session_error == SESSION_STOP && !c->sessions)
-        rc = err_set(e, ERR_USAGE, "--on-session-error needs --sessions");
-    if (rc == 0 && c->users > 0 && c->shard)
-        rc = err_set(e, ERR_USAGE, "--shard has no meaning with --closed-loop");
-    if (rc == 0 && c->live && (c->quiet || c->debug))
-        rc = err_set(e, ERR_USAGE, "--live goes with neither --quiet nor --debug");
-    if (rc == 0 && c->live && !isatty(STDERR_FILENO))
-        rc = err_set(e, ERR_USAGE, "--live needs a terminal on standard error");
-    if (rc == 0 && !c->http && !c->grpc)
-        rc = err_set(e, ERR_USAGE, "no target: give --http, --grpc or both");
-    for (size_t i = 0; rc == 0 && i < c->labels.n; i++)
-        if (!label_ok(c->labels.v[i]))
-            rc = err_set(e, ERR_USAGE,
-                         "--label '%s' is not KEY=VALUE with a key of letters, digits, "
-                         "dots, dashes",
-                         c->labels.v[i]);
+    const char *token = getenv("REPRISE_BEARER");
+    int rc = c->header_file ? rep_headers_file(h, c->header_file, e) : 0;
+    if (rc == 0 && c->bearer_file)
+        rc = rep_headers_bearer_file(h, c->bearer_file, e);
+    else if (rc == 0 && token && *token)
+        rc = rep_headers_bearer(h, token, "REPRISE_BEARER", e);
     return rc;
 }
 
-/* "recorded", or a number. */
-static int parse_connections(struct config *c, struct err *e)
+static int asked_read(struct asked *a, const struct rep_options *c, const char *trace,
+                      struct err *e)
 {
-    if (!c->connections_text)
-        return 0;
-    c->pinned = strcmp(c->connections_text, "recorded") == 0;
-    if (c->pinned || span_u64(span_str(c->connections_text), &c->connections))
-        return 0;
-    return err_set(e, ERR_USAGE, "--connections '%s' is neither a number nor recorded",
-                   c->connections_text);
+    default_output(trace, a->out, sizeof a->out);
+    rep_options_describe(c, &a->text);
+    a->answers.model = c->check;
+    a->answers.content = c->digest == REP_DIGEST_CONTENT;
+    int rc = parse_versions(&c->versions, &a->versions, e);
+    for (size_t i = 0; i < c->rules.n && rc == 0; i++)
+        rc = rep_rule_parse(c->rules.v[i], &a->rules[i], e);
+    for (size_t i = 0; i < c->checks.n && rc == 0; i++)
+        rc = rep_answer_parse(&a->answers, c->checks.v[i], e);
+    if (rc == 0)
+        rc = read_headers(c, &a->headers, e);
+    if (rc == 0 && c->shard)
+        rc = rep_shard_parse(c->shard, getenv("JOB_COMPLETION_INDEX"), &a->shard, e);
+    if (rc == 0 && c->start_at)
+        rc = rep_start_parse(c->start_at, clk_wall_now(clk_system()), &a->start_at, e);
+    return rc;
 }
 
-/* What of the command line decides what was measured. Labels and addresses have notes
- * of their own. */
-static void describe_options(const struct config *c, struct buf *out)
+static void asked_done(struct asked *a)
 {
-    buf_fmt(out,
-            "tier=%s protocol=%s speed=%s workers=%" PRIu64 " connections=%" PRIu64
-            " grpc-connections=%" PRIu64 " streams=%" PRIu64 " closed-loop=%" PRIu64,
-            tier_choices[c->tier], protocol_choices[c->protocol], c->speed, c->workers,
-            c->connections, c->grpc_connections, c->streams, c->users);
-    if (c->requests_per_connection > 0)
-        buf_fmt(out, " requests-per-connection=%" PRIu64, c->requests_per_connection);
-    buf_fmt(out, " engine=%s http-version=%s", engine_choices[c->engine],
-            version_choices[c->http_version]);
-    buf_fmt(out,
-            " deadline=%" PRId64 "ns duration=%" PRId64 "ns drop-late=%" PRId64
-            "ns abort-late=%" PRId64 "ns cap=%" PRIu64 " catch-up=%g warmup=%" PRId64
-            "ns cooldown=%" PRId64 "ns model-version=%" PRIu64
-            " request-ids=%s seed=%" PRIu64 " digest=%s spin=%s pin=%s",
-            c->deadline_ns, c->duration_ns, c->drop_late_ns, c->abort_late_ns, c->cap,
-            c->catch_up, c->warmup_ns, c->cooldown_ns, c->version, id_choices[c->ids],
-            c->seed, digest_choices[c->digest], c->spin ? "yes" : "no",
-            c->pin ? "yes" : "no");
-    if (c->pinned)
-        buf_str(out, " recorded-connections=yes");
-    if (c->sessions)
-        buf_fmt(out, " sessions=yes on-session-error=%s",
-                session_choices[c->session_error]);
-    if (c->check)
-        buf_str(out, " check=model");
-    for (size_t i = 0; i < c->checks.n; i++)
-        buf_fmt(out, " check=%s", c->checks.v[i]);
+    free(a->versions);
+    buf_done(&a->text);
+    rep_headers_done(&a->headers);
+}
+
+/* Borrows from both. */
+static struct rep_run_config config_of(const struct rep_options *c, struct asked *a,
+                                       const char *trace)
+{
+    return (struct rep_run_config){
+        .trace = trace,
+        .out = c->out ? c->out : a->out,
+        .force = c->force,
+        .tier = (enum op_tier)(OP_TIER_ENVOY + c->tier),
+        .http = c->http,
+        .grpc = c->grpc || c->tier != 0 ? c->grpc : c->http,
+        .tls = c->tls,
+        .curl = c->engine == REP_ENGINE_CURL,
+        .http_version = c->http_version + 1,
+        .proxy = c->proxy,
+        .rest_wanted = c->protocol != REP_PROTOCOL_GRPC,
+        .grpc_wanted = c->protocol != REP_PROTOCOL_REST,
+        .speed = c->speed,
+        .versions = {.common = c->version,
+                     .listed = a->versions,
+                     .count = c->versions.n},
+        .headers = &a->headers,
+        .ids = (enum rep_ids)c->ids,
+        .seed = c->seed,
+        .workers = (uint32_t)c->workers,
+        .http_connections = (uint32_t)c->connections,
+        .grpc_connections = (uint32_t)c->grpc_connections,
+        .pinned = c->pinned,
+        .streams = (uint32_t)c->streams,
+        .requests_per_connection = c->requests_per_connection,
+        .users = (uint32_t)c->users,
+        .sessions = c->sessions,
+        .sessions_stop = c->session_error == REP_SESSION_STOPS,
+        .deadline_ns = c->deadline_ns,
+        .connect_limit_ns = c->connect_ns,
+        .duration_ns = c->duration_ns,
+        .warmup_ns = c->warmup_ns,
+        .cooldown_ns = c->cooldown_ns,
+        .rules = a->rules,
+        .rule_count = c->rules.n,
+        .rule_window_ns = c->window_ns,
+        .shard = a->shard,
+        .start_at = a->start_at,
+        .lag_ns = c->lag_ns,
+        .policy = {.drop_late_ns = c->drop_late_ns,
+                   .abort_late_ns = c->abort_late_ns,
+                   .cap = (uint32_t)c->cap,
+                   .catch_up = c->catch_up},
+        .answer_max = c->answer_max,
+        .answers = a->answers,
+        .spin = c->spin,
+        .pin = c->pin,
+        .quiet = c->quiet,
+        .live = c->live,
+        .metrics = c->metrics,
+        .labels = &c->labels,
+        .options = buf_text(&a->text),
+        .interrupts = &interrupts,
+    };
 }
 
 /* --- the command ------------------------------------------------------------------ */
@@ -754,154 +200,67 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static int read_headers(const struct config *c, struct rep_headers *h, struct err *e)
-{
-    const char *token = getenv("REPRISE_BEARER");
-    int rc = c->header_file ? rep_headers_file(h, c->header_file, e) : 0;
-    if (rc == 0 && c->bearer_file)
-        rc = rep_headers_bearer_file(h, c->bearer_file, e);
-    else if (rc == 0 && token && *token)
-        rc = rep_headers_bearer(h, token, "REPRISE_BEARER", e);
-    return rc;
-}
-
-static int run(const struct config *c, const char *trace, struct rep_run_result *r,
+static int run(const struct rep_options *c, const char *trace, struct rep_run_result *r,
                struct err *e)
 {
-    char out[512];
-    struct rep_version *listed = NULL;
-    struct buf text = {0};
-    struct rep_headers headers = {0};
-
-    default_output(trace, out, sizeof out);
-    int rc = parse_versions(&c->versions, &listed, e);
-    describe_options(c, &text);
-    struct rep_rule rules[REP_RULES_MAX];
-    for (size_t i = 0; i < c->rules.n && rc == 0; i++)
-        rc = rep_rule_parse(c->rules.v[i], &rules[i], e);
-    struct rep_answer_want answers = {.model = c->check,
-                                      .content = c->digest == DIGEST_CONTENT};
-    for (size_t i = 0; i < c->checks.n && rc == 0; i++)
-        rc = rep_answer_parse(&answers, c->checks.v[i], e);
-    if (rc == 0)
-        rc = read_headers(c, &headers, e);
-    struct rep_shard shard = {0};
-    struct clk_wall start_at = {0};
-    if (rc == 0 && c->shard)
-        rc = rep_shard_parse(c->shard, getenv("JOB_COMPLETION_INDEX"), &shard, e);
-    if (rc == 0 && c->start_at)
-        rc = rep_start_parse(c->start_at, clk_wall_now(clk_system()), &start_at, e);
-    struct rep_run_config config = {
-        .trace = trace,
-        .out = c->out ? c->out : out,
-        .force = c->force,
-        .tier = (enum op_tier)(OP_TIER_ENVOY + c->tier),
-        .http = c->http,
-        .grpc = c->grpc || c->tier != 0 ? c->grpc : c->http,
-        .tls = c->tls,
-        .curl = c->engine == ENGINE_CURL,
-        .http_version = c->http_version + 1,
-        .proxy = c->proxy,
-        .rest_wanted = c->protocol != PROTOCOL_GRPC,
-        .grpc_wanted = c->protocol != PROTOCOL_REST,
-        .speed = c->speed,
-        .versions = {.common = c->version, .listed = listed, .count = c->versions.n},
-        .headers = &headers,
-        .ids = (enum rep_ids)c->ids,
-        .seed = c->seed,
-        .workers = (uint32_t)c->workers,
-        .http_connections = (uint32_t)c->connections,
-        .grpc_connections = (uint32_t)c->grpc_connections,
-        .pinned = c->pinned,
-        .streams = (uint32_t)c->streams,
-        .requests_per_connection = c->requests_per_connection,
-        .users = (uint32_t)c->users,
-        .sessions = c->sessions,
-        .sessions_stop = c->session_error == SESSION_STOP,
-        .deadline_ns = c->deadline_ns,
-        .connect_limit_ns = c->connect_ns,
-        .duration_ns = c->duration_ns,
-        .warmup_ns = c->warmup_ns,
-        .cooldown_ns = c->cooldown_ns,
-        .rules = rules,
-        .rule_count = c->rules.n,
-        .rule_window_ns = c->window_ns,
-        .shard = shard,
-        .start_at = start_at,
-        .lag_ns = c->lag_ns,
-        .policy = {.drop_late_ns = c->drop_late_ns,
-                   .abort_late_ns = c->abort_late_ns,
-                   .cap = (uint32_t)c->cap,
-                   .catch_up = c->catch_up},
-        .answer_max = c->answer_max,
-        .answers = answers,
-        .spin = c->spin,
-        .pin = c->pin,
-        .quiet = c->quiet,
-        .live = c->live,
-        .metrics = c->metrics,
-        .labels = &c->labels,
-        .options = buf_text(&text),
-        .interrupts = &interrupts,
-    };
+    struct asked a = {0};
+    int rc = asked_read(&a, c, trace, e);
     if (rc == 0) {
+        struct rep_run_config config = config_of(c, &a, trace);
         rc = rep_run(&config, r, e);
         if (r->tally.due > 0 && c->json)
             rep_result_json(r, stdout);
         else if (r->tally.due > 0 && !c->quiet)
             rep_result_text(r, strcmp(config.out, "-") == 0 ? stderr : stdout);
     }
-    free(listed);
-    buf_done(&text);
-    rep_headers_done(&headers);
+    asked_done(&a);
     return rc;
+}
+
+/* Of a run that was completed: says what it cannot pass for. */
+static int judge(const struct rep_options *c, const struct rep_run_result *r)
+{
+    uint64_t not_right = r->tally.wrong + r->tally.crossed;
+    if (*r->aborted) {
+        fprintf(stderr, "reprise replay: aborted: %s\n", r->aborted);
+        return EXIT_INVALID;
+    }
+    if (r->tally.due > 0 && c->invalid == REP_INVALID_FAILS &&
+        r->health.verdict == REP_INVALID) {
+        fprintf(stderr, "reprise replay: the run is INVALID: %s: %s\n",
+                r->health.causes[0].code, r->health.causes[0].text);
+        return EXIT_INVALID;
+    }
+    if (not_right > 0 && (c->check || c->checks.n > 0)) {
+        fprintf(stderr,
+                "reprise replay: %" PRIu64 " wrong answers, %" PRIu64
+                " of them another operation's\n",
+                not_right, r->tally.crossed);
+        return EXIT_INVALID;
+    }
+    return EXIT_DONE;
 }
 
 int rep_cmd_replay(int argc, char **argv)
 {
-    struct config c = {0};
+    struct rep_options c = {0};
     struct rep_run_result result = {0};
     struct err e = {0};
-    int operands, status;
+    int operands;
 
-    int rc = opt_parse(&doc, argc, argv, &c, &operands, &e);
+    int rc = opt_parse(&rep_replay_doc, argc, argv, &c, &operands, &e);
     if (rc == 1)
         return EXIT_DONE;
     if (rc == 0)
-        rc = parse_connections(&c, &e);
-    if (rc == 0)
-        rc = check(&c, &e);
-    if (rc == 0 && c.json && c.out && strcmp(c.out, "-") == 0)
-        rc = err_set(&e, ERR_USAGE, "--json and -o - both want standard output");
+        rc = rep_options_check(&c, &e);
     if (rc == 0) {
         log_setup(c.quiet, c.debug);
         raise_descriptor_limit();
         catch_signals();
         rc = run(&c, argv[1], &result, &e);
     }
-    status = rc < 0 ? opt_fail(&doc, &e) : EXIT_DONE;
-    if (status == EXIT_DONE && *result.aborted) {
-        fprintf(stderr, "reprise replay: aborted: %s\n", result.aborted);
-        status = EXIT_INVALID;
-    }
-    if (status == EXIT_DONE && result.tally.due > 0 && c.invalid == INVALID_FAIL &&
-        result.health.verdict == REP_INVALID) {
-        fprintf(stderr, "reprise replay: the run is INVALID: %s: %s\n",
-                result.health.causes[0].code, result.health.causes[0].text);
-        status = EXIT_INVALID;
-    }
-    uint64_t not_right = result.tally.wrong + result.tally.crossed;
-    if (status == EXIT_DONE && not_right > 0 && (c.check || c.checks.n > 0)) {
-        fprintf(stderr,
-                "reprise replay: %" PRIu64 " wrong answers, %" PRIu64
-                " of them another operation's\n",
-                not_right, result.tally.crossed);
-        status = EXIT_INVALID;
-    }
+    int status = rc < 0 ? opt_fail(&rep_replay_doc, &e) : judge(&c, &result);
     rep_run_result_done(&result);
-    opt_strv_done(&c.versions);
-    opt_strv_done(&c.labels);
-    opt_strv_done(&c.rules);
-    opt_strv_done(&c.checks);
+    rep_options_done(&c);
     return status;
 }
