@@ -1,6 +1,7 @@
 /*
- * parse_own.h - shared by stream.c and by what reads HTTP/1.1 (h1_*.c) and HTTP/2
- * (h2_*.c) alone: a connection, and an exchange while it comes in.
+ * parse_own.h - shared by parse.c, half.c, stream.c and what reads HTTP/1.1 (h1_*),
+ * HTTP/2 (h2_*) and Kafka's protocol alone: a connection, and an exchange while it
+ * comes in.
  *
  * Every byte that a parser is given is counted at once: as framing, opaque or shed when
  * its fate is known, else as pending, and then its half holds it until the exchange is

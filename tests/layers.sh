@@ -5,6 +5,7 @@
 #   main.c -> commands.h                 capture, replay, analysis, deploy -> themselves, traces
 #   traces -> traces                     traces/base -> traces/base
 #   nothing -> tests, deploy             third-party headers: only in the files listed here
+#   foo_own.h: only in foo*, and in the files listed here
 set -uf # -f: the patterns below are matched, never expanded
 cd "$(dirname "$0")/.." || exit 1
 bad=0
@@ -14,6 +15,13 @@ ours() { # files... -> "file included-path" for every quoted include
     grep -HoE '^ *# *include +"[^"]+"' "$@" /dev/null | sed -E 's/^([^:]+):.*"([^"]+)"/\1 \2/'
 }
 sources() { find "$@" -name '*.[ch]' 2>/dev/null; }
+
+# Private headers that files of other names share.
+private_users='
+capture/parse_own.h capture/half.c capture/h1_*.h capture/h2_*.h capture/kafka_wire.h
+traces/container/trc_reader_own.h traces/container/trc_audit.c traces/container/trc_open.c traces/container/trc_repair.c
+traces/container/trc_writer_own.h traces/container/trc_repair.c
+'
 
 while read -r file header; do
     case $file in
@@ -36,6 +44,17 @@ while read -r file header; do
     case $header in
     traces/gen/*) [ "$file" = traces/payload/v2_proto.c ] ||
         complain "$file must not include \"$header\": only traces/payload/v2_proto.c may" ;;
+    *_own.h) # what the files of one part share: foo_own.h is for foo*, unless the table says more
+        while read -r private users; do
+            [ "$private" = "$header" ] && break
+            users=''
+        done <<<"$private_users"
+        ok=0
+        for pattern in "${header%_own.h}*" $users; do
+            # shellcheck disable=SC2053
+            [[ $file == $pattern ]] && ok=1
+        done
+        [ $ok = 1 ] || complain "$file must not include \"$header\", which is private to others" ;;
     esac
     [ -f "$header" ] || complain "$file includes \"$header\", which is not a path from the root"
 done < <(ours main.c commands.h $(sources traces capture replay analysis deploy))
