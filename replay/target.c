@@ -83,24 +83,28 @@ int rep_target_parse(struct rep_address *a, const char *text, const char *option
     return 0;
 }
 
-/* Waits until fd is connected. 0 or an errno value. */
-static int await(int fd, int64_t timeout_ns)
+int rep_await(int fd, bool write, int64_t end_ns)
 {
-    struct pollfd p = {.fd = fd, .events = POLLOUT};
-    int64_t end = clk_mono_now(clk_system()).ns + timeout_ns;
-    int sys = 0;
-    socklen_t n = sizeof sys;
-
     for (;;) {
-        int64_t left = end - clk_mono_now(clk_system()).ns;
-        int ready = poll(&p, 1, left > 0 ? (int)(left / CLK_MS) + 1 : 0);
+        int64_t left = end_ns - clk_mono_now(clk_system()).ns;
+        struct pollfd p = {.fd = fd, .events = write ? POLLOUT : POLLIN};
+        int ready = left > 0 ? poll(&p, 1, (int)(left / CLK_MS) + 1) : 0;
         if (ready > 0)
-            return getsockopt(fd, SOL_SOCKET, SO_ERROR, &sys, &n) < 0 ? errno : sys;
-        if (ready < 0 && errno != EINTR)
-            return errno;
-        if (ready == 0 || left <= 0)
+            return 0;
+        if (ready == 0)
             return ETIMEDOUT;
+        if (errno != EINTR)
+            return errno;
     }
+}
+
+/* Waits until fd is connected. 0 or an errno value. */
+static int await_connected(int fd, int64_t timeout_ns)
+{
+    int sys = rep_await(fd, true, clk_mono_now(clk_system()).ns + timeout_ns);
+    socklen_t n = sizeof sys;
+    return sys != 0 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &sys, &n) == 0 ? sys
+                                                                           : errno;
 }
 
 int rep_target_probe(const struct rep_address *a, int64_t timeout_ns, struct err *e)
@@ -111,7 +115,7 @@ int rep_target_probe(const struct rep_address *a, int64_t timeout_ns, struct err
         return err_sys(e, errno, "cannot make a socket");
     int sys = connect(fd, &a->to.any, a->length) == 0 ? 0 : errno;
     if (sys == EINPROGRESS)
-        sys = await(fd, timeout_ns);
+        sys = await_connected(fd, timeout_ns);
     close(fd);
     if (sys == 0)
         return 0;

@@ -43,6 +43,9 @@ int rep_target_parse(struct rep_address *a, const char *text, const char *option
 int rep_target_resolve(struct rep_address *a, bool probe, int64_t timeout_ns,
                        struct err *e) MUST_USE;
 
+/* Blocks until fd is readable, or writable, or it is end_ns; for what is asked before a
+ * run. 0 or an errno value. */
+int rep_await(int fd, bool write, int64_t end_ns);
 /* Connects and closes again. ERR_PEER. */
 int rep_target_probe(const struct rep_address *a, int64_t timeout_ns,
                      struct err *e) MUST_USE;

@@ -375,6 +375,21 @@ bool rep_transfer_add(struct rep_transfer *t)
     return true;
 }
 
+/* Gives it to libcurl once more, where nothing of it was sent, or read. */
+static bool send_again(struct rep_transfer *t)
+{
+    struct rep_request *r = t->request;
+    bool unread = !t->given_up && t->lost && t->unread && r->tries < REP_TRIES_MAX;
+    if (!t->homeless && !t->stale && !unread)
+        return false;
+    t->opens = t->opens || t->homeless;
+    t->homeless = false;
+    if (!rep_transfer_add(t))
+        return false;
+    r->out.done_ns = OP_TIME_NONE;
+    return true;
+}
+
 /* libcurl is done with it: so are we, or it is sent once more. */
 static void transfer_end(struct rep_transfer *t, CURLcode code)
 {
@@ -393,24 +408,8 @@ static void transfer_end(struct rep_transfer *t, CURLcode code)
         transfer_answered(t);
         return;
     }
-    if (t->homeless) {
-        t->homeless = false;
-        t->opens = true;
-        if (rep_transfer_add(t)) {
-            r->out.done_ns = OP_TIME_NONE;
-            return;
-        }
-    }
-    if (t->stale && rep_transfer_add(t)) {
-        r->out.done_ns = OP_TIME_NONE;
-        return;
-    }
-    bool again = !t->given_up && t->lost && t->unread && r->tries < REP_TRIES_MAX;
-    if (again && rep_transfer_add(t)) {
-        r->out.done_ns = OP_TIME_NONE;
-        return;
-    }
-    transfer_failed(t, code);
+    if (!send_again(t))
+        transfer_failed(t, code);
 }
 
 void rep_curl_drain(struct rep_curl *en)

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -43,21 +42,6 @@ int rep_connect_result(int fd)
     int sys = 0;
     socklen_t n = sizeof sys;
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &sys, &n) < 0 ? errno : sys;
-}
-
-int rep_await(int fd, bool write, int64_t end_ns)
-{
-    for (;;) {
-        int64_t left = end_ns - clk_mono_now(clk_system()).ns;
-        struct pollfd p = {.fd = fd, .events = write ? POLLOUT : POLLIN};
-        int ready = left > 0 ? poll(&p, 1, (int)(left / CLK_MS) + 1) : 0;
-        if (ready > 0)
-            return 0;
-        if (ready == 0)
-            return ETIMEDOUT;
-        if (errno != EINTR)
-            return errno;
-    }
 }
 
 bool rep_own_fault(int sys)

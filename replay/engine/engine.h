@@ -164,9 +164,6 @@ void rep_flight_add(struct rep_queue *flight, struct rep_request *r, int64_t now
  * descriptor, or an error; err.sys tells a lack of our own (rep_own_fault). */
 int rep_connect(const struct rep_address *target, struct err *e) MUST_USE;
 int rep_connect_result(int fd); /* after it became writable: 0 or an errno value */
-/* Blocks until fd is readable, or writable; for what is asked before a run. 0 or an
- * errno value. */
-int rep_await(int fd, bool write, int64_t end_ns);
 bool rep_own_fault(int sys);
 /* Counts an attempt that failed; e: as rep_connect or rep_tls_handshake left it. Says
  * so in the log when the reason is new. */
