@@ -34,6 +34,11 @@ void cap_h1_hold_bytes(struct cap_h1 *h, int dir, struct clk_wall at, struct spa
 
 /* --- one head --------------------------------------------------------------------- */
 
+static enum http1_kind kind_of(int dir)
+{
+    return dir == CAP_TO_SERVER ? HTTP1_REQUEST : HTTP1_RESPONSE;
+}
+
 static void count_lost(struct cap_h1 *h, int dir, const struct err *e)
 {
     struct cap_parse_totals *t = &h->c->parse->totals;
@@ -74,8 +79,7 @@ static void held_head(struct cap_h1 *h, int dir, size_t n)
     struct cap_h1_side *s = &h->side[dir];
     struct span bytes = span_sub(cap_hold_view(&s->hold), 0, n);
     struct err e = {0};
-    enum http1_kind kind = dir == CAP_TO_SERVER ? HTTP1_REQUEST : HTTP1_RESPONSE;
-    if (http1_parse_head(kind, bytes, &h->c->parse->head, &e) < 0) {
+    if (http1_parse_head(kind_of(dir), bytes, &h->c->parse->head, &e) < 0) {
         reject_head(h, dir, cap_h1_bad_line(bytes, &e), &e);
         return;
     }
@@ -91,11 +95,11 @@ bool cap_h1_whole_head(struct cap_h1 *h, int dir, struct clk_wall at, struct spa
     struct cap_h1_side *s = &h->side[dir];
     if (s->trial || s->hold.bytes.n || cap_h1_can_start(dir, *in) != CAP_H1_YES)
         return false;
-    enum http1_kind kind = dir == CAP_TO_SERVER ? HTTP1_REQUEST : HTTP1_RESPONSE;
     struct http1_head *head = &h->c->parse->head;
     struct span bytes = span_sub(*in, 0, HTTP1_HEAD_MAX);
     if ((dir == CAP_TO_SERVER && span_starts(bytes, "PRI ")) ||
-        http1_known_parse(&h->c->parse->known[dir], kind, bytes, head, NULL) < 0)
+        http1_known_parse(&h->c->parse->known[dir], kind_of(dir), bytes, head, NULL) <
+            0)
         return false; /* the slow way finds out why */
     take_head(h, dir, span_sub(bytes, 0, head->bytes), at, at);
     *in = span_sub(*in, head->bytes, in->n);
@@ -168,7 +172,6 @@ static bool try_candidate(struct cap_h1 *h, int dir)
     s->scanned = end ? s->hold.at + end - 1 : cap_hold_end(&s->hold);
     if (!end && bytes.n <= HTTP1_HEAD_MAX)
         return false;
-    enum http1_kind kind = dir == CAP_TO_SERVER ? HTTP1_REQUEST : HTTP1_RESPONSE;
     struct err e = {0};
     s->candidate = false;
     if (!end || end > HTTP1_HEAD_MAX) {
@@ -176,7 +179,7 @@ static bool try_candidate(struct cap_h1 *h, int dir)
         return true;
     }
     struct span head = span_sub(bytes, 0, end);
-    if (http1_parse_head(kind, head, &h->c->parse->head, &e) < 0 ||
+    if (http1_parse_head(kind_of(dir), head, &h->c->parse->head, &e) < 0 ||
         !credible(dir, &h->c->parse->head)) {
         s->resume = s->hold.at + (e.code ? cap_h1_bad_line(head, &e) : end);
         return true;

@@ -17,18 +17,24 @@ void cap_h1_search_from(struct cap_h1_side *s, uint64_t offset)
     s->scanned = offset;
 }
 
-void cap_h1_release(struct cap_h1 *h, int dir)
+/* The message is one, and complete. */
+static void settle(struct cap_h1 *h, int dir, struct cap_pending *p)
 {
-    struct cap_pending *p = h->side[dir].trial;
-    if (!p)
-        return;
-    h->side[dir].trial = NULL;
     if (dir == CAP_TO_SERVER)
         cap_pending_asked(p);
     if (p->half[0].begun)
         cap_h1_hand_on_when_complete(h, p);
     else
         cap_h1_pair_all(h);
+}
+
+void cap_h1_release(struct cap_h1 *h, int dir)
+{
+    struct cap_pending *p = h->side[dir].trial;
+    if (!p)
+        return;
+    h->side[dir].trial = NULL;
+    settle(h, dir, p);
 }
 
 void cap_h1_retract(struct cap_h1 *h, int dir)
@@ -78,12 +84,7 @@ void cap_h1_message_ends(struct cap_h1 *h, int dir, struct clk_wall at)
         s->trial = p;
         return;
     }
-    if (dir == CAP_TO_SERVER)
-        cap_pending_asked(p);
-    if (p->half[0].begun)
-        cap_h1_hand_on_when_complete(h, p);
-    else
-        cap_h1_pair_all(h);
+    settle(h, dir, p);
 }
 
 void cap_h1_message_breaks(struct cap_h1 *h, int dir, struct clk_wall at)

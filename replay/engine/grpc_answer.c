@@ -79,7 +79,9 @@ static bool stream_data(struct rep_call *c, struct span in)
     return true;
 }
 
-/* Splits off the 5-byte prefix; what follows is the message. False: given up. */
+/* Data of a call with one answer: splits off the prefix, and what follows is the
+ * message. stream_data could do it, in three rounds of its loop, 2 % of all that a
+ * small call costs. False: given up. */
 static bool call_data(struct rep_call *c, struct span in)
 {
     size_t n = GRPC_PREFIX_BYTES - c->prefix_got;
