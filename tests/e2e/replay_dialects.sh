@@ -71,13 +71,13 @@ def answer(c, name):
     if name == "tls":
         c.sendall(bytes.fromhex("15030100020246"))
     c.close()
-def serve(name):
-    s = socket.create_server(("127.0.0.1", 0))
-    print(name, s.getsockname()[1], flush=True)
+def serve(s, name):
     while True:
         threading.Thread(target=answer, args=(s.accept()[0], name), daemon=True).start()
 for name in ("hangs", "mute", "tls"):
-    threading.Thread(target=serve, args=(name,)).start()
+    s = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=serve, args=(s, name)).start()
+    print(f"{name} {s.getsockname()[1]}", flush=True)
 PEER
 python3 "$tmp/peer.py" >"$tmp/peers" &
 pids+=($!)
