@@ -30,14 +30,14 @@ says .errors '[]'
 polite
 server_says '.resets' '{}'
 
-# One connection, and the one by which replay found that the target is there.
+# One connection, and two by which replay found that the target is there and speaks HTTP/2.
 h2_peer --never 20
 replay 0 --grpc-connections 1 --deadline 3s
 end_server
 counts 400 400 380 20
 errors deadline 20
 polite
-server_says '[.never, .resets, .connections]' '[20,{"8":20},2]'
+server_says '[.never, .resets, .connections]' '[20,{"8":20},3]'
 "$REPRISE" trace cat "$tmp/x.run" --jsonl >"$tmp/outcomes" || fail "reading the run"
 same "$(jq -s 'map(select(.cause == "deadline")) | all(.done_ns - .sent_ns >= 2.9e9 and .attempts == 1)' \
     "$tmp/outcomes")" true "deadlines are kept, and nothing is sent again"

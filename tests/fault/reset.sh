@@ -11,11 +11,11 @@ errors reset 40
 server_says '[.requests, .twice, .faults]' '[400,0,40]'
 
 synth --protocol grpc
-# Four connections, and the one by which replay found that the target is there.
+# Four connections, and two by which replay found that the target is there and speaks HTTP/2.
 peer http2 --fault stream-reset --every 10
 replay 0
 end_server
 counts 400 400 360 40
 errors reset 40
-server_says '[.requests, .twice, .faults, .connections]' '[400,0,40,5]'
+server_says '[.requests, .twice, .faults, .connections]' '[400,0,40,6]'
 finish
