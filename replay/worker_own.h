@@ -34,7 +34,8 @@ struct rep_lane {
 };
 
 /* Invariant: a request that is due is in a lane's waiting (or a pin's), with an engine,
- * or in finished; `waiting` and `in_flight` count the first two. */
+ * or in finished; `waiting` and `in_flight` count the first two until the worker gives
+ * up what is left. */
 struct rep_worker {
     struct rep_worker_config config;
     pthread_t thread;
