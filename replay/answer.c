@@ -138,6 +138,14 @@ static const char *unread(int rc)
                              : "the recorded answer is not what its encoding says";
 }
 
+/* … and what is answered now, which is wrong where it is not what it says. */
+static const char *unread_now(int rc)
+{
+    return rc == ERR_USAGE   ? "it is in an encoding that is not known"
+           : rc == ERR_LIMIT ? "it would become too large, decoded"
+                             : NO_MEMORY;
+}
+
 /* What the recorded answer is encoded in. Where the trace does not tell, gzip shows
  * itself: replay never asks for it, so an answer in gzip is a file of that kind. */
 static uint16_t recorded_codings(const struct rep_request *r)
@@ -267,16 +275,15 @@ static enum out_check message_by_model(struct rep_request *r, struct span asked,
                              : OUT_WRONG;
 }
 
-/* A recorded message, decoded where it is encoded, in memory of a. */
-static int recorded_message(const struct rep_request *r, struct span message,
-                            struct arena *a, struct span *plain)
+/* A message, decoded where it is encoded, in memory of a. */
+static int plain_message(uint16_t codings, struct span message, struct arena *a,
+                         struct span *plain, struct err *why)
 {
     struct buf out = {0};
     *plain = message;
-    if (r->op->response_codings == 0)
+    if (codings == 0)
         return 0;
-    int rc =
-        content_decode(r->op->response_codings, message, CONTENT_PLAIN_MAX, &out, NULL);
+    int rc = content_decode(codings, message, CONTENT_PLAIN_MAX, &out, why);
     *plain = rc == 0 ? arena_dup(a, buf_view(&out)) : (struct span){0};
     if (rc == 0 && out.n > 0 && !plain->p)
         rc = ERR_NOMEM;
@@ -303,7 +310,7 @@ static enum out_check message_by_record(struct rep_request *r, double tolerance,
                 op->response_messages.count);
         return OUT_WRONG;
     }
-    int rc = recorded_message(r, recorded, a, &plain);
+    int rc = plain_message(op->response_codings, recorded, a, &plain, NULL);
     if (rc < 0)
         return not_judged(r, unread(rc));
     if (parse_message(r, plain, a, &then, NULL) < 0)
@@ -355,7 +362,12 @@ static enum out_check judge_message(struct rep_request *r, struct stream_walk *s
     struct span asked = s->pairs ? next_piece(&s->asked) : s->first_asked;
 
     arena_reset(a);
-    if (parse_message(r, message, a, &answer, why) < 0)
+    int rc = plain_message(r->answer_codings, message, a, &message, why);
+    if (rc < 0 && rc != ERR_FORMAT) {
+        content->failed = true; /* a digest would be of less than it says */
+        return not_judged(r, unread_now(rc));
+    }
+    if (rc < 0 || parse_message(r, message, a, &answer, why) < 0)
         return OUT_WRONG;
     *mark = is_end_mark(&answer);
     if (*mark)
@@ -422,9 +434,7 @@ static int decode_answer(struct rep_request *r, struct err *why)
     if (rc < 0) {
         buf_done(&plain);
         if (rc != ERR_FORMAT)
-            not_judged(r, rc == ERR_USAGE   ? "it is in an encoding that is not known"
-                          : rc == ERR_LIMIT ? "it would become too large, decoded"
-                                            : NO_MEMORY);
+            not_judged(r, unread_now(rc));
         return rc;
     }
     buf_done(&r->answer);

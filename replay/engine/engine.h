@@ -19,8 +19,9 @@
  * on reading. outcome.attempts counts how often its bytes went out; sent_ns is the
  * first time.
  *
- * Every content-encoding of an answer over REST goes to request.answer_codings; what is
- * encoded has no events to be noted.
+ * Every content-encoding of an answer over REST goes to request.answer_codings, and the
+ * grpc-encoding of one over gRPC whose messages are compressed; what is encoded has no
+ * events to be noted.
  * Every x-request-id of an answer, header or trailer, is shown to rep_mark_look
  * (mark.h) before the request is given back.
  *

@@ -10,6 +10,7 @@
 
 #include "replay/mark.h"
 #include "traces/base/log.h"
+#include "traces/wire/content_encoding.h"
 
 #define AREA "engine"
 
@@ -23,6 +24,7 @@ static int small_number(struct span s)
 
 static void take_fields(struct rep_call *c, const struct h2_event *ev)
 {
+    uint16_t codings = 0;
     for (size_t i = 0; i < ev->field_count; i++) {
         struct span n = ev->fields[i].name, v = ev->fields[i].value;
         if (span_eq_str(n, "grpc-status")) {
@@ -32,10 +34,15 @@ static void take_fields(struct rep_call *c, const struct h2_event *ev)
             rep_mark_look(c->request, v);
         } else if (span_eq_str(n, "content-type")) {
             c->grpc_type = span_starts(v, "application/grpc");
+        } else if (span_eq_str(n, "grpc-encoding")) {
+            content_codings_add(&codings, v);
         }
     }
-    if (!ev->trailers)
-        c->status = ev->status;
+    if (ev->trailers)
+        return;
+    c->status = ev->status;
+    c->request->answer_codings = codings;
+    c->frame.packs = codings != 0;
 }
 
 /* --- messages --------------------------------------------------------------------- */
@@ -45,8 +52,23 @@ static void read_prefix(struct rep_call *c)
 {
     c->message_bytes = (uint64_t)c->prefix[1] << 24 | (uint64_t)c->prefix[2] << 16 |
                        (uint64_t)c->prefix[3] << 8 | c->prefix[4];
-    /* No compression was offered, so none may be used. */
-    c->garbage = c->garbage || c->prefix[0] != 0;
+    /* We take none, as we say; a server that compresses all the same must name it. */
+    c->garbage = c->garbage || c->prefix[0] > (c->request->answer_codings != 0);
+    if (c->prefix[0] == 0)
+        c->request->answer_codings = 0;
+}
+
+/* A message of a stream is whole: all that are not empty must be compressed, or none;
+ * for a mixture there is no name. */
+static void note_compression(struct rep_call *c)
+{
+    uint16_t *codings = &c->request->answer_codings;
+    if (c->frame.bytes == 0)
+        return;
+    if (c->message_at == 0 && !c->frame.compressed)
+        *codings = 0;
+    else if (c->frame.compressed != (*codings != 0))
+        *codings = CONTENT_OTHER;
 }
 
 /* Data of a call that streams: any number of messages. False: the call was given up. */
@@ -69,6 +91,8 @@ static bool stream_data(struct rep_call *c, struct span in)
             rep_call_abort(c, OUT_GARBAGE, H2_PROTOCOL_ERROR);
             return false;
         }
+        if (what == GRPC_FRAME_END)
+            note_compression(c);
         if (what < 0 ||
             (what == GRPC_FRAME_END &&
              rep_request_message(c->request, c->message_ns, c->frame.bytes) < 0)) {

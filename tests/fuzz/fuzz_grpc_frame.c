@@ -46,7 +46,9 @@ static void feed(struct story *s, const uint8_t *bytes, size_t n)
             if (s->in_message != s->frame.bytes || s->in_message > LIMIT)
                 abort();
             s->in_message = 0;
-            add(s, 256 + s->frame.bytes);
+            add(s, 256 + s->frame.bytes + s->frame.compressed);
+            if (s->frame.compressed && !s->frame.packs)
+                abort();
         }
     }
     if (!s->failed && in.n != 0)
@@ -56,7 +58,8 @@ static void feed(struct story *s, const uint8_t *bytes, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct story whole = {.sum = 1}, single = {.sum = 1};
+    const struct grpc_frame start = {.packs = size % 2};
+    struct story whole = {.frame = start, .sum = 1}, single = whole;
     size_t stride = size > 256 ? size / 64 : 1;
 
     feed(&whole, data, size);
@@ -65,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (whole.sum != single.sum || whole.failed != single.failed || whole.bytes > size)
         abort();
     for (size_t cut = 0; cut < size; cut += stride) {
-        struct story halves = {.sum = 1};
+        struct story halves = {.frame = start, .sum = 1};
         feed(&halves, data, cut);
         feed(&halves, data + cut, size - cut);
         if (halves.sum != whole.sum)

@@ -13,6 +13,7 @@
 #include "replay/engine/engine.h"
 #include "replay/schedule.h"
 #include "tests/unit/peer.h"
+#include "traces/wire/content_encoding.h"
 
 #define PLENTY (60 * CLK_SEC)
 
@@ -27,6 +28,7 @@ enum manner {
     NOT_GRPC,      /* 200 with a web page */
     STATUS_WORD,   /* grpc-status is no number */
     COMPRESSED,    /* prefix claims compression */
+    ENCODED,       /* … and the head names it */
     SHORT_MESSAGE, /* less than the prefix promises */
     LONG_MESSAGE,  /* more than the prefix promises */
     NO_MESSAGE,    /* grpc-status 0, but no message */
@@ -99,10 +101,11 @@ static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *out,
 static void respond(struct h2 *h, int32_t id, struct message *m, const char *http,
                     const char *type)
 {
-    nghttp2_nv head[] = {nv(":status", http), nv("content-type", type)};
+    nghttp2_nv head[] = {nv(":status", http), nv("content-type", type),
+                         nv("grpc-encoding", "gzip")};
     nghttp2_data_provider body = {.source.ptr = m, .read_callback = read_answer};
     m->answered = true;
-    nghttp2_submit_response(h->session, id, head, 2, &body);
+    nghttp2_submit_response(h->session, id, head, h->manner == ENCODED ? 3 : 2, &body);
 }
 
 static void set_length(struct message *m, uint32_t n)
@@ -128,7 +131,7 @@ static void trailers_only(struct h2 *h, int32_t id, const char *status)
 
 static void spoil(struct h2 *h, struct message *m)
 {
-    if (h->manner == COMPRESSED)
+    if (h->manner == COMPRESSED || h->manner == ENCODED)
         m->bytes[0] = 1;
     if (h->manner == SHORT_MESSAGE)
         set_length(m, (uint32_t)m->n - 5 + 1);
@@ -555,6 +558,24 @@ static void answers_that_break_grpc_are_garbage(void **state)
     }
 }
 
+static void a_compressed_message_says_in_what(void **state)
+{
+    static const enum manner manners[] = {ENCODED, ECHO};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct script s = {.manner = manners[i]};
+        struct peer *p = peer_start(serve_h2, &s);
+        struct rig g;
+        setup(&g, peer_port(p), 1, 4, PLENTY);
+        struct rep_request *r = send_one(&g, "hello");
+        await(&g, 1);
+        check_int(r->out.cause, ==, OUT_OK);
+        check_int(r->answer_codings, ==, i == 0 ? CONTENT_GZIP : 0);
+        teardown(&g);
+        peer_stop(p);
+    }
+}
+
 static void a_message_beyond_the_limit_is_too_big(void **state)
 {
     struct outcome o;
@@ -899,10 +920,10 @@ static void a_stream_that_fails_keeps_the_messages_before(void **state)
         enum manner manner;
         enum out_cause cause;
         uint32_t count;
-    } cases[] = {{FAIL_LATE, OUT_STATUS, 3},   {NO_STATUS, OUT_GARBAGE, 3},
-                 {COMPRESSED, OUT_GARBAGE, 0}, {HUGE_MESSAGE, OUT_TOO_BIG, 0},
-                 {NO_MESSAGE, OUT_OK, 0},      {RESET_STREAM, OUT_RESET, 0},
-                 {SILENT, OUT_DEADLINE, 0}};
+    } cases[] = {{FAIL_LATE, OUT_STATUS, 3},     {NO_STATUS, OUT_GARBAGE, 3},
+                 {COMPRESSED, OUT_GARBAGE, 0},   {ENCODED, OUT_OK, 3},
+                 {HUGE_MESSAGE, OUT_TOO_BIG, 0}, {NO_MESSAGE, OUT_OK, 0},
+                 {RESET_STREAM, OUT_RESET, 0},   {SILENT, OUT_DEADLINE, 0}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct script s = {.manner = cases[i].manner};
@@ -915,6 +936,8 @@ static void a_stream_that_fails_keeps_the_messages_before(void **state)
         check_int(r->out.cause, ==, cases[i].cause);
         check_int(r->out.messages.count, ==, cases[i].count);
         check_int(r->out.bytes_in, ==, cases[i].count ? 305 : 0);
+        if (cases[i].manner == ENCODED) /* the first of its messages alone */
+            check_int(r->answer_codings, ==, CONTENT_OTHER);
         teardown(&g);
         peer_stop(p);
     }
@@ -1053,6 +1076,7 @@ int main(void)
         cmocka_unit_test(error_codes_come_alone_or_behind_a_message),
         cmocka_unit_test(an_http_error_of_a_proxy_is_a_status_without_a_code),
         cmocka_unit_test(answers_that_break_grpc_are_garbage),
+        cmocka_unit_test(a_compressed_message_says_in_what),
         cmocka_unit_test(a_message_beyond_the_limit_is_too_big),
         cmocka_unit_test(a_reset_stream_is_an_outcome_and_not_sent_again),
         cmocka_unit_test(a_refused_stream_is_sent_once_more),

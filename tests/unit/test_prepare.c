@@ -605,6 +605,22 @@ static void recorded_messages_are_decoded_one_by_one(void **state)
     op.response_codings = CONTENT_SNAPPY;
     check_int(judged(r, &want, &scratch, &e), ==, OUT_UNCHECKED);
     check_str(r->unjudged, "the recorded answer is in an encoding that is not known");
+    /* A target that compresses is read the same way. */
+    op.response_codings = r->answer_codings = CONTENT_DEFLATE;
+    buf_reset(&r->answer);
+    buf_span(&r->answer, buf_view(&all));
+    r->out.messages = (struct op_messages){then, 2};
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_RIGHT);
+    const struct rep_answer_want digest = {.recorded = true, .content = true};
+    r->answer_codings = CONTENT_OTHER;
+    r->out.answer_hash = 77;
+    check_int(judged(r, &digest, &scratch, &e), ==, OUT_UNCHECKED);
+    check_str(r->unjudged, "it is in an encoding that is not known");
+    check_int(r->out.answer_hash, ==, 77);
+    err_clear(&e);
+    r->answer_codings = CONTENT_ZSTD;
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_WRONG);
+    check_str_has(e.text, "message 1 of 2: it is no zstd");
     r->out.messages.count = 0;
     r->answer_codings = CONTENT_GZIP;
     check_int(judged(r, &want, &scratch, &e), ==, OUT_UNCHECKED);

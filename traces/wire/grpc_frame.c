@@ -30,8 +30,9 @@ int grpc_frame_feed(struct grpc_frame *f, struct span *in, uint64_t max,
         take_prefix(f, in);
         if (f->prefix_got < GRPC_PREFIX_BYTES)
             return GRPC_FRAME_MORE;
-        if (f->prefix[0] != 0)
+        if (f->prefix[0] > f->packs)
             return ERR_FORMAT;
+        f->compressed = f->prefix[0];
         f->bytes = (uint64_t)f->prefix[1] << 24 | (uint64_t)f->prefix[2] << 16 |
                    (uint64_t)f->prefix[3] << 8 | f->prefix[4];
         f->left = f->bytes;

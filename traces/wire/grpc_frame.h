@@ -26,15 +26,17 @@ struct grpc_frame {
     uint8_t prefix[GRPC_PREFIX_BYTES];
     uint8_t prefix_got;
     uint64_t bytes, left; /* of the message whose prefix is whole */
+    bool packs;      /* set by the caller: an encoding was named, messages may use it */
+    bool compressed; /* the message whose prefix is whole does, or did */
 };
 
 /* Between two messages: nothing of the next one came. */
 bool grpc_frame_idle(const struct grpc_frame *f);
 
 /* Consumes from the front of *in and says what was found. ERR_FORMAT: a message is
- * compressed, which nobody asked for, or has a flag that is not defined. ERR_LIMIT: it
- * is longer than max. After an error nothing more can be read. How the bytes were split
- * never changes what is found, only where pieces are cut. */
+ * compressed where no encoding was named, or has a flag that is not defined. ERR_LIMIT:
+ * it is longer than max. After an error nothing more can be read. How the bytes were
+ * split never changes what is found, only where pieces are cut. */
 int grpc_frame_feed(struct grpc_frame *f, struct span *in, uint64_t max,
                     struct span *piece) MUST_USE;
 
