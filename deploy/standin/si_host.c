@@ -99,12 +99,21 @@ static void start_lingering(struct si_socket *s)
         shutdown(s->fd, SHUT_WR);
 }
 
+/* A server looks at what came before it looks at its clock, however late it does both.
+ */
+static bool has_unread(const struct si_socket *s)
+{
+    char byte;
+    return recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static void idle_check(struct ev *ev, void *arg)
 {
     struct si_socket *s = arg;
     struct clk_mono now = ev_now(ev);
     int64_t idle_ns = s->conn.tier->idle_ns;
-    int64_t quiet = si_conn_idle(&s->conn) ? clk_mono_diff(now, s->last_active) : 0;
+    bool idle = si_conn_idle(&s->conn) && !has_unread(s);
+    int64_t quiet = idle ? clk_mono_diff(now, s->last_active) : 0;
     s->timer = NULL;
     if (quiet >= idle_ns) {
         s->dead = true;

@@ -154,6 +154,29 @@ static void use_puts_the_close_off(void **state)
     close_site(&s);
 }
 
+/* More connections than a turn of the loop reads from, all with something to read once
+ * the stand-in is back from 7 s in which it was frozen. */
+static void what_came_in_time_is_answered_however_late_it_is_read(void **state)
+{
+    (void)state;
+    struct site s;
+    int fds[400];
+    open_site(&s, SI_SERVER, "fixed:0ms");
+    for (int i = 0; i < 400; i++) {
+        fds[i] = call_in(&s);
+        say(fds[i], READY);
+        check_str_has(hear(&s, fds[i]), "HTTP/1.1 200");
+    }
+    for (int i = 0; i < 400; i++)
+        say(fds[i], READY);
+    si_rig_pass(&s.rig, 7 * CLK_SEC);
+    for (int i = 0; i < 400; i++) {
+        check_str_has(hear(&s, fds[i]), "HTTP/1.1 200");
+        close(fds[i]);
+    }
+    close_site(&s);
+}
+
 static void a_call_in_service_is_not_quiet(void **state)
 {
     (void)state;
@@ -310,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_quiet_connection_is_closed_at_the_tiers_time),
         cmocka_unit_test(use_puts_the_close_off),
+        cmocka_unit_test(what_came_in_time_is_answered_however_late_it_is_read),
         cmocka_unit_test(a_call_in_service_is_not_quiet),
         cmocka_unit_test(envoys_404_to_a_body_ends_in_a_reset),
         cmocka_unit_test(a_client_may_end_its_half_before_the_answer),
