@@ -6,8 +6,7 @@ need python3 zstd jq
 
 python3 "$root/tests/e2e/encodings_peer.py" "$tmp/port" 2>"$tmp/peer.err" &
 pids+=($!)
-for _ in $(seq 200); do [ -e "$tmp/port" ] && break; sleep 0.05; done
-[ -e "$tmp/port" ] || { fail "no target"; cat "$tmp/peer.err"; finish; }
+await_file "$tmp/port"
 
 READ='plain gzip xgzip deflate bare zstd gzip-and-zstd bare-and-plain-and-gzip'
 # trace OUT MODEL/RECORDED...: calls of these models, each with the answer of RECORDED as it was recorded; a "-" behind it:

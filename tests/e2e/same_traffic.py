@@ -17,7 +17,13 @@ DRIFT_NS = 1_000_000
 def lines(path):
     out = subprocess.run([reprise, "trace", "cat", "--jsonl", path], check=True,
                          capture_output=True).stdout
-    return [json.loads(line) for line in out.splitlines()]
+    records = []
+    for record in map(json.loads, out.splitlines()):
+        if "late" in record:  # an answer that came when its operation was written already
+            records[record.pop("late")] |= record
+        else:
+            records.append(record)
+    return records
 
 def info(path):
     return json.loads(subprocess.run([reprise, "trace", "info", "--json", path], check=True,
