@@ -93,7 +93,7 @@ expect 0 "$REPRISE" capture -r - --map "$map" -o piped.trace -q <grpc.pcap.gz
 for trace in grpc gzip piped; do
     "$REPRISE" trace info "$trace.trace" --json | jq -r .hash >"$trace.hash"
 done
-cmp grpc.hash gzip.hash && cmp grpc.hash piped.hash || fail "in gzip it is another capture"
+{ cmp grpc.hash gzip.hash && cmp grpc.hash piped.hash; } || fail "in gzip it is another capture"
 head -c 5000 grpc.pcap.gz >cut.pcap.gz
 expect 65 "$REPRISE" capture -r cut.pcap.gz --map "$map" -o short.trace
 err_has "compressed data ends early"

@@ -5,15 +5,15 @@
 source "$(dirname "$0")/../cli/lib.sh"
 
 may_capture
-serve() { # name
+serve() { # name; rproxy closes no connection for being idle, whatever a run is late
     rm -f "$tmp/$1.ports" "$tmp/$1.requests"
-    "$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
+    "$REPRISE" standin --tier rproxy --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
         --ports "$tmp/$1.ports" --service fixed:500us --log-requests "$tmp/$1.requests" \
         --quiet >/dev/null 2>"$tmp/$1.err" &
     pids+=($!)
     await_file "$tmp/$1.ports"
 }
-at() { sed -n "s/^server.$2=//p" "$tmp/$1.ports"; }
+at() { sed -n "s/^rproxy.$2=//p" "$tmp/$1.ports"; }
 were_asked() { [ "$(wc -l <"$tmp/$1.requests")" -ge "$2" ]; } # name count
 asked() { jq -cS '[.protocol, .method, .path, .body_bytes]' "$tmp/$1.requests" | sort; }
 # Of REST: messages of gRPC name the model, by its internal name at this tier.
@@ -31,18 +31,18 @@ shadowed() { # LAG: both stand-ins are asked the same, the second one so much la
     local map capture shadow
     serve first
     serve second
-    map=$(at first http) map=${map##*:}=server,$(at first grpc | sed 's/.*://')=server
+    map=$(at first http) map=${map##*:}=rproxy,$(at first grpc | sed 's/.*://')=rproxy
     "$REPRISE" capture -i lo --map "$map" -o - --flush 100ms --quiet \
         >"$tmp/pipe" 2>"$tmp/capture.err" &
     capture=$!
     pids+=("$capture")
     tee "$tmp/piped.trace" <"$tmp/pipe" >"$tmp/copied" &
-    "$REPRISE" replay - --tier server --http "$(at second http)" --grpc "$(at second grpc)" --force \
+    "$REPRISE" replay - --tier rproxy --http "$(at second http)" --grpc "$(at second grpc)" --force \
         --lag "$1" -o "$tmp/shadow.run" --quiet --json <"$tmp/copied" >"$tmp/shadow.json" 2>"$tmp/shadow.err" &
     shadow=$!
     pids+=("$shadow")
     await_capture "$capture"
-    expect 0 "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at first http)" \
+    expect 0 "$REPRISE" replay "$tmp/t.trace" --tier rproxy --http "$(at first http)" \
         --grpc "$(at first grpc)" -o "$tmp/first.run" --force --quiet --json
     same "$(jq -c '[.operations.sent, .operations.ok]' "$tmp/out")" '[800,800]' "the first"
     # While the capture goes on: everything is mirrored before it is ended.
@@ -86,12 +86,12 @@ before=$("$REPRISE" trace cat "$tmp/half.trace" --jsonl 2>/dev/null | jq -c 'sel
     wait_for "the first half at the second stand-in" were_asked second $((800 + before))
     sleep 0.5
     tail -c "+$((half + 1))" "$tmp/piped.trace"
-} | "$REPRISE" replay - --lag 1ms --tier server --http "$(at second http)" --grpc "$(at second grpc)" \
+} | "$REPRISE" replay - --lag 1ms --tier rproxy --http "$(at second http)" --grpc "$(at second grpc)" \
     -o "$tmp/small.run" --json >"$tmp/small.json" 2>"$tmp/small.err"
 grep -q "a lag of 1 ms is too small" "$tmp/small.err" || fail "a lag that is past: $(cat "$tmp/small.err")"
 same "$(jq -c '.lag_ns > .lag_asked_ns' "$tmp/small.json")" true "the lag as it is"
 causes "$tmp/small.run" | grep -q trace-reading ||
     fail "nothing is said of a pipe that was late"
-expect 64 "$REPRISE" replay - --lag 1s --speed 2 --http "$(at second http)" --tier server -o "$tmp/x.run"
+expect 64 "$REPRISE" replay - --lag 1s --speed 2 --http "$(at second http)" --tier rproxy -o "$tmp/x.run"
 err_has "--lag is for live traffic at its own speed"
 finish
