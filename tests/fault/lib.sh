@@ -106,8 +106,11 @@ errors() {
     says '[.errors[] | [.class, .count]] | sort' "$want]" errors
 }
 # Whether the machine was quiet enough for times to be judged; else the caller tries again.
-healthy() { jq -e '.health.verdict == "VALID"' "$tmp/report" >/dev/null; }
-cause() { jq -e --arg code "$1" '[.health.causes[].code] | index($code) != null' "$tmp/report" >/dev/null; }
+healthy() { holds_now '.health.verdict == "VALID"'; }
+# shellcheck disable=SC2016  # $code is jq's
+cause() { holds_now --arg code "$1" '[.health.causes[].code] | index($code) != null'; }
+# (jq -e would be content with an empty file.)
+holds_now() { [ "$(jq "$@" "$tmp/report")" = true ]; }
 # unhealthy VERDICT CODE: the verdict, and that cause with that severity.
 unhealthy() {
     holds "[.health.causes[] | select(.code == \"$2\" and .severity == \"$1\")] | length == 1"

@@ -50,7 +50,7 @@ must() {
 
 # holds FILE WHAT EXPRESSION : EXPRESSION is true of the JSON in FILE.
 holds() {
-    jq -e "$3" "$1" >/dev/null && return 0
+    [ "$(jq "$3" "$1")" = true ] && return 0 # jq -e would be content with an empty file
     fail "$2: not true of its report: $3"
     jq -c '{operations, errors, health}' "$1"
 }
@@ -87,7 +87,7 @@ probe() { # NAME PORT
     while IFS='|' read -r model body want; do
         got=$(curl -s -m 60 -H 'content-type: application/json' -d "{\"inputs\":[$body]}" \
             "http://127.0.0.1:$2/v2/models/${model}_1/infer")
-        jq -e "[.outputs[].data] == $want" <<<"$got" >/dev/null ||
+        [ "$(jq "[.outputs[].data] == $want" <<<"$got")" = true ] ||
             fail "$1: $model answered '$got', wanted the data $want"
     done <<'EOF'
 iris|{"name":"predict","shape":[2,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2,6.3,3.3,6.0,2.5]}|[[0,2]]
@@ -189,7 +189,7 @@ streams() {
     one_run streams server "${mlserver_ports[0]}" "${mlserver_ports[1]}" --check model || return
     holds "$report" streams '.operations | .due > 10 and .ok == .due'
     "$program" trace cat "$run/streams.run" --jsonl >"$run/streams.run.jsonl"
-    jq -e -s 'all(.check == "right" and (.messages | length) == (if .protocol == "rest" then 3 else 6 end))' \
+    jq -e -s 'length > 0 and all(.check == "right" and (.messages | length) == (if .protocol == "rest" then 3 else 6 end))' \
         "$run/streams.run.jsonl" >/dev/null || fail "streams: messages are missing, or not right"
     jq -e -s 'all(.messages[2][0] >= 120e6) and
         all(select(.protocol == "grpc") | .messages[5][0] >= 240e6)' \
@@ -213,7 +213,7 @@ decoupled() {
         holds "$report" decoupled '.operations | .due > 5 and .ok == .due'
         "$program" trace cat "$run/decoupled.run" --jsonl >"$run/decoupled.run.jsonl"
         jq -e -s --argjson n "$([ "$what" = final ] && echo 8 || echo 6)" \
-            'all(.check == "right" and (.messages | length) == $n and .messages[-1][0] >= 240e6)' \
+            'length > 0 and all(.check == "right" and (.messages | length) == $n and .messages[-1][0] >= 240e6)' \
             "$run/decoupled.run.jsonl" >/dev/null || {
             fail "decoupled, $what: messages are missing, too early, or not right"
             jq -c '[.check, .messages]' "$run/decoupled.run.jsonl" | head -n 3
@@ -225,7 +225,7 @@ decoupled() {
         --quiet --invalid=pass --check model -o "$run/errors.run" >"$run/out" 2>&1
     [ $? -eq 3 ] || { fail "decoupled: an error in a stream is not a wrong answer"; cat "$run/out"; }
     "$program" trace cat "$run/errors.run" --jsonl |
-        jq -e -s 'all(.cause == "ok" and .check == "wrong" and (.messages | length) == 4)' >/dev/null ||
+        jq -e -s 'length > 0 and all(.cause == "ok" and .check == "wrong" and (.messages | length) == 4)' >/dev/null ||
         fail "decoupled: errors in streams are not seen"
     jq -r 'def ms: if . == null then "-" else "\(. / 1e4 | round / 100) ms" end;
         "decoupled: \(.operations.ok) of \(.operations.due) answered right, " +

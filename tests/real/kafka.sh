@@ -105,7 +105,7 @@ capture() {
     [ "$got" = "$want" ] || fail "exit $got, wanted $want: capture $* ($(head -n 1 "$run/capture.log"))"
 }
 holds() { # WHAT EXPRESSION
-    jq -e "$2" "$run/json" >/dev/null || fail "$1: not true of its summary: $2"
+    [ "$(jq "$2" "$run/json")" = true ] || fail "$1: not true of its summary: $2"
 }
 
 install_kafka
