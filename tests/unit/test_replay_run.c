@@ -556,16 +556,23 @@ static void recorded_connections_and_their_order_are_kept(void **state)
     for (uint32_t workers = 1; workers <= 2; workers++) {
         check_int(replay_recorded(&r, workers, 0), ==, 6);
         rep_run_result_done(&r);
+        int waited = 0;
         for (int i = 0; i < 60; i++) {
             check_int(outcomes[i].connection, ==, i % 6);
             if (i < 6) {
                 check_int(outcomes[i].wait, ==, OUT_WAIT_CONNECT);
                 continue;
             }
-            /* Each is sent when the one before it on its connection has ended. */
-            check_int(outcomes[i].wait, ==, OUT_WAIT_OWN);
+            /* Each is sent when the one before it on its connection has ended, for
+             * which it waited; or we, had we not been late ourselves, would have been
+             * free. */
+            check_int(outcomes[i].sent_ns, >=, outcomes[i - 6].done_ns);
+            check_true(outcomes[i].wait == OUT_WAIT_OWN ||
+                       outcomes[i].ready_ns == outcomes[i].due_ns);
             check_ready_after(&outcomes[i], &outcomes[i - 6]);
+            waited += outcomes[i].wait == OUT_WAIT_OWN;
         }
+        check_int(waited, >, 0);
         check_str_has(note_of(NOTE_CONNECTIONS, text, sizeof text), "recorded");
     }
 }
