@@ -387,6 +387,7 @@ static int summarize_all(const struct ana_scan *s, const struct ana_members *m,
     struct ana_run *run = s->run;
     struct ana_cell *all = &run->all;
     uint32_t curve_p[ANA_CURVE];
+    bool is_only_cell = run->cell_count == 1 && !run->charts;
     int rc = 0;
 
     for (size_t i = 0; i < ANA_CURVE; i++)
@@ -395,10 +396,12 @@ static int summarize_all(const struct ana_scan *s, const struct ana_members *m,
         add_counts(&all->counts, &m->leaves[i]->counts);
     for (int k = 0; k < ANA_METRIC_COUNT && rc == 0; k++) {
         enum ana_metric metric = (enum ana_metric)k;
-        if (metric != ANA_RESPONSE_OK)
+        if (metric != ANA_RESPONSE_OK && !is_only_cell)
             rc = summarize_metric(run, m, all, metric, run->charts ? curve_p : NULL,
                                   t->all[metric], e);
     }
+    if (is_only_cell) /* what it is made of is all there is */
+        memcpy(all->latency, run->cells[0].latency, sizeof all->latency);
     if (rc == 0 && run->charts && run->first_due_ns != OP_TIME_NONE)
         rc = ana_make_series(s, m, t->cell, e);
     if (rc == 0)

@@ -265,7 +265,7 @@ static void many_odd_outcomes_are_taken_as_defined(void **state)
 }
 
 /* The rest of a run is the same, and what charts show is empty. */
-static void charts_are_made_where_they_are_asked_for(void **state)
+static void check_charts(size_t stream_count)
 {
     struct ana_scan_config with = {.charts = true}, without = {.charts = false};
     struct ana_run drawn, plain;
@@ -273,10 +273,9 @@ static void charts_are_made_where_they_are_asked_for(void **state)
     struct err e = {0};
     struct rng r;
 
-    (void)state;
     rng_init(&r, 33);
     for (size_t i = 0; i < N; i++)
-        o[i] = draw(&r, i, 3);
+        o[i] = draw(&r, i, stream_count);
     make_odd(&o[70], FAILED);
     write_all(o);
     check_ok(ana_scan(&drawn, path, &with, &e), &e);
@@ -293,8 +292,16 @@ static void charts_are_made_where_they_are_asked_for(void **state)
         check_int(x->d.n, ==, y->d.n);
         check_int(x->d.max, ==, y->d.max);
     }
+    check_int(plain.cell_count, ==, stream_count);
     ana_run_done(&drawn);
     ana_run_done(&plain);
+}
+
+static void charts_are_made_where_they_are_asked_for(void **state)
+{
+    (void)state;
+    check_charts(3);
+    check_charts(1); /* its only cell is all of it */
 }
 
 int main(void)
