@@ -73,17 +73,21 @@ void ana_slabs_done(struct ana_slabs *s)
     *s = (struct ana_slabs){0};
 }
 
-struct ana_piece *ana_piece_new(struct ana_slabs *s, struct ana_piece *last)
+struct ana_piece *ana_piece_new(struct ana_slabs *s, struct ana_piece *last,
+                                bool with_due)
 {
     size_t head = (sizeof(struct ana_piece) + LINE - 1) / LINE * LINE;
     size_t cap = last ? 2 * last->cap : ANA_PIECE_LEAST;
     cap = cap > ANA_PIECE_ROWS ? ANA_PIECE_ROWS : cap;
-    size_t due = cap * sizeof *last->due + LINE, narrow = cap * sizeof(uint32_t) + LINE;
+    size_t due = with_due ? cap * sizeof *last->due + LINE : 0,
+           narrow = cap * sizeof(uint32_t) + LINE;
     char *at = take(s, head + due + ANA_COL_BACK_PRESSURE * narrow);
     if (!at)
         return NULL;
     struct ana_piece *p = (struct ana_piece *)(void *)at;
-    *p = (struct ana_piece){.cap = cap, .due = (int64_t *)(void *)(at + head)};
+    *p = (struct ana_piece){.cap = cap};
+    if (with_due)
+        p->due = (int64_t *)(void *)(at + head);
     for (int c = 0; c < ANA_COL_BACK_PRESSURE; c++)
         p->narrow[c] = (uint32_t *)(void *)(at + head + due + (size_t)c * narrow);
     if (last)

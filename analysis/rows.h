@@ -1,6 +1,6 @@
 /*
- * rows.h - what is kept of each operation while a run is read: a due time and five
- * latencies, as columns in pieces.
+ * rows.h - what is kept of each operation while a run is read: five latencies, and a
+ * due time where charts are drawn over run time, as columns in pieces.
  *
  * Memory that is touched for the first time is the dearest part of a scan: each page of
  * 4 KiB costs as much as all that is done with its values. So latencies are narrow, and
@@ -37,7 +37,7 @@ enum ana_column {
 struct ana_piece {
     struct ana_piece *next;
     size_t n, cap;
-    int64_t *due;
+    int64_t *due; /* NULL: not wanted */
     uint32_t *narrow[ANA_COLUMN_COUNT];
 };
 
@@ -52,7 +52,8 @@ void ana_slabs_done(struct ana_slabs *s);
 
 /* A piece to follow `last` (NULL: the first of a leaf). Valid until reset or done;
  * NULL: out of memory. */
-struct ana_piece *ana_piece_new(struct ana_slabs *s, struct ana_piece *last) MUST_USE;
+struct ana_piece *ana_piece_new(struct ana_slabs *s, struct ana_piece *last,
+                                bool with_due) MUST_USE;
 /* Makes the column of back-pressure, 0 so far. False: out of memory. */
 bool ana_piece_press(struct ana_slabs *s, struct ana_piece *p) MUST_USE;
 

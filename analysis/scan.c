@@ -146,7 +146,7 @@ static int find_leaf(struct ana_scan *s, const struct op_stream *stream,
 
 static int add_piece(struct ana_scan *s, struct ana_leaf *l, struct err *e)
 {
-    struct ana_piece *p = ana_piece_new(s->slabs, l->last);
+    struct ana_piece *p = ana_piece_new(s->slabs, l->last, s->run->charts);
     if (!p)
         return err_set(e, ERR_NOMEM,
                        "out of memory for more than %zu operations of "
@@ -337,7 +337,8 @@ static int take_outcome(struct ana_scan *s, const struct outcome *o, struct ana_
     int64_t back_pressure =
         o->sent_ns == OP_TIME_NONE ? ANA_NONE : difference(s, o->ready_ns, o->due_ns);
     count_due(s, o->due_ns);
-    l->last->due[l->last->n] = o->due_ns;
+    if (l->last->due)
+        l->last->due[l->last->n] = o->due_ns;
     if ((rc = put(l, ANA_COL_RESPONSE, response, e)) < 0 ||
         (rc = put(l, ANA_COL_SERVICE, ok ? service : ANA_NONE, e)) < 0 ||
         (rc = put(l, ANA_COL_TTFB, ok ? ttfb : ANA_NONE, e)) < 0 ||
@@ -408,7 +409,8 @@ put_row(struct ana_scan *s, struct ana_leaf *l, const struct row *r, struct err 
         return rc;
     struct ana_piece *p = l->last;
     size_t n = p->n++;
-    p->due[n] = r->due;
+    if (p->due)
+        p->due[n] = r->due;
     p->narrow[ANA_COL_RESPONSE][n] = r->response;
     p->narrow[ANA_COL_SERVICE][n] = r->service;
     p->narrow[ANA_COL_TTFB][n] = r->ttfb;

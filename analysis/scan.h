@@ -13,8 +13,9 @@
  *
  * A cell is a model (or pipeline, experiment) by name, with its protocol and tier; a
  * run with more than ANA_CELLS_MAX of them is told by model type instead. Columns live
- * during the scan only (24 bytes an operation, 28 where there is back-pressure); what
- * stays is small. Scans into separate runs may go on in several threads.
+ * during the scan only (16 bytes an operation, 20 where there is back-pressure, and 8
+ * more for charts); what stays is small. Scans into separate runs may go on in several
+ * threads.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

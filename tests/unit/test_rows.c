@@ -15,7 +15,7 @@ static struct ana_piece *fill(struct ana_slabs *s, size_t n)
     struct ana_piece *first = NULL, *last = NULL;
     for (size_t i = 0; i < n; i++) {
         if (!last || last->n == last->cap) {
-            last = ana_piece_new(s, last);
+            last = ana_piece_new(s, last, true);
             assert_non_null(last);
             first = first ? first : last;
         }
@@ -104,11 +104,28 @@ a_column_of_back_pressure_begins_with_zeros_for_the_rows_before(void **state)
     ana_slabs_done(&s);
 }
 
+static void due_times_take_no_room_where_they_are_not_wanted(void **state)
+{
+    struct ana_slabs s = {0};
+
+    (void)state;
+    struct ana_piece *with = ana_piece_new(&s, NULL, true);
+    size_t before = s.used;
+    struct ana_piece *without = ana_piece_new(&s, NULL, false);
+    assert_non_null(with);
+    assert_non_null(without);
+    check_int(without->cap, ==, with->cap);
+    check_true(with->due != NULL && without->due == NULL);
+    check_true(s.used - before + ANA_PIECE_LEAST * sizeof *with->due <= before);
+    ana_slabs_done(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_double_up_to_the_limit_and_keep_their_rows),
         cmocka_unit_test(leaves_that_grow_in_turn_share_slabs),
+        cmocka_unit_test(due_times_take_no_room_where_they_are_not_wanted),
         cmocka_unit_test(slabs_are_used_again_after_a_reset),
         cmocka_unit_test(
             a_column_of_back_pressure_begins_with_zeros_for_the_rows_before),
