@@ -135,12 +135,19 @@ static void count_finite(struct ana_tally *t, int64_t v)
     t->max = v > t->max ? v : t->max;
 }
 
-/* A chunk of values below 2^31. */
-static void count_chunk(struct ana_tally *t, const uint32_t *v)
+static int64_t greatest(const uint32_t *v)
+{
+    int32_t max = 0;
+    for (int i = 0; i < CHUNK; i++)
+        max = (int32_t)v[i] > max ? (int32_t)v[i] : max;
+    return max;
+}
+
+/* A chunk of values below 2^31, whose bits together are these: no value is greater. */
+static void count_chunk(struct ana_tally *t, const uint32_t *v, uint32_t bits)
 {
     uint32_t buckets[CHUNK];
     uint64_t sum = 0;
-    int32_t max = 0;
 
     name_buckets(v, buckets);
     for (int i = 0; i < CHUNK; i += 2) {
@@ -149,11 +156,12 @@ static void count_chunk(struct ana_tally *t, const uint32_t *v)
     }
     for (int i = 0; i < CHUNK; i++)
         sum += v[i];
-    for (int i = 0; i < CHUNK; i++)
-        max = (int32_t)v[i] > max ? (int32_t)v[i] : max;
     t->finite += CHUNK;
     t->sum += sum;
-    t->max = max > t->max ? max : t->max;
+    if (bits > t->max) {
+        int64_t max = greatest(v);
+        t->max = max > t->max ? max : t->max;
+    }
 }
 
 static size_t count_narrow(struct ana_tally *t, const uint32_t *v, size_t n)
@@ -166,7 +174,7 @@ static size_t count_narrow(struct ana_tally *t, const uint32_t *v, size_t n)
             count_zeros(t, CHUNK);
             i += CHUNK;
         } else if (bits <= INT32_MAX) {
-            count_chunk(t, v + i);
+            count_chunk(t, v + i, bits);
             i += CHUNK;
         } else {
             for (size_t end = n - i < CHUNK ? n : i + CHUNK; i < end; i++)

@@ -4,9 +4,10 @@
  *
  * What goes over millions of outcomes and needs a few things of each reads a run so: no
  * record is filled, and what nobody asked for is neither decompressed nor decoded (and
- * not checked: its damage is not met). Given by trc_reader_next after
- * trc_reader_want_columns; the arrays live until trc_block_free. Values mean what
- * struct outcome says of its fields. Thread-safe once handed out.
+ * not checked: its damage is not met); hashes of answers are not even read from a file.
+ * Given by trc_reader_next after trc_reader_want_columns; the arrays live until
+ * trc_block_free. Values mean what struct outcome says of its fields. Thread-safe once
+ * handed out.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
