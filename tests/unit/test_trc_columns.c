@@ -321,6 +321,8 @@ static void malformed_columns_are_refused_either_way(void **state)
         {TRC_ANSWERS, TRC_COL_STATUS, SPAN_LIT("\0\1\2\xff\xff\x7f")}, /* too great */
         {TRC_ANSWERS, TRC_COL_STATUS, SPAN_LIT("\4\1\0\3")},           /* none */
         {TRC_ANSWERS, TRC_COL_CHECK, SPAN_LIT("\1\4")},
+        {TRC_ANSWERS, TRC_COL_GRPC, /* but for its sign it would be 5 */
+         SPAN_LIT("\6\1\1\xf6\xff\xff\xff\xff\xff\xff\xff\xff\1")},
         {TRC_ANSWERS, TRC_COL_SENT,
          SPAN_LIT("\0\1\2\x80\x80\x80\x80\x80\x80\x80\x80\x40")},
         {TRC_ANSWERS, TRC_COL_SENT,
