@@ -346,52 +346,38 @@ static size_t take_fast(struct trc_ints *it, int64_t *out, size_t n, unsigned *s
 }
 
 /* Groups of seven bits, moved together: pairs, then fours, then all eight. */
-static void join_pairs(int64_t *values)
+static inline void join(int64_t *values, unsigned steps, size_t n)
 {
-    for (unsigned i = 0; i < BATCH; i++) {
-        uint64_t v = (uint64_t)values[i];
-        values[i] = (int64_t)((v & 0x7f) | (v & 0x7f00) >> 1);
+    if (steps == 1) {
+        for (size_t i = 0; i < n; i++) {
+            uint64_t v = (uint64_t)values[i];
+            values[i] = (int64_t)((v & 0x7f) | (v & 0x7f00) >> 1);
+        }
+    } else if (steps == 2) {
+        for (size_t i = 0; i < n; i++) {
+            uint64_t v = (uint64_t)values[i];
+            v = (v & UINT64_C(0x007f007f)) | (v & UINT64_C(0x7f007f00)) >> 1;
+            values[i] = (int64_t)((v & 0x3fff) | (v & 0x3fff0000) >> 2);
+        }
+    } else if (steps == 3) {
+        for (size_t i = 0; i < n; i++) {
+            uint64_t v = (uint64_t)values[i];
+            v = (v & UINT64_C(0x007f007f007f007f)) |
+                (v & UINT64_C(0x7f007f007f007f00)) >> 1;
+            v = (v & UINT64_C(0x00003fff00003fff)) |
+                (v & UINT64_C(0x3fff00003fff0000)) >> 2;
+            v = (v & UINT64_C(0x0fffffff)) | (v & UINT64_C(0x0fffffff00000000)) >> 4;
+            values[i] = (int64_t)v;
+        }
     }
-}
-
-static void join_fours(int64_t *values)
-{
-    for (unsigned i = 0; i < BATCH; i++) {
-        uint64_t v = (uint64_t)values[i];
-        v = (v & UINT64_C(0x007f007f)) | (v & UINT64_C(0x7f007f00)) >> 1;
-        values[i] = (int64_t)((v & 0x3fff) | (v & 0x3fff0000) >> 2);
-    }
-}
-
-static void join_eights(int64_t *values)
-{
-    for (unsigned i = 0; i < BATCH; i++) {
-        uint64_t v = (uint64_t)values[i];
-        v = (v & UINT64_C(0x007f007f007f007f)) |
-            (v & UINT64_C(0x7f007f007f007f00)) >> 1;
-        v = (v & UINT64_C(0x00003fff00003fff)) |
-            (v & UINT64_C(0x3fff00003fff0000)) >> 2;
-        v = (v & UINT64_C(0x0fffffff)) | (v & UINT64_C(0x0fffffff00000000)) >> 4;
-        values[i] = (int64_t)v;
-    }
-}
-
-static void join(int64_t *values, unsigned steps)
-{
-    if (steps == 1)
-        join_pairs(values);
-    else if (steps == 2)
-        join_fours(values);
-    else if (steps == 3)
-        join_eights(values);
 }
 
 /* unfold, of values below 2^56: they have room for all that it may give. */
-static void unfold_batch(const struct trc_ints *it, int64_t *values)
+static inline void unfold_all(const struct trc_ints *it, int64_t *values, size_t n)
 {
     const unsigned shift = it->is_signed;
     const uint64_t one = it->nullable, sign = it->is_signed ? UINT64_MAX : 0;
-    for (unsigned i = 0; i < BATCH; i++) {
+    for (size_t i = 0; i < n; i++) {
         uint64_t u = (uint64_t)values[i] - one;
         uint64_t none = u >> 63;
         u += none;
@@ -400,24 +386,19 @@ static void unfold_batch(const struct trc_ints *it, int64_t *values)
     }
 }
 
-/* What take_fast gave, made what it means: in batches of one length, which the compiler
- * turns into loops over vectors. */
+/* What take_fast gave, made what it means. The length of a batch is said to the
+ * compiler, which then takes several values at a time. */
 static void settle(const struct trc_ints *it, unsigned steps, int64_t *v, size_t n)
 {
     bool folded = it->is_signed || it->nullable;
-    for (size_t at = 0; at < n && (folded || steps > 0); at += BATCH) {
-        int64_t rest[BATCH], *batch = v + at;
-        size_t some = n - at < BATCH ? n - at : BATCH;
-        if (some < BATCH) {
-            memset(rest, 0, sizeof rest);
-            batch = memcpy(rest, v + at, some * sizeof *v);
-        }
-        join(batch, steps);
+    for (; n >= BATCH; v += BATCH, n -= BATCH) {
+        join(v, steps, BATCH);
         if (folded)
-            unfold_batch(it, batch);
-        if (some < BATCH)
-            memcpy(v + at, rest, some * sizeof *v);
+            unfold_all(it, v, BATCH);
     }
+    join(v, steps, n);
+    if (folded)
+        unfold_all(it, v, n);
 }
 
 bool trc_ints_take(struct trc_ints *it, int64_t *out, size_t n)
