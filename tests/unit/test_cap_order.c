@@ -432,6 +432,41 @@ static void thousands_that_come_in_any_order_come_out_in_order(void **state)
     trc_reader_close(reader);
 }
 
+/* One stands in line, so that five before it go through the heap, in each order. */
+static void few_that_come_in_any_order_come_out_in_order(void **state)
+{
+    enum { FEW = 5, ORDERS = 5 * 5 * 5 * 5 * 5 };
+    (void)state;
+    struct bench b;
+    struct trc_reader *reader;
+    struct op_stream s = iris();
+    int64_t base = 0;
+    start(&b, (size_t)1 << 30);
+    for (int n = 0; n < ORDERS; n++) {
+        unsigned seen = 0;
+        int digits[FEW], rest = n;
+        for (int i = 0; i < FEW; i++, rest /= FEW)
+            seen |= 1u << (digits[i] = rest % FEW);
+        if (seen != (1u << FEW) - 1)
+            continue; /* not each once */
+        struct cap_record r = plain(&s, base + FEW, FEW);
+        check_int(cap_order_add(b.o, &r, false, &b.e), ==, 1);
+        for (int i = 0; i < FEW; i++) {
+            r = plain(&s, base + digits[i], (uint32_t)digits[i]);
+            check_int(cap_order_add(b.o, &r, false, &b.e), ==, 1);
+        }
+        check_ok(cap_order_flush(b.o, &b.e), &b.e);
+        base += FEW + 1;
+    }
+    check_int(cap_order_counts(b.o)->moved, ==, 0);
+    struct trc_block *block = finish(&b, &reader);
+    check_int(block->count, ==, 120 * (FEW + 1));
+    for (uint32_t i = 0; i < block->count; i++)
+        check_int(block->ops[i].conn_stream, ==, i % (FEW + 1));
+    trc_block_free(block);
+    trc_reader_close(reader);
+}
+
 /* The line is a ring: it grows while its first stands in the middle. */
 static void what_is_in_line_stays_so_when_the_line_grows(void **state)
 {
@@ -1132,6 +1167,7 @@ int main(void)
         cmocka_unit_test(all_that_wait_are_replaced_by_as_many),
         cmocka_unit_test(who_is_answered_is_not_waited_for_any_more),
         cmocka_unit_test(a_half_empty_buffer_weighs_as_a_full_one),
+        cmocka_unit_test(few_that_come_in_any_order_come_out_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
