@@ -10,7 +10,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$t
     -out "$tmp/ca.pem" -days 2 -subj "/CN=127.0.0.1" -addext "subjectAltName=IP:127.0.0.1" 2>/dev/null
 python3 "$root/tests/e2e/proxy.py" "$tmp/port" >"$tmp/proxied" &
 pids+=($!)
-for _ in $(seq 100); do [ -e "$tmp/port" ] && break; sleep 0.1; done
+await_file "$tmp/port"
 
 # The ports of a server: one speaks HTTP/1.1 alone, the other HTTP/2 alone.
 serve() { # options of the stand-in...
@@ -18,7 +18,7 @@ serve() { # options of the stand-in...
     "$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 --ports "$tmp/ports" \
         "$@" >/dev/null 2>"$tmp/standin.err" &
     pids+=($!)
-    for _ in $(seq 100); do [ -e "$tmp/ports" ] && break; sleep 0.1; done
+    await_ports
     http1=$(sed -n 's/^server.http=//p' "$tmp/ports")
     http2=$(sed -n 's/^server.grpc=//p' "$tmp/ports")
 }
@@ -81,7 +81,8 @@ for name in ("hangs", "mute", "tls"):
 PEER
 python3 "$tmp/peer.py" >"$tmp/peers" &
 pids+=($!)
-for _ in $(seq 100); do [ "$(wc -l <"$tmp/peers")" = 3 ] && break; sleep 0.1; done
+all_listen() { [ "$(wc -l <"$tmp/peers")" = 3 ]; }
+wait_for "three peers" all_listen
 at() { echo "127.0.0.1:$(sed -n "s/^$1 //p" "$tmp/peers")"; }
 refused "it hangs up when HTTP/2 is begun" --grpc "$(at hangs)" --protocol grpc
 at_once "a peer that hangs up"
