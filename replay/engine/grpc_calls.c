@@ -85,7 +85,6 @@ bool rep_grpc_send_again(struct rep_grpc *en, struct rep_request *r)
 {
     if (r->tries >= REP_TRIES_MAX || !rep_grpc_again_add(en, r))
         return false;
-    en->base.stats.retries++;
     r->out.first_ns = OP_TIME_NONE;
     return true;
 }

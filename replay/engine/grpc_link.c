@@ -155,7 +155,7 @@ static void link_stamp(struct rep_link *l, int64_t now)
         if (!c)
             continue;
         c->flush = l->flushes;
-        c->request->out.attempts++;
+        l->en->base.stats.retries += c->request->out.attempts++ > 0;
         if (c->request->out.sent_ns == OP_TIME_NONE)
             c->request->out.sent_ns = now;
     }

@@ -12,7 +12,7 @@ holds '[.errors[].class] - ["reset"] == []'
 server_says '[.requests, .twice]' "[$(jq .operations.ok "$tmp/report"),0]"
 "$REPRISE" trace cat "$tmp/x.run" --jsonl >"$tmp/outcomes" || fail "reading the run"
 same "$(jq -s 'map(select(.cause == "reset")) | all(.attempts <= 2)' "$tmp/outcomes")" true "none was sent a third time"
-# How many are disowned hangs on how many are under way at once; each is told.
+# How many are disowned hangs on how many are under way at once; each that had gone out is told.
 same "$(jq -s 'map(.attempts - 1) | add' "$tmp/outcomes")" "$(jq .connections.retries "$tmp/report")" "retries"
 same "$(jq '.connections > 3 and .faults > 1' "$tmp/summary")" true "connections were ended"
 finish
