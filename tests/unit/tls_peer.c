@@ -99,9 +99,10 @@ static bool inward(const struct tls_peer *t, struct secure *s, int fd, int inner
     while (rc == 1 && (rc = secure_read(s, plain, sizeof plain, &got, &e)) == 1)
         if (!peer_send(inner, plain, got))
             rc = -1;
-    if (rc != 0)
+    bool goes_on = put_out(t, s, fd) && rc == 0;
+    if (!goes_on) /* also where the client left in the middle of the handshake */
         shutdown(inner, SHUT_WR);
-    return put_out(t, s, fd) && rc == 0;
+    return goes_on;
 }
 
 static void pump(const struct tls_peer *t, struct secure *s, int fd, int inner)
