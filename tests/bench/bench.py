@@ -422,6 +422,9 @@ def grpc_commands(*options) -> dict:
         return [
             *("h2load", "-t1", "-c8", "-m10", "-D", SECONDS, "-d", message),
             *("-H", "content-type: application/grpc", "-H", "te: trailers"),
+            # What reprise says, too: a server's work for a call grows with its fields.
+            *("-H", "grpc-accept-encoding: identity", "-H", "grpc-timeout: 30000m"),
+            *("-H", "x-request-id: 7f1d0c52-0"),
             f"http://127.0.0.1:{port}{GRPC_PATH}",
         ]
 
@@ -837,7 +840,8 @@ Rates, lateness and evenness come from the server: it counts requests and has th
 stamp each packet on the loopback device. Before anything is measured the stamps are put to
 the proof: {proof} lay within the send call that caused them. CPU is the client's
 whole process, from start to end; reprise reads its trace and writes every outcome in it. In
-closed loop all clients send the same body; reprise sends a request id in addition.
+closed loop all clients send the same body, over gRPC with the same header fields; the request
+id is another each time with reprise alone, which over REST sends it in addition.
 
 Lateness *on the wire* is when the k-th request lay there minus when the k-th operation was
 due, and so includes everything between plan and wire. *By its own word* is what the run file
@@ -845,7 +849,7 @@ says: its clock is read just before the system call that sends.
 
 *bare* is the floor: a client that sends the same bytes and reads the answers, and does nothing
 else. It reads no trace, writes no run and judges nothing; in open loop it polls all the time.
-What it does not reach, this machine gives to no client of one thread.
+Where it falls short, too, the limit is the machine with its kernel and not what reprise does beside.
 
 In open loop each client runs at shares of the rate that wrk reached in closed loop (median),
 against the same stamping server, in turns. A rate counts as reached where 99.9 % of the

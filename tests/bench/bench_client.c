@@ -10,8 +10,8 @@
  * connection always has one request in flight. In open loop the file DUE holds when
  * each request is due (64-bit integers, nanoseconds since the start, ascending); a free
  * connection takes the next one that is due, and the thread polls, so it has the
- * processor all the time. What this client does not reach, the machine and its kernel
- * do not give to any client of one thread that makes a system call a request.
+ * processor all the time. Where this client falls short, the limit is the machine with
+ * its kernel, not what a client does beside sending and reading.
  *
  * Prints when due time 0 was (CLOCK_MONOTONIC, ns; closed loop: the start) and how many
  * requests were answered. It shares no code with the program that it is held against.
