@@ -31,7 +31,8 @@ struct rep_health_facts {
     double steal_share;   /* of the machine's time; < 0: unknown */
     int64_t throttled_ns; /* held back by the CPU limit of its control group */
     double worked_share;  /* of the busiest worker's time: work, not waiting */
-    int64_t waited_ns;    /* longest that a worker stood in line for a processor */
+    int64_t waited_ns;    /* longest that a worker stood in line for a processor; < 0:
+                             unknown */
     double gap_distance;  /* share of gaps between sends that were off (gaps.h) */
     double coverage_lack; /* share of what happened that the trace does not hold */
     uint32_t workers_lost;

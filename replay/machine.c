@@ -216,15 +216,11 @@ int64_t rep_cpu_own_ns(void)
 int64_t rep_waited_parse(struct span text)
 {
     uint64_t waited;
-    const char *from = text.n ? memchr(text.p, ' ', text.n) : NULL;
-    if (!from)
-        return -1;
-    size_t at = (size_t)(from - (const char *)text.p) + 1;
-    const char *to = memchr(from + 1, ' ', text.n - at);
-    if (!to || !span_u64(span_of(from + 1, (size_t)(to - from - 1)), &waited) ||
-        waited > INT64_MAX)
-        return -1;
-    return (int64_t)waited;
+    size_t from = span_find(text, ' ', 0) + 1, to = span_find(text, ' ', from);
+    return to < text.n && span_u64(span_sub(text, from, to), &waited) &&
+                   waited <= INT64_MAX
+               ? (int64_t)waited
+               : -1;
 }
 
 int64_t rep_thread_waited_ns(void)

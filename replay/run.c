@@ -129,6 +129,7 @@ static int await_workers(struct rep_running *x, struct err *e)
 
 static void join_workers(struct rep_running *x)
 {
+    x->stats.waited_ns = -1; /* unless one of them knows */
     for (uint32_t i = 0; i < x->worker_count; i++) {
         struct rep_worker_stats s;
         struct err e = {0};

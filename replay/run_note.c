@@ -282,7 +282,8 @@ void rep_running_note_end(struct rep_running *x, const struct rep_health_facts *
     if (x->throttled_before_ns >= 0)
         note_i64(x, NOTE_CPU_THROTTLED, f->throttled_ns);
     note_fmt(x, NOTE_CPU_WORKED, "%.4f", f->worked_share);
-    note_i64(x, NOTE_CPU_WAITED, f->waited_ns);
+    if (f->waited_ns >= 0)
+        note_i64(x, NOTE_CPU_WAITED, f->waited_ns);
     note_fmt(x, NOTE_GAP_DISTANCE, "%.4f", f->gap_distance);
     note_fmt(x, NOTE_GAPS, "%" PRIu64, x->gaps.total);
     note_i64(x, NOTE_CPU_OWN, rep_cpu_own_ns() - x->own_before_ns);

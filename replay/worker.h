@@ -76,7 +76,8 @@ struct rep_worker_stats {
     int64_t margin_ns;  /* of its pacer */
     int64_t slice_ns;   /* by which it goes first; 0: none */
     int64_t worked_ns;  /* processor time from the start on, less polling for nothing */
-    int64_t waited_ns;  /* since then, ready to run, but others had the processor */
+    int64_t waited_ns;  /* since then, ready to run, but others had the processor; < 0:
+                           unknown */
     uint64_t warm_failed; /* connections that were not up at the start */
     bool clock_backwards;
 };

@@ -538,7 +538,7 @@ def bare_command(port: int, *how) -> list:
 
 def measure_bare(schedule: list[int]) -> tuple[Sample, int]:
     """The floor on that schedule, and when its due time 0 was."""
-    array.array("q", schedule).tofile((work / "due").open("wb"))
+    (work / "due").write_bytes(array.array("q", schedule).tobytes())
     sample = measure(
         "rest", "bare", lambda port: bare_command(port, "open", work / "due"), stamps=True
     )

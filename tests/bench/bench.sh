@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bench.sh PROGRAM - measures PROGRAM beside wrk, h2load and hey (wrk2 too where it is
+# bench.sh PROGRAM - measures PROGRAM beside wrk, h2load, hey and a bare client (wrk2 too where it is
 # installed), prints the table, and keeps it in tests/bench/RESULTS.md; then captures from
 # files beside tshark, and keeps that in tests/bench/RESULTS_CAPTURE.md; then holds what replay
 # reports against what a server stamped, and keeps that in tests/bench/RESULTS_TRUTH.md.
