@@ -9,8 +9,9 @@ CONTINUATION frames, answers in pieces. It answers gRPC calls and REST requests 
 --never N: each N-th request is read and never answered.
 
 At its end (SIGTERM) it says what it did, as one line of JSON: requests, twice (bodies that
-came before), never, pings and acks (of them), settings and settings_acks, resets (by error
-code), connections.
+came before), never, acks (of PINGs) and settings_acks, unacknowledged (PINGs and SETTINGS
+without an acknowledgement when that of a later PING on their connection came: what was on
+its way when a connection ended is nobody's fault), resets (by error code), connections.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -36,14 +37,14 @@ REST_ANSWER = b'{"model_name":"m","outputs":[]}'
 UNKNOWN_FRAME, UNKNOWN_SETTING = 0xBB, 0xFE03
 
 lock = threading.Lock()
-counts = collections.Counter(requests=0, twice=0, never=0, pings=0, acks=0, settings=0, settings_acks=0, connections=0)
+counts = collections.Counter(requests=0, twice=0, never=0, acks=0, settings_acks=0, unacknowledged=0, connections=0)
 resets: collections.Counter = collections.Counter()
 bodies: set[bytes] = set()
 
 
-def count(what: str) -> int:
+def count(what: str, by: int = 1) -> int:
     with lock:
-        counts[what] += 1
+        counts[what] += by
         return counts[what]
 
 
@@ -59,6 +60,8 @@ class Connection:
         self.got: dict[int, bytes] = {}
         self.grpc: dict[int, bool] = {}
         self.answered = 0
+        self.pings = self.acks = self.settings = self.settings_acks = 0  # of this connection
+        self.settings_before: list[int] = []  # each PING
 
     def flush(self) -> None:
         self.s.sendall(self.c.data_to_send())
@@ -70,11 +73,20 @@ class Connection:
         self.flush()
         self.s.sendall(raw_frame(UNKNOWN_FRAME, stream, b"of no type"))
         self.s.sendall(raw_frame(UNKNOWN_FRAME, 0, b""))
-        self.c.ping(struct.pack(">Q", count("pings")))
+        self.c.ping(struct.pack(">Q", self.pings))
+        self.pings += 1
+        self.settings_before.append(self.settings)
+
+    def on_ping_ack(self, nth: int) -> None:
+        count("acks")
+        missing = nth - self.acks + max(0, self.settings_before[nth] - self.settings_acks)
+        if missing != 0:
+            count("unacknowledged", missing)
+        self.acks = nth + 1
 
     def run(self) -> None:
         self.c.initiate_connection()
-        count("settings")
+        self.settings += 1
         if not self.options.plain:
             code = h2.settings.SettingCodes
             self.c.update_settings({code.INITIAL_WINDOW_SIZE: 300, code.MAX_CONCURRENT_STREAMS: 10})
@@ -84,8 +96,7 @@ class Connection:
             # another: it gets one to await.
             self.c.update_settings({})
             self.c.clear_outbound_data_buffer()
-            with lock:
-                counts["settings"] += 2
+            self.settings += 2
         self.flush()
         while True:
             data = self.s.recv(65536)
@@ -110,9 +121,10 @@ class Connection:
             with lock:
                 resets[str(int(event.error_code))] += 1
         elif isinstance(event, h2.events.PingAckReceived):
-            count("acks")
+            self.on_ping_ack(struct.unpack(">Q", event.ping_data)[0])
         elif isinstance(event, h2.events.SettingsAcknowledged):
             count("settings_acks")
+            self.settings_acks += 1
 
     def on_request(self, stream: int) -> None:
         body = self.got.pop(stream)
@@ -144,7 +156,7 @@ class Connection:
         if not self.options.plain and self.answered % 40 == 0:
             window = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
             self.c.update_settings({window: 200 + self.answered})
-            count("settings")
+            self.settings += 1
 
 
 def serve(s: socket.socket, options: argparse.Namespace) -> None:
