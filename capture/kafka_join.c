@@ -233,15 +233,15 @@ static bool has_header(const struct cap_kafka_record *r, const char *name)
     return false;
 }
 
-static struct cap_kafka_key key_of(const struct cap_kafka_record *r)
+static struct kafka_key key_of(const struct cap_kafka_record *r)
 {
     struct span owner = header(r, "pipeline");
-    return cap_kafka_key_of(r->key, owner.n ? owner : r->topic.name);
+    return kafka_key_of(r->key, owner.n ? owner : r->topic.name);
 }
 
 static void request_of(const struct cap_kafka_record *r, struct cap_record *rec)
 {
-    struct span body = cap_kafka_value_of(r->value).body;
+    struct span body = kafka_value_of(r->value).body;
     struct span id = header(r, "x-request-id");
     *rec = (struct cap_record){
         .op = op_empty(),
@@ -268,7 +268,7 @@ static void request_of(const struct cap_kafka_record *r, struct cap_record *rec)
 
 static bool is_failure(const struct cap_kafka_record *r)
 {
-    return r->topic.kind == CAP_TOPIC_ERRORS || has_header(r, ERROR_HEADER);
+    return r->topic.kind == KAFKA_TOPIC_ERRORS || has_header(r, ERROR_HEADER);
 }
 
 static void answer_of(struct cap_kafka_join *j, const struct cap_kafka_record *r,
@@ -284,7 +284,7 @@ static void answer_of(struct cap_kafka_join *j, const struct cap_kafka_record *r
     if (r->late)
         op->flags |= OP_FLAG_GAP;
     op->status = failed ? 400 : 200;
-    op->response = op_body_of(cap_kafka_value_of(r->value).body);
+    op->response = op_body_of(kafka_value_of(r->value).body);
     j->counts.answered++;
     j->counts.failed += failed;
 }
@@ -404,7 +404,7 @@ static bool fits(const struct cap_kafka_record *r)
 static bool make_key(struct cap_kafka_join *j, const struct cap_kafka_record *r,
                      uint64_t *hash)
 {
-    bool error = r->topic.kind == CAP_TOPIC_ERRORS;
+    bool error = r->topic.kind == KAFKA_TOPIC_ERRORS;
     struct span name = error ? header(r, ERROR_HEADER) : r->topic.name;
     uint64_t h[2];
     if (r->key.n == 0 || r->key.n > CAP_KAFKA_KEY_BYTES_MAX || name.n == 0 ||
@@ -498,8 +498,8 @@ int cap_kafka_join_add(struct cap_kafka_join *j, const struct cap_kafka_record *
                        struct err *e)
 {
     struct cap_kafka_counts *t = &j->counts;
-    bool request = r->topic.kind == CAP_TOPIC_INPUTS;
-    enum cap_framing framing = cap_kafka_value_of(r->value).framing;
+    bool request = r->topic.kind == KAFKA_TOPIC_INPUTS;
+    enum kafka_framing framing = kafka_value_of(r->value).framing;
     t->records++;
     if (r->tombstone) {
         t->tombstones++;
@@ -507,12 +507,12 @@ int cap_kafka_join_add(struct cap_kafka_join *j, const struct cap_kafka_record *
         return 0;
     }
     t->inputs += request;
-    t->outputs += r->topic.kind == CAP_TOPIC_OUTPUTS;
-    t->errors += r->topic.kind == CAP_TOPIC_ERRORS;
+    t->outputs += r->topic.kind == KAFKA_TOPIC_OUTPUTS;
+    t->errors += r->topic.kind == KAFKA_TOPIC_ERRORS;
     t->clocks[r->clock]++;
-    t->framed += framing == CAP_FRAMING_SCHEMA;
-    t->broken_framing += framing == CAP_FRAMING_BROKEN;
-    if (r->topic.kind == CAP_TOPIC_OTHER) {
+    t->framed += framing == KAFKA_FRAMING_SCHEMA;
+    t->broken_framing += framing == KAFKA_FRAMING_BROKEN;
+    if (r->topic.kind == KAFKA_TOPIC_OTHER) {
         t->others++;
         return 0;
     }

@@ -29,8 +29,8 @@
 #ifndef CAPTURE_KAFKA_JOIN_H
 #define CAPTURE_KAFKA_JOIN_H
 
-#include "capture/kafka_topic.h"
 #include "capture/record.h"
+#include "traces/wire/kafka_topic.h"
 
 #define CAP_KAFKA_EARLY_NS      (3 * CLK_SEC)
 #define CAP_KAFKA_DONE_NS       (60 * CLK_SEC)
@@ -49,7 +49,7 @@ enum cap_kafka_clock {
 
 /* One record. Borrowed for the duration of a call. */
 struct cap_kafka_record {
-    struct cap_topic topic;
+    struct kafka_topic topic;
     struct span topic_name;
     uint32_t source; /* ordinal of the topic's partition: op.connection */
     int64_t offset;  /* its low half is op.conn_stream */
@@ -79,7 +79,7 @@ struct cap_kafka_counts {
         unmatched;      /* answers: to what was answered; to nothing known */
     uint64_t backwards; /* answers older than their request */
     uint64_t framed, broken_framing;
-    uint64_t keys[3]; /* of inputs, by cap_key_style */
+    uint64_t keys[3]; /* of inputs, by kafka_key_style */
     /* Of records seen on the wire, by direction: that wait, that were refused, answers
      * to no request that was seen, duplicates of answers and tombstones. All others
      * were told. */

@@ -327,7 +327,7 @@ static bool lower_names(struct cap_krecords *k)
 }
 
 static void hand_on(struct cap_krecords *k, const struct origin *o,
-                    const struct cap_topic *topic, uint64_t wire_bytes)
+                    const struct kafka_topic *topic, uint64_t wire_bytes)
 {
     if (k->failed.code != ERR_OK || !lower_names(k)) {
         if (k->failed.code == ERR_OK)
@@ -382,9 +382,9 @@ static bool read_records(struct cap_krecords *k, const struct origin *o,
                          const struct cap_batch *b, uint32_t *count)
 {
     struct span records = b->records;
-    struct cap_topic topic = cap_topic_guess(name_of(k, o->topic));
+    struct kafka_topic topic = kafka_topic_guess(name_of(k, o->topic));
     *count = b->count;
-    if (topic.kind == CAP_TOPIC_OTHER || b->control) {
+    if (topic.kind == KAFKA_TOPIC_OTHER || b->control) {
         k->counts.records += b->count == CAP_BATCH_COUNT_UNKNOWN ? 0 : b->count;
         k->counts.passed_bytes[o->dir] += records.n;
         return true;

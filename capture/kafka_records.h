@@ -25,7 +25,7 @@
  * control batches and tombstones (records without a value).
  *
  * The topics that matter are those of Seldon Core v2, with any prefix and namespace
- * (cap_topic_guess). One thread at a time.
+ * (kafka_topic_guess). One thread at a time.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -7,10 +7,10 @@
 
 #include <string.h>
 
-#include "capture/kafka_topic.h"
 #include "traces/payload/v2_json.h"
 #include "traces/payload/v2_proto.h"
 #include "traces/wire/content_encoding.h"
+#include "traces/wire/kafka_topic.h"
 
 #define GRPC_SERVICE "/inference.GRPCInferenceService/"
 
@@ -245,7 +245,7 @@ static struct span answer_id(const struct cap_message *answer,
                    s->tier == OP_TIER_MODELGATEWAY;
     for (size_t at = span_find(id, ',', 0); at < id.n; at = span_find(id, ',', 0))
         id = span_trim(span_sub(id, at + 1, id.n));
-    return gateway ? cap_kafka_key_of(id, s->name).id : id;
+    return gateway ? kafka_key_of(id, s->name).id : id;
 }
 
 static void take_id(const struct cap_exchange *x, const struct told *t,

@@ -79,7 +79,7 @@ int cap_redact_new(struct cap_redact **out, const struct cap_redact_options *opt
     r->o = *options;
     int rc = parse_policy(r, e);
     if (rc == 0)
-        rc = keyed_hash_key(r->o.key_file, CAP_KEY_ENV, r->key, e);
+        rc = keyed_hash_key(r->o.key_file, KAFKA_KEY_ENV, r->key, e);
     if (rc < 0) {
         cap_redact_free(r);
         *out = NULL;

@@ -30,7 +30,7 @@
 #include "capture/record.h"
 #include "traces/base/buf.h"
 
-#define CAP_KEY_ENV       "REPRISE_CAPTURE_KEY"
+#define KAFKA_KEY_ENV     "REPRISE_CAPTURE_KEY"
 #define CAP_HEADERS_MAX   64u    /* kept of one request … */
 #define CAP_HEADERS_BYTES 16384u /* … and bytes of them: what is beyond is denied */
 
@@ -40,7 +40,7 @@ struct cap_redact_options {
     size_t header_count;
     bool keep_query;      /* of paths */
     bool no_answers;      /* answers' bodies: only length and hash */
-    const char *key_file; /* 32 hex digits; NULL: CAP_KEY_ENV, else drawn */
+    const char *key_file; /* 32 hex digits; NULL: KAFKA_KEY_ENV, else drawn */
 };
 
 struct cap_redact;

@@ -16,14 +16,14 @@
 #include "traces/base/buf.h"
 #include "traces/base/log.h"
 #include "traces/base/units.h"
+#include "traces/wire/kafka_conf.h"
 
 #define IDLE_POLL_NS (5 * CLK_MS)
 #define LOOK_NS      (30 * CLK_SEC) /* between looks for new partitions */
-#define SECRET_MAX   65536u
 
 struct part {
     rd_kafka_topic_t *topic; /* owned by the source's list */
-    struct cap_topic what;   /* borrows from the topic's name */
+    struct kafka_topic what; /* borrows from the topic's name */
     int32_t number;
     int64_t next;  /* offset that is expected */
     int64_t until; /* to be read up to, exclusive; -1: without end */
@@ -49,98 +49,6 @@ struct cap_kafka_source {
 };
 
 /* --- configuration ---------------------------------------------------------------- */
-
-static bool any_of(const char *name, const char *const *parts)
-{
-    for (; *parts; parts++)
-        if (strstr(name, *parts))
-            return true;
-    return false;
-}
-
-static bool is_secret(const char *name)
-{
-    static const char *const parts[] = {
-        "password", "secret", "jaas", "oauthbearer.config", "key.pem", "keytab", NULL};
-    return any_of(name, parts);
-}
-
-/* What this source decides by itself, and what would load code. */
-static bool is_ours(const char *name)
-{
-    static const char *const parts[] = {"group.",
-                                        "commit",
-                                        "offset",
-                                        "bootstrap.servers",
-                                        "metadata.broker.list",
-                                        "test.mock",
-                                        "plugin.",
-                                        "enable.partition.eof",
-                                        "_cb",
-                                        "opaque",
-                                        NULL};
-    return any_of(name, parts);
-}
-
-static int read_value(const char *name, const char *value, struct buf *out,
-                      struct err *e)
-{
-    if (strncmp(value, "file:", 5) == 0) {
-        int rc = buf_read_file(out, value + 5, SECRET_MAX, e);
-        if (rc < 0)
-            return err_note(e, "--kafka-option %s", name);
-        while (out->n && (out->p[out->n - 1] == '\n' || out->p[out->n - 1] == '\r'))
-            out->n--;
-    } else if (strncmp(value, "env:", 4) == 0) {
-        const char *text = getenv(value + 4);
-        if (!text)
-            return err_set(e, ERR_USAGE, "--kafka-option %s: the environment has no %s",
-                           name, value + 4);
-        buf_str(out, text);
-    } else if (is_secret(name)) {
-        return err_set(e, ERR_USAGE,
-                       "--kafka-option %s: a secret comes from file:PATH or env:NAME, "
-                       "not from the command line",
-                       name);
-    } else {
-        buf_str(out, value);
-    }
-    return buf_check(out, e);
-}
-
-static int set(rd_kafka_conf_t *conf, const char *name, const char *value, bool secret,
-               struct err *e)
-{
-    char why[256];
-    if (rd_kafka_conf_set(conf, name, value, why, sizeof why) == RD_KAFKA_CONF_OK)
-        return 0;
-    return err_set(e, ERR_USAGE, "--kafka-option %s: %s", name,
-                   secret ? "librdkafka refuses it" : why);
-}
-
-static int set_option(rd_kafka_conf_t *conf, const char *option, struct err *e)
-{
-    char name[128];
-    const char *equals = strchr(option, '=');
-    size_t n = equals ? (size_t)(equals - option) : 0;
-    struct buf value = {0};
-    if (n == 0 || n >= sizeof name)
-        return err_set(e, ERR_USAGE, "--kafka-option is KEY=VALUE");
-    memcpy(name, option, n);
-    name[n] = 0;
-    if (is_ours(name))
-        return err_set(e, ERR_USAGE,
-                       "--kafka-option %s: a capture decides that by itself", name);
-    int rc = read_value(name, equals + 1, &value, e);
-    bool indirect =
-        strncmp(equals + 1, "file:", 5) == 0 || strncmp(equals + 1, "env:", 4) == 0;
-    if (rc == 0)
-        rc = set(conf, name, buf_text(&value), indirect, e);
-    if (value.p)
-        explicit_bzero(value.p, value.cap);
-    buf_done(&value);
-    return rc;
-}
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
@@ -176,11 +84,11 @@ static int connect_to(struct cap_kafka_source *s, const struct cap_kafka_config 
     };
     char why[256];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    int rc = set(conf, "bootstrap.servers", c->brokers, false, e);
+    int rc = kafka_conf_set(conf, "bootstrap.servers", c->brokers, e);
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed && rc == 0; i++)
-        rc = set(conf, fixed[i][0], fixed[i][1], false, e);
+        rc = kafka_conf_set(conf, fixed[i][0], fixed[i][1], e);
     for (size_t i = 0; i < c->option_count && rc == 0; i++)
-        rc = set_option(conf, c->options[i], e);
+        rc = kafka_conf_option(conf, c->options[i], NULL, "a capture", e);
     if (rc == 0) {
         rd_kafka_conf_set_opaque(conf, s);
         rd_kafka_conf_set_error_cb(conf, on_error);
@@ -212,9 +120,10 @@ static int ask_topics(struct cap_kafka_source *s, const struct rd_kafka_metadata
     return code ? peer_error(s, "list of topics", code, e) : 0;
 }
 
-static struct cap_topic what_is(struct cap_kafka_source *s, const char *name)
+static struct kafka_topic what_is(struct cap_kafka_source *s, const char *name)
 {
-    return cap_topic_of(span_str(name), buf_text(&s->prefix), buf_text(&s->name_space));
+    return kafka_topic_of(span_str(name), buf_text(&s->prefix),
+                          buf_text(&s->name_space));
 }
 
 /* Topics and partitions that are ours; false: more than can be read. */
@@ -225,7 +134,7 @@ static bool count_ours(struct cap_kafka_source *s, const struct rd_kafka_metadat
     *topics = 0;
     for (int i = 0; i < md->topic_cnt; i++) {
         const rd_kafka_metadata_topic_t *t = &md->topics[i];
-        if (what_is(s, t->topic).kind != CAP_TOPIC_OTHER && t->partition_cnt > 0) {
+        if (what_is(s, t->topic).kind != KAFKA_TOPIC_OTHER && t->partition_cnt > 0) {
             ++*topics;
             n += (uint64_t)t->partition_cnt;
         }
@@ -248,7 +157,7 @@ static int add_topics(struct cap_kafka_source *s, const struct rd_kafka_metadata
     s->known = partitions;
     for (int i = 0; i < md->topic_cnt; i++) {
         const rd_kafka_metadata_topic_t *m = &md->topics[i];
-        if (what_is(s, m->topic).kind == CAP_TOPIC_OTHER || m->partition_cnt <= 0)
+        if (what_is(s, m->topic).kind == KAFKA_TOPIC_OTHER || m->partition_cnt <= 0)
             continue;
         rd_kafka_topic_t *topic = rd_kafka_topic_new(s->rk, m->topic, NULL);
         if (!topic)

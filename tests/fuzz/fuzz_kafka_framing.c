@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/kafka_topic.h"
+#include "traces/wire/kafka_topic.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,28 +32,28 @@ static void is_tail(struct span whole, struct span tail)
 
 static void try_value(struct span s)
 {
-    struct cap_kafka_value v = cap_kafka_value_of(s);
+    struct kafka_value v = kafka_value_of(s);
     is_tail(s, v.body);
-    if (v.framing != CAP_FRAMING_SCHEMA && v.body.n != s.n)
+    if (v.framing != KAFKA_FRAMING_SCHEMA && v.body.n != s.n)
         abort();
-    if (v.framing == CAP_FRAMING_SCHEMA && s.n - v.body.n < 6)
+    if (v.framing == KAFKA_FRAMING_SCHEMA && s.n - v.body.n < 6)
         abort();
-    if ((v.framing == CAP_FRAMING_NONE) != (s.n == 0 || s.p[0] != 0))
+    if ((v.framing == KAFKA_FRAMING_NONE) != (s.n == 0 || s.p[0] != 0))
         abort();
 }
 
 static void try_key(struct span key, struct span owner)
 {
-    struct cap_kafka_key k = cap_kafka_key_of(key, owner);
+    struct kafka_key k = kafka_key_of(key, owner);
     is_tail(key, k.id);
     size_t head = key.n - k.id.n;
-    if ((k.style == CAP_KEY_ID) != (head == 0) ||
-        (k.style != CAP_KEY_ID && k.id.n == 0))
+    if ((k.style == KAFKA_KEY_ID) != (head == 0) ||
+        (k.style != KAFKA_KEY_ID && k.id.n == 0))
         abort();
     if (head &&
         (head < owner.n + 1 || memcmp(k.id.p - owner.n - 1, owner.p, owner.n) != 0))
         abort();
-    if ((k.partition >= 0) != (k.style == CAP_KEY_PARTITION_NAME_ID))
+    if ((k.partition >= 0) != (k.style == KAFKA_KEY_PARTITION_NAME_ID))
         abort();
 }
 
@@ -65,8 +65,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span value = alone(span_sub(all, 0, a));
     struct span topic = alone(span_sub(all, a + 1, b));
     struct span key = alone(span_sub(all, b + 1, size));
-    struct cap_topic t = cap_topic_of(topic, "seldon", "default");
-    if ((t.name.n > 0) != (t.kind == CAP_TOPIC_INPUTS || t.kind == CAP_TOPIC_OUTPUTS))
+    struct kafka_topic t = kafka_topic_of(topic, "seldon", "default");
+    if ((t.name.n > 0) !=
+        (t.kind == KAFKA_TOPIC_INPUTS || t.kind == KAFKA_TOPIC_OUTPUTS))
         abort();
     if (t.name.n + strlen("seldon.default.model..inputs") > topic.n && t.name.n)
         abort();

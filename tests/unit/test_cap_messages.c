@@ -133,7 +133,7 @@ static void messages_are_redacted_one_by_one(void **state)
     struct cap_record r;
     struct arena a = {0};
     struct err e = {0};
-    setenv(CAP_KEY_ENV, "000102030405060708090a0b0c0d0e0f", 1);
+    setenv(KAFKA_KEY_ENV, "000102030405060708090a0b0c0d0e0f", 1);
     check_ok(cap_redact_new(&redact, &o, &e), &e);
     check_int(cap_record_make(OP_TIER_ENVOY, &x, &r), ==, CAP_RECORDED_OP);
     check_ok(cap_messages_take(&x, &r.op, &a, &e), &e);

@@ -37,7 +37,7 @@ static void start(struct bench *b, const char *bodies)
     struct cap_redact_options o = {.bodies = bodies};
     struct err e = {0};
     *b = (struct bench){0};
-    setenv(CAP_KEY_ENV, KEY, 1);
+    setenv(KAFKA_KEY_ENV, KEY, 1);
     check_ok(cap_redact_new(&b->r, &o, &e), &e);
 }
 
@@ -333,11 +333,11 @@ static void a_policy_that_makes_no_sense_is_refused(void **state)
     struct cap_redact *r;
     struct err e = {0};
     check_int(cap_redact_new(&r, &o, &e), ==, ERR_FORMAT);
-    setenv(CAP_KEY_ENV, "0011", 1);
+    setenv(KAFKA_KEY_ENV, "0011", 1);
     o.key_file = NULL;
     err_clear(&e);
     check_int(cap_redact_new(&r, &o, &e), ==, ERR_USAGE);
-    setenv(CAP_KEY_ENV, KEY, 1);
+    setenv(KAFKA_KEY_ENV, KEY, 1);
 }
 
 int main(void)

@@ -69,7 +69,7 @@ static void give(struct rig *g, const char *topic, int at_ms, const char *key,
                  const char *value, const struct op_header *headers, uint32_t n)
 {
     struct span name = span_str(topic);
-    struct cap_kafka_record r = {.topic = cap_topic_of(name, "seldon", "ns"),
+    struct cap_kafka_record r = {.topic = kafka_topic_of(name, "seldon", "ns"),
                                  .topic_name = name,
                                  .source = 7,
                                  .offset = offsets++,
@@ -103,9 +103,9 @@ static void requests_meet_their_answers_in_all_key_styles(void **state)
              "whole model iris id=a1 in at=1000 -> 200 out1 +11\n"
              "whole model iris id=a2 in at=1001 -> 200 out2 +11\n");
     const struct cap_kafka_counts *n = cap_kafka_join_counts(g.j);
-    check_int(n->keys[CAP_KEY_ID], ==, 1);
-    check_int(n->keys[CAP_KEY_NAME_ID], ==, 1);
-    check_int(n->keys[CAP_KEY_PARTITION_NAME_ID], ==, 1);
+    check_int(n->keys[KAFKA_KEY_ID], ==, 1);
+    check_int(n->keys[KAFKA_KEY_NAME_ID], ==, 1);
+    check_int(n->keys[KAFKA_KEY_PARTITION_NAME_ID], ==, 1);
     check_int(n->answered, ==, 3);
     check_int(n->clocks[CAP_KAFKA_CLOCK_CREATE], ==, 6);
     stop(&g);
@@ -155,7 +155,7 @@ static void framing_is_no_part_of_a_body(void **state)
     struct rig g;
     start(&g, 1 << 20);
     struct span name = SPAN_LIT(IN);
-    struct cap_kafka_record r = {.topic = cap_topic_of(name, "seldon", "ns"),
+    struct cap_kafka_record r = {.topic = kafka_topic_of(name, "seldon", "ns"),
                                  .topic_name = name,
                                  .clock = CAP_KAFKA_CLOCK_APPEND,
                                  .key = SPAN_LIT("k"),
@@ -238,7 +238,7 @@ static void what_cannot_be_joined_is_told_and_counted(void **state)
     give(&g, OUT, 1, "", "out", NULL, 0);
     give(&g, "seldon.ns.elsewhere", 1, "k", "in", NULL, 0);
     struct span name = SPAN_LIT(IN);
-    struct cap_kafka_record r = {.topic = cap_topic_of(name, "seldon", "ns"),
+    struct cap_kafka_record r = {.topic = kafka_topic_of(name, "seldon", "ns"),
                                  .topic_name = name,
                                  .key = SPAN_LIT("k")};
     check_ok(cap_kafka_join_add(g.j, &r, &g.e), &g.e);

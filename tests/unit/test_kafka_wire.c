@@ -1122,13 +1122,13 @@ static void crc32c_gives_the_published_sums(void **state)
 static void topics_are_known_under_any_prefix(void **state)
 {
     (void)state;
-    struct cap_topic t =
-        cap_topic_guess(SPAN_LIT("a.b.seldon-mesh.pipeline.p.outputs"));
-    check_int(t.kind, ==, CAP_TOPIC_OUTPUTS);
+    struct kafka_topic t =
+        kafka_topic_guess(SPAN_LIT("a.b.seldon-mesh.pipeline.p.outputs"));
+    check_int(t.kind, ==, KAFKA_TOPIC_OUTPUTS);
     check_int(t.resource, ==, OP_PIPELINE);
     check_span(t.name, "p");
-    t = cap_topic_guess(SPAN_LIT("seldon.default.errors.errors"));
-    check_int(t.kind, ==, CAP_TOPIC_ERRORS);
+    t = kafka_topic_guess(SPAN_LIT("seldon.default.errors.errors"));
+    check_int(t.kind, ==, KAFKA_TOPIC_ERRORS);
     const char *const others[] = {"model.x.inputs",
                                   "a.model.x.inputs",
                                   "",
@@ -1136,7 +1136,7 @@ static void topics_are_known_under_any_prefix(void **state)
                                   "a.b.model.x.in",
                                   "..."};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        check_int(cap_topic_guess(span_str(others[i])).kind, ==, CAP_TOPIC_OTHER);
+        check_int(kafka_topic_guess(span_str(others[i])).kind, ==, KAFKA_TOPIC_OTHER);
 }
 
 int main(void)

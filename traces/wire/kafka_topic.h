@@ -20,58 +20,67 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef CAPTURE_KAFKA_TOPIC_H
-#define CAPTURE_KAFKA_TOPIC_H
+#ifndef TRACES_WIRE_KAFKA_TOPIC_H
+#define TRACES_WIRE_KAFKA_TOPIC_H
 
+#include "traces/base/buf.h"
 #include "traces/op.h"
 
-enum cap_topic_kind {
-    CAP_TOPIC_OTHER,
-    CAP_TOPIC_INPUTS,
-    CAP_TOPIC_OUTPUTS,
-    CAP_TOPIC_ERRORS
+enum kafka_topic_kind {
+    KAFKA_TOPIC_OTHER,
+    KAFKA_TOPIC_INPUTS,
+    KAFKA_TOPIC_OUTPUTS,
+    KAFKA_TOPIC_ERRORS
 };
 
-struct cap_topic {
-    enum cap_topic_kind kind;
+struct kafka_topic {
+    enum kafka_topic_kind kind;
     enum op_resource resource; /* OP_MODEL or OP_PIPELINE */
     struct span name;          /* empty for errors */
 };
 
 /* What a topic is for, to an installation with that prefix and namespace. A prefix may
  * have dots in it; so may a name. */
-struct cap_topic cap_topic_of(struct span topic, const char *prefix,
-                              const char *name_space);
+struct kafka_topic kafka_topic_of(struct span topic, const char *prefix,
+                                  const char *name_space);
 
 /* The same where neither is known: the first part that is `model` or `pipeline` and has
  * two parts before it at least, names what the topic is for. */
-struct cap_topic cap_topic_guess(struct span topic);
+struct kafka_topic kafka_topic_guess(struct span topic);
 
-enum cap_key_style { CAP_KEY_ID, CAP_KEY_NAME_ID, CAP_KEY_PARTITION_NAME_ID };
+/* Appends the name of a topic; resource and name are not looked at for errors. */
+void kafka_topic_write(enum kafka_topic_kind kind, enum op_resource resource,
+                       struct span name, const char *prefix, const char *name_space,
+                       struct buf *out);
 
-struct cap_kafka_key {
-    enum cap_key_style style;
+enum kafka_key_style { KAFKA_KEY_ID, KAFKA_KEY_NAME_ID, KAFKA_KEY_PARTITION_NAME_ID };
+
+struct kafka_key {
+    enum kafka_key_style style;
     int32_t partition; /* -1 where the key does not say */
     struct span id;
 };
 /* `owner` is the name that the key may hold: of the pipeline (header "pipeline"), else
  * of the topic. An id may look like anything, so only that name tells the styles apart.
  */
-struct cap_kafka_key cap_kafka_key_of(struct span key, struct span owner);
+struct kafka_key kafka_key_of(struct span key, struct span owner);
+/* Appends the key of that style. */
+void kafka_key_write(enum kafka_key_style style, int32_t partition, struct span owner,
+                     struct span id, struct buf *out);
 
-#define CAP_SCHEMA_INDEX_MAX 64u /* numbers that say where a message stands */
+#define KAFKA_SCHEMA_INDEX_MAX 64u /* numbers that say where a message stands */
 
-enum cap_framing {
-    CAP_FRAMING_NONE,
-    CAP_FRAMING_SCHEMA,
-    CAP_FRAMING_BROKEN /* begins with a zero byte, but no framing can be read */
+enum kafka_framing {
+    KAFKA_FRAMING_NONE,
+    KAFKA_FRAMING_SCHEMA,
+    KAFKA_FRAMING_BROKEN /* begins with a zero byte, but no framing can be read */
 };
-struct cap_kafka_value {
-    enum cap_framing framing;
+struct kafka_value {
+    enum kafka_framing framing;
     uint32_t schema;    /* SCHEMA only */
     struct span body;   /* without framing; all of it when it is BROKEN */
     bool first_message; /* SCHEMA: the message is the first of its schema */
 };
-struct cap_kafka_value cap_kafka_value_of(struct span value);
+struct kafka_value kafka_value_of(struct span value);
 
 #endif

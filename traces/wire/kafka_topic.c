@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "capture/kafka_topic.h"
+#include "traces/wire/kafka_topic.h"
 
 #include <string.h>
 
@@ -18,11 +18,11 @@ static bool take_part(struct span *s, const char *head)
 }
 
 /* What stands behind prefix and namespace. */
-static struct cap_topic topic_tail(struct span topic)
+static struct kafka_topic topic_tail(struct span topic)
 {
-    struct cap_topic t = {.kind = CAP_TOPIC_OTHER, .resource = OP_MODEL};
+    struct kafka_topic t = {.kind = KAFKA_TOPIC_OTHER, .resource = OP_MODEL};
     if (span_eq_str(topic, "errors.errors")) {
-        t.kind = CAP_TOPIC_ERRORS;
+        t.kind = KAFKA_TOPIC_ERRORS;
         return t;
     }
     if (take_part(&topic, "pipeline"))
@@ -33,29 +33,43 @@ static struct cap_topic topic_tail(struct span topic)
     size_t tail = inputs ? strlen(".inputs") : strlen(".outputs");
     if ((!inputs && !span_ends(topic, ".outputs")) || topic.n == tail)
         return t;
-    t.kind = inputs ? CAP_TOPIC_INPUTS : CAP_TOPIC_OUTPUTS;
+    t.kind = inputs ? KAFKA_TOPIC_INPUTS : KAFKA_TOPIC_OUTPUTS;
     t.name = span_sub(topic, 0, topic.n - tail);
     return t;
 }
 
-struct cap_topic cap_topic_of(struct span topic, const char *prefix,
-                              const char *name_space)
+struct kafka_topic kafka_topic_of(struct span topic, const char *prefix,
+                                  const char *name_space)
 {
     if (!take_part(&topic, prefix) || !take_part(&topic, name_space))
-        return (struct cap_topic){.kind = CAP_TOPIC_OTHER, .resource = OP_MODEL};
+        return (struct kafka_topic){.kind = KAFKA_TOPIC_OTHER, .resource = OP_MODEL};
     return topic_tail(topic);
 }
 
-struct cap_topic cap_topic_guess(struct span topic)
+struct kafka_topic kafka_topic_guess(struct span topic)
 {
-    struct cap_topic t = {.kind = CAP_TOPIC_OTHER, .resource = OP_MODEL};
+    struct kafka_topic t = {.kind = KAFKA_TOPIC_OTHER, .resource = OP_MODEL};
     size_t parts = 0;
-    for (size_t at = 0; at < topic.n && t.kind == CAP_TOPIC_OTHER; parts++) {
+    for (size_t at = 0; at < topic.n && t.kind == KAFKA_TOPIC_OTHER; parts++) {
         if (parts >= 2)
             t = topic_tail(span_sub(topic, at, topic.n));
         at = span_find(topic, '.', at) + 1;
     }
     return t;
+}
+
+void kafka_topic_write(enum kafka_topic_kind kind, enum op_resource resource,
+                       struct span name, const char *prefix, const char *name_space,
+                       struct buf *out)
+{
+    buf_fmt(out, "%s.%s.", prefix, name_space);
+    if (kind == KAFKA_TOPIC_ERRORS) {
+        buf_str(out, "errors.errors");
+        return;
+    }
+    buf_str(out, resource == OP_PIPELINE ? "pipeline." : "model.");
+    buf_span(out, name);
+    buf_str(out, kind == KAFKA_TOPIC_INPUTS ? ".inputs" : ".outputs");
 }
 
 /* What follows `owner` and a dot; false where the key has it not. */
@@ -68,32 +82,56 @@ static bool after_owner(struct span key, struct span owner, struct span *id)
     return true;
 }
 
-struct cap_kafka_key cap_kafka_key_of(struct span key, struct span owner)
+struct kafka_key kafka_key_of(struct span key, struct span owner)
 {
-    struct cap_kafka_key k = {.style = CAP_KEY_ID, .partition = -1, .id = key};
+    struct kafka_key k = {.style = KAFKA_KEY_ID, .partition = -1, .id = key};
     uint64_t partition;
     size_t dot = span_find(key, '.', 0);
     if (span_u64(span_sub(key, 0, dot), &partition) && partition <= INT32_MAX &&
         dot < key.n && after_owner(span_sub(key, dot + 1, key.n), owner, &k.id)) {
-        k.style = CAP_KEY_PARTITION_NAME_ID;
+        k.style = KAFKA_KEY_PARTITION_NAME_ID;
         k.partition = (int32_t)partition;
     } else if (after_owner(key, owner, &k.id)) {
-        k.style = CAP_KEY_NAME_ID;
+        k.style = KAFKA_KEY_NAME_ID;
     }
     return k;
 }
 
-struct cap_kafka_value cap_kafka_value_of(struct span value)
+/* One a request, hence without printf. */
+static void put_partition(int32_t partition, struct buf *out)
 {
-    struct cap_kafka_value v = {.framing = CAP_FRAMING_NONE, .body = value};
+    char digits[10];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + partition % 10);
+    while ((partition /= 10) > 0);
+    buf_add(out, digits + at, sizeof digits - at);
+    buf_u8(out, '.');
+}
+
+void kafka_key_write(enum kafka_key_style style, int32_t partition, struct span owner,
+                     struct span id, struct buf *out)
+{
+    if (style == KAFKA_KEY_PARTITION_NAME_ID)
+        put_partition(partition, out);
+    if (style != KAFKA_KEY_ID) {
+        buf_span(out, owner);
+        buf_u8(out, '.');
+    }
+    buf_span(out, id);
+}
+
+struct kafka_value kafka_value_of(struct span value)
+{
+    struct kafka_value v = {.framing = KAFKA_FRAMING_NONE, .body = value};
     if (value.n == 0 || value.p[0] != 0)
         return v;
     struct cursor c = cursor_of(value);
     cursor_u8(&c);
     uint32_t schema = cursor_u32_be(&c);
     int64_t count = cursor_zigzag(&c), first = 0;
-    v.framing = CAP_FRAMING_BROKEN;
-    if (c.bad || count < 0 || count > CAP_SCHEMA_INDEX_MAX)
+    v.framing = KAFKA_FRAMING_BROKEN;
+    if (c.bad || count < 0 || count > KAFKA_SCHEMA_INDEX_MAX)
         return v;
     for (int64_t i = 0; i < count; i++) {
         int64_t place = cursor_zigzag(&c);
@@ -103,7 +141,7 @@ struct cap_kafka_value cap_kafka_value_of(struct span value)
     }
     if (c.bad)
         return v;
-    v.framing = CAP_FRAMING_SCHEMA;
+    v.framing = KAFKA_FRAMING_SCHEMA;
     v.schema = schema;
     v.first_message = count <= 1 && first == 0;
     v.body = span_sub(value, cursor_offset(&c), value.n);
