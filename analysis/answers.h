@@ -13,7 +13,7 @@
 #ifndef ANALYSIS_ANSWERS_H
 #define ANALYSIS_ANSWERS_H
 
-#include "analysis/scan.h"
+#include "analysis/ana_run.h"
 #include "traces/base/buf.h"
 
 #define ANA_ANSWERS_MAX                                                                \

@@ -10,6 +10,7 @@
 #include "analysis/reading.h"
 #include "analysis/report.h"
 #include "analysis/run_health.h"
+#include "analysis/scan.h"
 #include "analysis/text.h"
 #include "commands.h"
 #include "traces/base/outfile.h"

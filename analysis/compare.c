@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/reading.h"
+#include "analysis/read_runs.h"
 #include "analysis/run_health.h"
 #include "analysis/shards.h"
 #include "traces/run_notes.h"

@@ -12,10 +12,10 @@
 #ifndef ANALYSIS_COMPARE_H
 #define ANALYSIS_COMPARE_H
 
+#include "analysis/ana_run.h"
 #include "analysis/answers.h"
 #include "analysis/drift.h"
 #include "analysis/layout.h"
-#include "analysis/scan.h"
 #include "analysis/signflip.h"
 #include "analysis/verdict.h"
 #include "traces/base/buf.h"

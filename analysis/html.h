@@ -11,7 +11,7 @@
 #ifndef ANALYSIS_HTML_H
 #define ANALYSIS_HTML_H
 
-#include "analysis/scan.h"
+#include "analysis/ana_run.h"
 #include "analysis/svg.h"
 
 void ana_html_open(struct buf *out, const char *title);

@@ -9,7 +9,7 @@
 #ifndef ANALYSIS_REPORT_H
 #define ANALYSIS_REPORT_H
 
-#include "analysis/scan.h"
+#include "analysis/ana_run.h"
 #include "traces/base/jsonw.h"
 
 void ana_report_text(const struct ana_run *run, bool colour, struct buf *out);

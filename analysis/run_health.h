@@ -12,7 +12,7 @@
 #ifndef ANALYSIS_RUN_HEALTH_H
 #define ANALYSIS_RUN_HEALTH_H
 
-#include "analysis/scan.h"
+#include "analysis/ana_run.h"
 
 /* Sets run->health and run->causes, worst first. ERR_NOMEM. */
 int ana_health_judge(struct ana_run *run, struct err *e) MUST_USE;

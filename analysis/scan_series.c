@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "analysis/scan_columns.h"
+#include "analysis/scan_own.h"
 
 static const enum ana_column in_series[] = {ANA_COL_RESPONSE, ANA_COL_GENERATOR,
                                             ANA_COL_BACK_PRESSURE};

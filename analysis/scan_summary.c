@@ -5,87 +5,16 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/scan_columns.h"
-
-const char *const ana_metric_names[] = {"response",      "response_ok", "service",
-                                        "ttfb",          "generator",   "back_pressure",
-                                        "first_message", "message_gap", NULL};
-
-bool ana_is_of_streams(enum ana_metric metric)
-{
-    return metric == ANA_FIRST_MESSAGE || metric == ANA_MESSAGE_GAP;
-}
-
-const uint32_t ana_standard_p[] = {ANA_P(50), ANA_P(90), ANA_P(95), ANA_P(99),
-                                   ANA_P(99.9)};
+#include "analysis/scan_own.h"
 
 static const enum ana_column column_of[] = {
     [ANA_RESPONSE] = ANA_COL_RESPONSE,   [ANA_RESPONSE_OK] = ANA_COL_RESPONSE,
     [ANA_SERVICE] = ANA_COL_SERVICE,     [ANA_TTFB] = ANA_COL_TTFB,
     [ANA_GENERATOR] = ANA_COL_GENERATOR, [ANA_BACK_PRESSURE] = ANA_COL_BACK_PRESSURE,
 };
-
-/* --- small things ----------------------------------------------------------------- */
-
-size_t ana_p_index(const struct ana_run *run, uint32_t p)
-{
-    size_t i = 0;
-    while (i < run->p_count && run->p[i] != p)
-        i++;
-    return i;
-}
-
-int64_t ana_quantile_at(const struct ana_run *run, const struct ana_latency *l,
-                        uint32_t p)
-{
-    size_t i = ana_p_index(run, p);
-    return i < run->p_count ? l->q[i] : ANA_NONE;
-}
-
-char *ana_p_text(uint32_t p, char out[ANA_P_TEXT_MAX])
-{
-    int n = snprintf(out, ANA_P_TEXT_MAX, "p%u.%07u", p / 10000000, p % 10000000);
-    while (n > 0 && out[n - 1] == '0')
-        out[--n] = '\0';
-    if (n > 0 && out[n - 1] == '.')
-        out[n - 1] = '\0';
-    return out;
-}
-
-/* 1 - 10^-x for x = 0, 0.05 … 5. */
-uint32_t ana_curve_p(size_t i)
-{
-    uint32_t p = (uint32_t)(ANA_P_ONE * (1 - pow(10, -0.05 * (double)i)) + 0.5);
-    return p ? p : 1;
-}
-
-static double rate(uint64_t n, int64_t first, int64_t last)
-{
-    if (n < 2 || first == OP_TIME_NONE || last <= first)
-        return NAN;
-    return (double)(n - 1) / ((double)(last - first) / 1e9);
-}
-
-double ana_rate_offered(const struct ana_run *run)
-{
-    return rate(run->all.counts.due, run->first_due_ns, run->last_due_ns);
-}
-
-double ana_rate_achieved(const struct ana_run *run)
-{
-    return rate(run->all.counts.sent, run->first_sent_ns, run->last_sent_ns);
-}
-
-double ana_rate_ok(const struct ana_run *run)
-{
-    if (run->all.counts.ok == 0)
-        return 0;
-    return rate(run->all.counts.ok + 1, run->first_due_ns, run->last_done_ns);
-}
 
 static int by_p(const void *a, const void *b)
 {

@@ -11,7 +11,7 @@
 #ifndef ANALYSIS_SHARDS_H
 #define ANALYSIS_SHARDS_H
 
-#include "analysis/scan.h"
+#include "analysis/ana_run.h"
 
 /* Makes run->notes of the notes of its shards, all read. ERR_NOMEM. ERR_USAGE: they are
  * not shards of one run (no shard, another N, a shard twice, other labels). */

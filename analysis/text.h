@@ -11,7 +11,7 @@
 #ifndef ANALYSIS_TEXT_H
 #define ANALYSIS_TEXT_H
 
-#include "analysis/scan.h"
+#include "analysis/ana_run.h"
 #include "analysis/verdict.h"
 #include "traces/base/buf.h"
 

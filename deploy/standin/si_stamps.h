@@ -13,10 +13,14 @@
  * time, and during a --stall nothing is read.
  *
  * The file: lines of text. Lines that start with '#' are about the file or give a stall
- * ("# stall FROM_NS UNTIL_NS"). Others, one per request in order of arrival, blanks
- * between: first_ns   as above connection ordinal of the connection, from 0 replied_ns
- * when the answer was handed to the socket; 0: never status     HTTP status, or 1000 +
- * gRPC code; 0: none tier       "envoy" …
+ * ("# stall FROM_NS UNTIL_NS"). Others, one per request in order of arrival, have these
+ * fields with blanks between:
+ *
+ *   first_ns    as above
+ *   connection  ordinal of the connection, from 0
+ *   replied_ns  when the answer was handed to the socket; 0: never
+ *   status      HTTP status, or 1000 + gRPC code; 0: none
+ *   tier        "envoy" …
  *
  * SPDX-License-Identifier: Apache-2.0
  */

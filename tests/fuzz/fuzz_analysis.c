@@ -20,6 +20,7 @@
 #include "analysis/compare.h"
 #include "analysis/report.h"
 #include "analysis/run_health.h"
+#include "analysis/scan.h"
 #include "traces/container/trc_writer.h"
 #include "traces/run_notes.h"
 

@@ -19,6 +19,7 @@
 #include "analysis/compare.h"
 #include "analysis/report.h"
 #include "analysis/run_health.h"
+#include "analysis/scan.h"
 #include "tests/unit/fake_run.h"
 
 #define MOST 16

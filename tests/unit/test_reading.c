@@ -10,9 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "analysis/read_runs.h"
 #include "analysis/reading.h"
 #include "analysis/report.h"
 #include "analysis/run_health.h"
+#include "analysis/scan.h"
 #include "tests/unit/fake_run.h"
 
 #define RUNS 9

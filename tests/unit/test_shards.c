@@ -13,6 +13,7 @@
 #include "analysis/compare.h"
 #include "analysis/report.h"
 #include "analysis/run_health.h"
+#include "analysis/scan.h"
 #include "analysis/shards.h"
 #include "tests/unit/fake_run.h"
 #include "traces/base/clk.h"

@@ -1,15 +1,16 @@
 /*
- * scan_columns.h - what scan.c collects, and scan_summary.c and scan_series.c reduce;
- * private to the three.
+ * scan_own.h - what the files of a scan share: the columns that scan_leaves.c and
+ * scan_rows.c fill, and scan_summary.c and scan_series.c reduce.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef ANALYSIS_SCAN_COLUMNS_H
-#define ANALYSIS_SCAN_COLUMNS_H
+#ifndef ANALYSIS_SCAN_OWN_H
+#define ANALYSIS_SCAN_OWN_H
 
 #include "analysis/rows.h"
 #include "analysis/scan.h"
 #include "traces/base/buf.h"
+#include "traces/container/trc_reader.h"
 
 struct ana_values {
     int64_t *v;
@@ -56,6 +57,16 @@ struct ana_members {
     size_t count;
     struct ana_slice *slices; /* scratch: one for each piece, and one more a leaf */
 };
+
+/* The leaf of a stream, made if it is new; its index in *index: leaves may move until
+ * the last one is made. ERR_NOMEM. */
+int ana_scan_leaf(struct ana_scan *s, const struct op_stream *stream, uint32_t *index,
+                  struct err *e) MUST_USE;
+
+/* Takes all outcomes of a block, whose streams s->map leads to their leaves. ERR_NOMEM.
+ */
+int ana_scan_rows(struct ana_scan *s, const struct trc_block *b,
+                  struct err *e) MUST_USE;
 
 /* Fills everything of s->run that comes from the columns. ERR_NOMEM, ERR_LIMIT. */
 int ana_summarize(struct ana_scan *s, struct err *e) MUST_USE;
