@@ -568,6 +568,7 @@ int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
     } else {
         struct op late = op_empty();
         late.index = w.index;
+        late.flags = answer->flags;
         late.first_ns = answer->first_ns;
         late.last_ns = answer->last_ns;
         late.status = answer->status;

@@ -82,8 +82,10 @@ jq -c '.log.entries[] | [._arrivalNs, .request.postData.text]' "$tmp/s.har" | cm
     fail 'the HAR has other requests'
 jq -r .log.comment "$tmp/s.har" | grep -q '1970-01-01' || fail 'a trace without calendar does not say so'
 "$REPRISE" trace export - --format har <"$tmp/s.trace" | cmp - "$tmp/s.har" || fail 'a stream gives another HAR'
-printf '%s\n' '{"arrival_ns":0,"protocol":"rest","name":"m","status":100}' '{"late":0,"status":503}' |
+printf '%s\n' '{"arrival_ns":0,"protocol":"rest","name":"m","status":100}' '{"late":0,"flags":["gap"],"status":503}' |
     "$REPRISE" import jsonl - --force -o "$tmp/late.trace" -q
+expect 0 "$REPRISE" trace cat "$tmp/late.trace"
+out_has '       0  late answer  gap  http 503'
 expect 0 "$REPRISE" trace export "$tmp/late.trace" --format har
 [ ! -s "$tmp/err" ] || fail "a late answer is joined, and yet: $(head -n 1 "$tmp/err")"
 same "$(jq -c '[.log.entries[].response.status]' "$tmp/out")" '[503]' 'an answer that stands behind its operation'

@@ -47,6 +47,12 @@ expect 0 "$REPRISE" trace scrub "$tmp/in.trace" --hash-ids -q -o "$tmp/drawn.tra
 ! cmp -s <("$REPRISE" trace cat --jsonl "$tmp/drawn.trace" | jq .id) <("$REPRISE" trace cat --jsonl "$tmp/out.trace" | jq .id) ||
     fail 'a drawn key gives the same hashes'
 
+# --- an answer that came late says itself that something was taken out
+printf '%s\n' '{"arrival_ns":0,"protocol":"rest","name":"m"}' '{"late":0,"flags":["gap"],"status":200,"answer":{"text":"{\"outputs\":[{\"name\":\"o\",\"shape\":[1],\"datatype\":\"INT32\",\"data\":[7]}]}"}}' |
+    "$REPRISE" import jsonl - -o "$tmp/late.trace" -q
+expect 0 "$REPRISE" trace scrub "$tmp/late.trace" --shape-only -q -o "$tmp/late.clean.trace"
+same "$("$REPRISE" trace cat --jsonl "$tmp/late.clean.trace" | jq -c 'select(.late != null) | .flags')" '["redacted","gap"]' 'flags of a late answer'
+
 # --- masks take what they name and nothing else, in JSON and in messages
 expect 0 "$REPRISE" trace scrub "$tmp/in.trace" --mask parameters.password --mask inputs.t.data --drop-answers --keep-query --keep-header X-User -o "$tmp/masked.trace"
 err_has '1 answers dropped'

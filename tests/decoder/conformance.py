@@ -118,6 +118,11 @@ def some_answer(rng, unit, bodies, messages=False):
     return a
 
 
+def some_flags(rng):
+    chosen = set(rng.choices(trc_encode.FLAGS + [9, 31], k=3))
+    return [x for x in trc_encode.FLAGS + [9, 31] if x in chosen]
+
+
 def some_operations(rng, features, bodies, unit):
     pool, streams = some_bodies(rng, bodies), some_streams(rng, "headers" in features)
     records, waiting, now = [], [], rng.choice([0, 7 * unit, 10**15 // unit * unit])
@@ -135,8 +140,7 @@ def some_operations(rng, features, bodies, unit):
         if "weights" in features:
             w = struct.unpack("<f", struct.pack("<f", rng.choice([0.5, 0.1, 3, 1e-10, 2**60])))[0]
             o["weight"] = w
-            chosen = set(rng.choices(trc_encode.FLAGS + [9, 31], k=3))
-            o["flags"] = [x for x in trc_encode.FLAGS + [9, 31] if x in chosen]
+            o["flags"] = some_flags(rng)
         if "answers" in features and rng.random() < 0.8:
             o.update(some_answer(rng, unit, pool, "messages" in features))
         if "messages" in features and rng.random() < 0.5:
@@ -145,8 +149,10 @@ def some_operations(rng, features, bodies, unit):
         waiting.append(i)
         if "late" in features and rng.random() < 0.3:
             index = waiting.pop(rng.randrange(len(waiting)))
-            records.append({"late": index,
-                            **some_answer(rng, unit, pool, "messages" in features)})
+            answer = {"late": index, **some_answer(rng, unit, pool, "messages" in features)}
+            if rng.random() < 0.3:
+                answer["flags"] = some_flags(rng)
+            records.append(answer)
         now += rng.choice([0, 1, rng.randrange(10**4), rng.randrange(10**7)]) * unit
     return records
 
@@ -306,6 +312,8 @@ def settled(records):
         if o.get("index") in late:
             o = {key: v for key, v in o.items() if key not in trc_encode.ANSWER}
             o.update((k, v) for k, v in late[o["index"]].items() if k in trc_encode.ANSWER)
+            if "flags" in late[o["index"]]:
+                o["flags of the answer"] = late[o["index"]]["flags"]
         out.append(o)
     return out
 
@@ -330,7 +338,7 @@ def same_records(got, want):
 # --- golden files ---
 
 GOLDEN_MOST = 4096  # bytes of a file, and of its records
-GOLDEN_FILES = {"trace": 3, "run": 2}  # of each writer
+GOLDEN_FILES = {"trace": 4, "run": 2}  # of each writer
 
 
 def update_golden(check, folder):

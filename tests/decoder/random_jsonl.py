@@ -105,7 +105,9 @@ for i in range(count):
         if rng.random() < 0.05:
             waiting.append(i)
         if waiting and rng.random() < 0.02:
-            print(json.dumps({"late": waiting.pop(rng.randrange(len(waiting))), **answer({})}))
+            o = answer({"late": waiting.pop(rng.randrange(len(waiting)))})
+            maybe(o, "flags", lambda: rng.sample(FLAGS, 1), 0.3)
+            print(json.dumps(o))
     else:
         o = {"op": i, "due_ns": now, **s, "cause": rng.choice(CAUSES),
              "check": rng.choice(["unchecked", "right", "wrong", "crossed"]), "attempts": rng.randrange(3),

@@ -270,6 +270,12 @@ FLAGS = ["truncated", "redacted", "inferred", "opaque", "gap", "sampled", "dequa
          "synthetic", "k6"]
 
 
+def flag_names(bits):
+    """The member "flags", where there are any."""
+    names = [FLAGS[k] if k < len(FLAGS) else k for k in range(32) if bits >> k & 1]
+    return {"flags": names} if names else {}
+
+
 CODINGS = {1: "gzip", 2: "deflate", 3: "zstd", 4: "br", 5: "compress", 6: "snappy"}
 
 
@@ -353,9 +359,7 @@ def ops(b, blobs):
         s = table[stream[i]]
         o = {"index": b.first + i, "arrival_ns": arrivals[i], **stream_names(s),
              **stream_details(s)}
-        if flags[i]:
-            o["flags"] = [FLAGS[k] if k < len(FLAGS) else k for k in range(32)
-                          if flags[i] >> k & 1]
+        o.update(flag_names(flags[i]))
         if request[i]:
             o["body"] = body_json(request[i])
         if parts[i]:
@@ -382,10 +386,11 @@ def more_blobs(b):
 def late(b, blobs):
     c = Cursor(b.groups[1][50])
     index = c.varint()
-    for step, answer in zip(integers(c.take(c.left()), b.records),
-                            answers(b, b.records, blobs)):
+    flags = column(b.groups[1], 4, b.records, 0)
+    for step, added, answer in zip(integers(c.take(c.left()), b.records), flags,
+                                   answers(b, b.records, blobs)):
         index += step
-        yield {"late": index, **answer}
+        yield {"late": index, **flag_names(added), **answer}
 
 
 # --- 5.6 OUTCOMES ---

@@ -333,6 +333,7 @@ def late(f, records, before):
     keep_blobs(f, [body(o, "answer") for o in records])
     answers, payload = answer_columns(f, records)
     index = [o["late"] for o in records]
+    answers[4] = f.column([flags(o) for o in records], 0)
     answers[50] = varint(index[0]) + \
         f.integers([b - a for a, b in zip(index[:1] + index, index)])
     f.block(LATE, len(records), before, [{}, answers, {}, payload])
@@ -478,6 +479,8 @@ def content_hash(run, records):
                      for o in records if key in o)
     total += sum(xxh128(b"ae" + struct.pack("<QH", o.get("late", o.get("index")), codings(o)))
                  for o in records if codings(o))
+    total += sum(xxh128(b"af" + struct.pack("<QI", o["late"], flags(o)))
+                 for o in records if "late" in o and flags(o))
     return (total + sum(xxh128(hashed_answer(o.get("late", o.get("index")), o))
                         for o in records if any(key in o for key in ANSWER))) % (1 << 128)
 

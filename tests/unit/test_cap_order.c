@@ -765,8 +765,14 @@ static void an_answer_that_comes_late_is_told_whole(void **state)
     check_int(block->ops[1].flags, ==, OP_FLAG_GAP);
     check_span(block->ops[2].response.data, "1");
     check_int(block->ops[2].response_messages.count, ==, 0);
+    struct trc_block *behind; /* it has flags of its own */
+    check_int(block->ops[0].flags, ==, 0);
+    check_int(trc_reader_next(reader, &behind, &b.e), ==, 1);
+    check_int(behind->late_count, ==, 1);
+    check_int(behind->late[0].index, ==, 0);
+    check_int(behind->late[0].flags, ==, OP_FLAG_GAP);
     for (int i = 0; i < 2; i++) {
-        const struct op *op = &block->ops[i];
+        const struct op *op = i == 0 ? &behind->late[0] : &block->ops[i];
         check_int(op->status, ==, 207);
         check_int(op->grpc_status, ==, 9);
         check_int(op->first_ns, ==, 4);
@@ -776,6 +782,7 @@ static void an_answer_that_comes_late_is_told_whole(void **state)
         check_int(op->response_messages.v[0].bytes, ==, 3);
         check_int(op->response_messages.v[1].at_ns, ==, 5);
     }
+    trc_block_free(behind);
     trc_block_free(block);
     trc_reader_close(reader);
 }

@@ -40,6 +40,7 @@ static void write_trace(uint32_t every)
     check_ok(trc_writer_open(&w, path, &options, &e), &e);
     struct op o = op_empty();
     o.stream = &s;
+    o.flags = OP_FLAG_REDACTED;
     o.request = op_body_of(SPAN_LIT("asked"));
     for (uint32_t i = 0; i < OPS; i++) {
         o.arrival_ns = i;
@@ -49,9 +50,11 @@ static void write_trace(uint32_t every)
         struct op late = op_empty();
         late.index = i;
         late.status = 500;
+        late.flags = OP_FLAG_TRUNCATED; /* goes with the answer */
         if (i == 0)
             check_ok(trc_writer_late(w, &late, &e), &e);
         late.status = 200;
+        late.flags = OP_FLAG_GAP;
         late.first_ns = 5;
         late.last_ns = 7;
         late.response_codings = 1;
@@ -79,6 +82,7 @@ static void the_last_answer_of_each_is_joined(void **state)
         exp_late_join(&l, &o);
         check_int(o.status, ==, late ? 200 : 0);
         check_int(o.response_codings, ==, late);
+        check_int(o.flags, ==, late ? OP_FLAG_GAP : 0);
         check_int(o.last_ns, ==, late ? 7 : OP_TIME_NONE);
         check_int(o.response_messages.count, ==, late ? 2 : 0);
         check_true(span_eq(o.response.data, late ? SPAN_LIT("hello") : SPAN_LIT("")));

@@ -130,6 +130,8 @@ static void late_answers_count_as_answers(void **state)
     struct trc_writer *w;
     const size_t n = 300;
     struct op *ops = trc_random_ops(&a, 3, n, &plain);
+    for (size_t i = 0; i < n; i++)
+        ops[i].flags = 0; /* of a late answer they would be its own */
     write_ops(path, ops, n, (struct trc_options){.kind = TRC_TRACE}, "1");
     struct trc_info want = info_of(path);
     struct trc_options options = {.kind = TRC_TRACE, .block_records = 50};
@@ -180,6 +182,61 @@ static void late_answers_count_as_answers(void **state)
     check_true(late >= n / 3 - 20 && late < n);
     trc_reader_close(r);
     arena_done(&a);
+}
+
+/* Flags stay with the answer, also where its operation's block is still open, and the
+ * order of answers to one operation is kept. */
+static void a_late_answer_keeps_its_flags(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct trc_writer *w;
+    struct trc_reader *r;
+    struct trc_block *b;
+    struct op_stream s = {.name = SPAN_LIT("iris")};
+    struct trc_options options = {.kind = TRC_TRACE};
+    static const struct {
+        uint64_t index;
+        uint32_t flags;
+        uint16_t status;
+    } told[] = {{1, 0, 200}, /* joins its operation */
+                {2, OP_FLAG_GAP, 500},
+                {2, 0, 503}, /* must not join it: it would count as the older one */
+                {0, OP_FLAG_REDACTED | 1u << 31, 200},
+                {3, OP_FLAG_GAP, 0}};
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    struct op o = op_empty();
+    o.stream = &s;
+    o.flags = OP_FLAG_OPAQUE;
+    for (uint64_t i = 0; i < 4; i++)
+        check_ok(trc_writer_op(w, &o, &e), &e);
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+        struct op answer = op_empty();
+        answer.index = told[i].index;
+        answer.flags = told[i].flags;
+        answer.status = told[i].status;
+        check_ok(trc_writer_late(w, &answer, &e), &e);
+    }
+    check_ok(trc_writer_close(w, &e), &e);
+    check_ok(trc_reader_open(&r, path, &e), &e);
+    check_int(trc_reader_next(r, &b, &e), ==, 1);
+    check_int(b->count, ==, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        check_int(b->ops[i].flags, ==, OP_FLAG_OPAQUE);
+        check_int(b->ops[i].status, ==, i == 1 ? 200 : 0);
+    }
+    trc_block_free(b);
+    check_int(trc_reader_next(r, &b, &e), ==, 1);
+    static const size_t order[] = {3, 1, 2, 4};
+    check_int(b->late_count, ==, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        check_int(b->late[i].index, ==, told[order[i]].index);
+        check_int(b->late[i].flags, ==, told[order[i]].flags);
+        check_int(b->late[i].status, ==, told[order[i]].status);
+    }
+    trc_block_free(b);
+    check_int(trc_reader_next(r, &b, &e), ==, 0);
+    trc_reader_close(r);
 }
 
 static void an_answer_gives_the_same_hash_early_or_late(void **state)
@@ -1125,6 +1182,7 @@ int main(void)
         cmocka_unit_test(equal_input_gives_equal_bytes_and_other_input_another_file_id),
         cmocka_unit_test(the_content_hash_does_not_depend_on_blocks_or_compression),
         cmocka_unit_test(late_answers_count_as_answers),
+        cmocka_unit_test(a_late_answer_keeps_its_flags),
         cmocka_unit_test(an_answer_gives_the_same_hash_early_or_late),
         cmocka_unit_test(messages_of_streams_come_back_on_the_grid),
         cmocka_unit_test(a_step_back_in_time_is_refused_and_harms_nothing),

@@ -121,7 +121,7 @@ int trc_audit_records(struct trc_audit *a, const struct trc_block *b, struct err
         }
     }
     for (uint32_t i = 0; rc == 0 && i < b->late_count; i++)
-        trc_hash_answer(&b->late[i], a->totals.hash);
+        trc_hash_late(&b->late[i], a->totals.hash);
     for (uint32_t i = 0; rc == 0 && i < b->stream_count; i++)
         if (counts[i])
             rc = trc_tally_stream(&a->tally, &b->streams[i], counts[i], e);

@@ -38,8 +38,8 @@ static const uint8_t ops_columns[TRC_GROUPS][16] = {
 };
 static const uint8_t late_columns[TRC_GROUPS][16] = {
     {0},
-    {TRC_COL_STATUS, TRC_COL_GRPC, TRC_COL_FIRST, TRC_COL_LAST, TRC_COL_RESPONSE,
-     TRC_COL_CODINGS, TRC_COL_LATE_INDEX},
+    {TRC_COL_FLAGS, TRC_COL_STATUS, TRC_COL_GRPC, TRC_COL_FIRST, TRC_COL_LAST,
+     TRC_COL_RESPONSE, TRC_COL_CODINGS, TRC_COL_LATE_INDEX},
     {0},
     {TRC_COL_RESPONSE_TABLE, TRC_COL_RESPONSE_TABLE + 1, TRC_COL_RESPONSE_TABLE + 2,
      TRC_COL_ANSWERED, TRC_COL_ANSWERED + 1, TRC_COL_ANSWERED + 2},
@@ -547,6 +547,22 @@ static int late_indices(struct trc_decoding *d)
                : trc_column_error(g, TRC_COL_LATE_INDEX, "bytes left over", d->e);
 }
 
+/* What the answers add to the flags of their operations. */
+static int late_flags(struct trc_decoding *d)
+{
+    struct trc_feeder flags;
+    int64_t v[TRC_CHUNK];
+    uint32_t records = d->b->head.records;
+    int rc = trc_feeder_open(&flags, d, TRC_ANSWERS, TRC_COL_FLAGS, 0, 0, UINT32_MAX);
+    for (uint32_t at = 0; rc == 0 && at < records; at += TRC_CHUNK) {
+        size_t n = records - at < TRC_CHUNK ? records - at : TRC_CHUNK;
+        rc = trc_feed(&flags, v, n);
+        for (size_t i = 0; rc == 0 && i < n; i++)
+            d->b->ops[at + i].flags = (uint32_t)v[i];
+    }
+    return rc == 0 ? trc_feeder_end(&flags) : rc;
+}
+
 static int decode_late(struct trc_decoding *d)
 {
     struct answers answers;
@@ -554,6 +570,8 @@ static int decode_late(struct trc_decoding *d)
     int rc = alloc_ops(d);
     if (rc == 0)
         rc = late_indices(d);
+    if (rc == 0)
+        rc = late_flags(d);
     if (rc == 0)
         rc = answers_open(&answers, d);
     for (uint32_t at = 0; rc == 0 && at < records; at += TRC_CHUNK) {

@@ -254,9 +254,11 @@ int trc_build_late(struct trc_build *b, struct trc_blob_memory *m, uint32_t bloc
                    struct op *o, struct err *e)
 {
     int rc = trc_build_answer(b, m, block, b->n, o, e);
-    if (rc == 0)
-        b->rows[TRC_ROW_TIME][b->n++] = (int64_t)o->index;
-    return rc;
+    if (rc < 0)
+        return rc;
+    b->rows[TRC_ROW_FLAGS][b->n] = o->flags;
+    b->rows[TRC_ROW_TIME][b->n++] = (int64_t)o->index;
+    return 0;
 }
 
 int trc_build_outcome(struct trc_build *b, struct outcome *o, struct err *e)
@@ -413,8 +415,9 @@ static int by_index(const void *a, const void *b)
 static int sort_late(struct trc_build *b, struct err *e)
 {
     static const enum trc_row rows[] = {
-        TRC_ROW_TIME, TRC_ROW_STATUS,   TRC_ROW_GRPC,     TRC_ROW_FIRST,
-        TRC_ROW_LAST, TRC_ROW_RESPONSE, TRC_ROW_ANSWERED, TRC_ROW_CODINGS};
+        TRC_ROW_TIME,     TRC_ROW_STATUS,  TRC_ROW_GRPC,
+        TRC_ROW_FIRST,    TRC_ROW_LAST,    TRC_ROW_RESPONSE,
+        TRC_ROW_ANSWERED, TRC_ROW_CODINGS, TRC_ROW_FLAGS};
     struct late_key *keys = malloc(b->n * sizeof *keys);
     if (!keys)
         return err_set(e, ERR_NOMEM, "out of memory to sort a block");
@@ -434,8 +437,11 @@ static int sort_late(struct trc_build *b, struct err *e)
 int trc_encode_late(struct trc_build *b, struct trc_group_out *g, struct err *e)
 {
     int rc = sort_late(b, e);
-    if (rc == 0)
-        rc = put_answers(b, &g[TRC_ANSWERS], e);
+    if (rc < 0)
+        return rc;
+    trc_put_ints(&g[TRC_ANSWERS], TRC_COL_FLAGS, false, b->rows[TRC_ROW_FLAGS], b->n,
+                 0);
+    rc = put_answers(b, &g[TRC_ANSWERS], e);
     if (rc < 0)
         return rc;
     const int64_t *index = b->rows[TRC_ROW_TIME];

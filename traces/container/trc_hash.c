@@ -187,6 +187,19 @@ void trc_hash_answer(const struct op *o, uint64_t sum[2])
     add_term(sum, &k);
 }
 
+void trc_hash_late(const struct op *o, uint64_t sum[2])
+{
+    trc_hash_answer(o, sum);
+    if (o->flags == 0)
+        return;
+    struct packed k;
+    k.n = 0;
+    put_tag(&k, "af");
+    put64(&k, o->index);
+    put32(&k, o->flags);
+    add_term(sum, &k);
+}
+
 void trc_hash_outcome(const struct outcome *o, const uint64_t stream_hash[2],
                       uint64_t sum[2])
 {

@@ -18,6 +18,8 @@ bool trc_has_answer(const struct op *o);
 void trc_hash_op(const struct op *o, const uint64_t stream_hash[2], uint64_t sum[2]);
 /* What was answered, if anything was. */
 void trc_hash_answer(const struct op *o, uint64_t sum[2]);
+/* The same of a record of LATE, whose flags are the answer's. */
+void trc_hash_late(const struct op *o, uint64_t sum[2]);
 void trc_hash_outcome(const struct outcome *o, const uint64_t stream_hash[2],
                       uint64_t sum[2]);
 void trc_hash_add(uint64_t sum[2], const uint64_t more[2]);

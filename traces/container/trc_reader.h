@@ -25,8 +25,8 @@ struct trc_block {
     const struct outcome *outcomes;    /* TRC_RUN */
     const struct trc_columns *columns; /* the same, after trc_reader_want_columns */
     /* Answers that came after their operation was written: op.index says which
-     * operation of the file is meant, the answer's fields hold it. A block has either
-     * ops or late. */
+     * operation of the file is meant, the answer's fields hold it, and flags what it
+     * adds to the operation's. A block has either ops or late. */
     uint32_t late_count;
     const struct op *late;
 };

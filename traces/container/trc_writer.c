@@ -38,6 +38,8 @@ struct trc_writer {
     bool choosy;  /* no level was asked for: bodies are compressed where that pays */
     bool full; /* the block goes out before the next record: late answers may still join
                 */
+    bool flagged;   /* LATE has an answer with flags to an operation of the block in the
+                       making: none joins these any more, it would be taken for older */
     bool meta_done; /* the first META is written: later notes go to the second */
     uint64_t offset, file_id;
     uint64_t sent_out; /* up to where the disk was told to begin */
@@ -494,7 +496,7 @@ static int flush(struct trc_writer *w, struct err *e)
         rc = write_late(w, e);
     w->flushes++;
     w->plain_bytes = 0;
-    w->full = false;
+    w->full = w->flagged = false;
     if (rc < 0)
         w->broken = true;
     return rc;
@@ -617,13 +619,15 @@ int trc_writer_late(struct trc_writer *w, const struct op *answer, struct err *e
     uint32_t row = (uint32_t)(o.index - first);
     if (rc == 0 && w->late.cap == 0)
         rc = trc_build_init(&w->late, false, w->options.resolution_ns, LATE_RECORDS, e);
-    if (rc == 0 && o.index >= first && !trc_build_answered(&w->build, row))
+    w->flagged |= o.index >= first && o.flags != 0;
+    if (rc == 0 && o.index >= first && !w->flagged &&
+        !trc_build_answered(&w->build, row))
         rc = trc_build_answer(&w->build, &w->blobs, w->flushes, row, &o, e);
     else if (rc == 0)
         rc = trc_build_late(&w->late, &w->blobs, w->flushes, &o, e);
     if (rc < 0)
         return spoiled(w, rc);
-    trc_hash_answer(&o, w->totals.hash);
+    trc_hash_late(&o, w->totals.hash);
     return after_record(w, e);
 }
 

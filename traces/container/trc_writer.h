@@ -60,7 +60,7 @@ int trc_writer_outcome(struct trc_writer *w, const struct outcome *o,
 
 /* The answer (times, status, response) to operation answer->index, which was written
  * before without one: for captures that do not hold operations back until they are
- * answered. */
+ * answered. answer->flags are those that it adds to its operation's. */
 int trc_writer_late(struct trc_writer *w, const struct op *answer,
                     struct err *e) MUST_USE;
 

@@ -520,13 +520,15 @@ static int read_op(struct reading *r, const json_t *line)
 static int read_late(struct reading *r, const json_t *line)
 {
     static const char *const keys[] = {
-        "late",   "status",          "grpc_status",     "first_ns", "last_ns",
-        "answer", "answer_encoding", "answer_messages", NULL};
+        "late",    "flags",  "status",          "grpc_status",     "first_ns",
+        "last_ns", "answer", "answer_encoding", "answer_messages", NULL};
     struct op o = op_empty();
     int64_t index = 0;
     int rc = check_keys(r, line, keys, " in a late answer");
     if (rc == 0)
         rc = take_int(r, json_object_get(line, "late"), "late", 0, INT64_MAX, &index);
+    if (rc == 0)
+        rc = take_flags(r, json_object_get(line, "flags"), &o.flags);
     if (rc == 0)
         rc = take_answer(r, line, &o);
     if (rc < 0)

@@ -137,4 +137,5 @@ void exp_late_join(const struct exp_late *l, struct op *o)
     o->response_codings = late->response_codings;
     o->response = late->response;
     o->response_messages = late->response_messages;
+    o->flags |= late->flags;
 }

@@ -240,6 +240,7 @@ void trc_print_late_json(const struct op *o, struct buf *out)
     struct jsonw w = {.out = out};
     jsonw_object(&w);
     jsonw_key_u64(&w, "late", o->index);
+    put_flags(&w, o->flags);
     put_answer(&w, o);
     jsonw_end(&w);
     buf_u8(out, '\n');
@@ -327,6 +328,13 @@ static void messages_text(const struct op_messages *m, struct buf *out)
         buf_fmt(out, " in %" PRIu32 " message%s", m->count, m->count == 1 ? "" : "s");
 }
 
+static void flags_text(uint32_t flags, struct buf *out)
+{
+    for (size_t i = 0; trc_flag_names[i]; i++)
+        if (flags & 1u << i && 1u << i != OP_FLAG_SYNTHETIC)
+            buf_fmt(out, "  %s", trc_flag_names[i]);
+}
+
 static void answer_text(const struct op *o, struct buf *out)
 {
     if (o->status)
@@ -360,9 +368,7 @@ void trc_print_op_text(const struct op *o, struct buf *out)
     }
     body_text(&o->request, "body", out);
     messages_text(&o->request_messages, out);
-    for (size_t i = 0; trc_flag_names[i]; i++)
-        if (o->flags & 1u << i && 1u << i != OP_FLAG_SYNTHETIC)
-            buf_fmt(out, "  %s", trc_flag_names[i]);
+    flags_text(o->flags, out);
     if (o->id.n) {
         buf_str(out, "  id ");
         plain(out, o->id);
@@ -373,6 +379,7 @@ void trc_print_op_text(const struct op *o, struct buf *out)
 void trc_print_late_text(const struct op *o, struct buf *out)
 {
     buf_fmt(out, "%8" PRIu64 "  late answer", o->index);
+    flags_text(o->flags, out);
     answer_text(o, out);
 }
 

@@ -257,6 +257,8 @@ static int scrub_block(struct scrubbing *m, const struct trc_block *b,
         bool changed = false;
         arena_reset(&m->body);
         rc = scrub_answer(m, NULL, &o, &changed, e);
+        if (changed)
+            o.flags |= OP_FLAG_REDACTED;
         if (rc == 0)
             rc = trc_writer_late(w, &o, e);
     }
