@@ -22,7 +22,7 @@ struct cmd {
 
 cmd_fn trc_cmd_synth, trc_cmd_import, trc_cmd_trace;
 cmd_fn rep_cmd_replay, rep_cmd_search, rep_cmd_campaign;
-cmd_fn ana_cmd_report, ana_cmd_compare;
+cmd_fn ana_cmd_report, ana_cmd_compare, ana_cmd_plan;
 cmd_fn dep_cmd_standin;
 cmd_fn cap_cmd_capture;
 
@@ -34,6 +34,7 @@ extern const struct opt_cmd *const rep_search_docs[];
 extern const struct opt_cmd *const rep_campaign_docs[];
 extern const struct opt_cmd *const ana_report_docs[];
 extern const struct opt_cmd *const ana_compare_docs[];
+extern const struct opt_cmd *const ana_plan_docs[];
 extern const struct opt_cmd *const dep_standin_docs[];
 extern const struct opt_cmd *const cap_capture_docs[];
 

@@ -25,6 +25,7 @@ static const struct cmd cmds[] = {
     {"campaign", rep_cmd_campaign, rep_campaign_docs},
     {"report", ana_cmd_report, ana_report_docs},
     {"compare", ana_cmd_compare, ana_compare_docs},
+    {"plan", ana_cmd_plan, ana_plan_docs},
     {"standin", dep_cmd_standin, dep_standin_docs},
     {"help", help_run, help_docs},
     {NULL, NULL, NULL},

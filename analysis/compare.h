@@ -117,6 +117,8 @@ struct ana_comparison {
 
     struct ana_gate *gates;
     size_t gate_count;
+    double critical; /* studentised effect that the greatest of the gates exceeds by
+                        chance with probability alpha; infinite: too few pairs */
     struct ana_gate *explored;
     size_t explored_count;
     size_t discoveries;              /* explored with q <= 0.05 */

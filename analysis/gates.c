@@ -291,8 +291,9 @@ static void test_alone(struct ana_flips *f, struct ana_gate *g, double alpha)
     g->p_below = ana_flip_p(f, g->d, g->tolerance, false);
 }
 
-static void plan_for(const struct ana_comparison *c, struct ana_gate *g, double t)
+static void plan_for(const struct ana_comparison *c, struct ana_gate *g)
 {
+    double t = c->critical;
     double half = t * g->centre.sd / sqrt((double)g->n);
     g->ci_all = (struct ana_interval){-INFINITY, INFINITY};
     g->mde = INFINITY;
@@ -343,20 +344,20 @@ static size_t family(const struct ana_comparison *c, const double **d, size_t *i
 static int test_family(struct ana_comparison *c, struct ana_flips *f, struct err *e)
 {
     const double *d[ANA_GATES_MAX];
-    double worse[ANA_GATES_MAX], better[ANA_GATES_MAX], t, alpha = c->config.alpha;
+    double worse[ANA_GATES_MAX], better[ANA_GATES_MAX], alpha = c->config.alpha;
     size_t index[ANA_GATES_MAX], m = family(c, d, index);
     int rc = ana_maxt(f, d, m, true, worse, e);
 
     if (rc == 0)
         rc = ana_maxt(f, d, m, false, better, e);
     if (rc == 0)
-        rc = ana_maxt_critical(f, d, m, alpha, &t, e);
+        rc = ana_maxt_critical(f, d, m, alpha, &c->critical, e);
     for (size_t i = 0; i < m && rc == 0; i++) {
         struct ana_gate *g = &c->gates[index[i]];
         test_alone(f, g, alpha);
         g->adj_worse = worse[i];
         g->adj_better = better[i];
-        plan_for(c, g, t);
+        plan_for(c, g);
         g->drift = drift_of(c, g);
         g->verdict = g->evidence = judge_gate(g, alpha);
     }

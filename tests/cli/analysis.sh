@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# report and compare from the command line: statuses, messages, JSON, pages.
+# report, compare and plan from the command line: statuses, messages, JSON, pages.
 . "$(dirname "$0")/lib.sh"
 
 # The runs come from a unit test, which is built here if it is not there yet.
@@ -52,6 +52,28 @@ echo "this is no run" >foreign.run
 expect 65 "$REPRISE" compare foreign.run --vs slow/01-B.run; err_has "foreign.run"
 expect 74 "$REPRISE" compare nowhere.run --vs slow/01-B.run; err_has "nowhere.run"
 expect 0 "$REPRISE" compare --help; out_has "--vs"; out_has "REGRESSED"
+
+# --- plan ---
+plan() { # status world arguments...
+    local status=$1 world=$2; shift 2
+    expect "$status" "$REPRISE" plan "$world"/*-A.run --vs "$world"/*-B.run "$@"
+}
+plan 0 same; out_has "From 10 pairs of runs"; out_has "response p99 decides"
+same "$(awk 'length > 80' out)" "" "lines of more than 80 columns"
+plan 0 slow --json; cp out first
+same "$(jq -r '.schema, .cannot, .pairs' out | tr '\n' ' ')" "reprise/plan/1 null 8 "
+same "$(jq '.needed.likely == ([.gates[] | .pairs_to_detect.likely, .pairs_to_pass.likely] | max)' out)" true
+plan 0 slow --json; cmp -s out first || fail "the same plan is not the same to the byte"
+plan 0 slow --detect 2.5; out_has "is not served by 512 pairs"
+plan 0 errors --gate response:p99.9; out_has "not-estimable"
+plan 2 sequential; out_has "NO PLAN"
+plan 2 single;     out_has "NO PLAN"
+plan 3 unfit;      out_has "no pair is left"
+plan 64 slow --detect 0;  err_has "between 0 and 1000"
+plan 64 slow --power 100; err_has "between 50 and 100"
+plan 64 slow --gate p99;  err_has "'p99' is not one of: response"
+expect 64 "$REPRISE" plan slow/01-A.run; err_has "--vs is missing"
+expect 0 "$REPRISE" plan --help; out_has "reprise plan calibration"
 
 # --- JSON is JSON, agrees with the status, and is the same to the byte each time ---
 compare 1 slow --json; cp out first
