@@ -30,8 +30,10 @@ struct rep_plan {
     struct rep_session_book book;
     struct rep_handoff rings[REP_WORKERS_MAX];
     pthread_t thread;
+    bool feeding; /* from the start on, also when the feeder was joined */
     bool started;
     _Atomic bool stop, ended, primed;
+    _Atomic int64_t wait_until; /* absolute: no longer for a pipe */
     _Atomic unsigned protocols;
     struct rep_batch_pool pool;
     uint64_t dealt; /* of the feeder, until it is joined */
@@ -211,6 +213,17 @@ static int plan_block(struct rep_plan *p, struct trc_block *block, struct err *e
     return rc;
 }
 
+/* Whether a pipe has been waited for long enough. Before the start it is the caller's
+ * thread that waits, then the feeder. */
+static bool stopped(void *arg)
+{
+    const struct rep_plan *p = arg;
+    if (!p->feeding)
+        return p->config.interrupts && *p->config.interrupts > 0;
+    return atomic_load(&p->stop) ||
+           clk_mono_now(clk_system()).ns >= atomic_load(&p->wait_until);
+}
+
 /* What comes through a pipe may be waited for: that is no work. */
 static int read_block(struct rep_plan *p, struct trc_block **block)
 {
@@ -237,7 +250,7 @@ static void *feed(void *arg)
             rc = plan_block(p, block, &p->err);
     }
     rep_share_leave();
-    p->rc = rc < 0 ? rc : 0;
+    p->rc = rc < 0 && rc != ERR_STOPPED ? rc : 0;
     atomic_store(&p->primed, true);
     atomic_store(&p->ended, true);
     return NULL;
@@ -254,7 +267,8 @@ int rep_plan_open(struct rep_plan **out, const struct rep_plan_config *c, struct
     if (rc == 0) {
         p->config = *c;
         p->preparer.config = &p->config;
-        rc = trc_reader_open(&p->reader, c->trace, e);
+        atomic_init(&p->wait_until, REP_NEVER);
+        rc = trc_reader_open_until(&p->reader, c->trace, stopped, p, e);
     }
     if (rc == 0 && trc_reader_info(p->reader)->kind != TRC_TRACE)
         rc = err_set(e, ERR_FORMAT, "'%s' is a run, not a trace", c->trace);
@@ -297,6 +311,7 @@ int rep_plan_start(struct rep_plan *p, struct err *e)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    p->feeding = true;
     int sys = pthread_create(&p->thread, NULL, feed, p);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (sys != 0)
@@ -333,6 +348,11 @@ unsigned rep_plan_protocols(const struct rep_plan *p)
 void rep_plan_stop(struct rep_plan *p)
 {
     atomic_store(&p->stop, true);
+}
+
+void rep_plan_wait_until(struct rep_plan *p, int64_t at_ns)
+{
+    atomic_store(&p->wait_until, at_ns);
 }
 
 int rep_plan_join(struct rep_plan *p, struct err *e)

@@ -13,6 +13,8 @@
 #ifndef REPLAY_PLAN_H
 #define REPLAY_PLAN_H
 
+#include <signal.h>
+
 #include "replay/handoff.h"
 #include "replay/headers.h"
 #include "replay/request.h"
@@ -46,12 +48,14 @@ struct rep_plan_config {
     int64_t limit_ns;    /* plan nothing due at or after this; REP_NEVER: all */
     uint32_t workers;
     struct rep_share *share; /* with the workers; or NULL */
+    /* Signals that came so far: rep_plan_open waits for a pipe no longer; or NULL. */
+    const volatile sig_atomic_t *interrupts;
 };
 
 struct rep_plan;
 
 /* Opens the trace and reads its first block. ERR_IO, ERR_FORMAT, ERR_TRUNCATED …;
- * ERR_FORMAT as well when the file is a run. */
+ * ERR_FORMAT as well when the file is a run; ERR_STOPPED by a signal. */
 int rep_plan_open(struct rep_plan **p, const struct rep_plan_config *c,
                   struct err *e) MUST_USE;
 /* While the feeder runs: what was known at the opening. Once joined: all there is. */
@@ -75,8 +79,12 @@ bool rep_plan_primed(const struct rep_plan *p);
 /* Bit 1 << protocol for what has been planned so far and can be sent. */
 unsigned rep_plan_protocols(const struct rep_plan *p);
 
-/* Tells the feeder to stop; requests that were planned stay valid. */
+/* Tells the feeder to stop, also where it waits for a pipe; requests that were planned
+ * stay valid. */
 void rep_plan_stop(struct rep_plan *p);
+/* The same, from this moment on, if the feeder then waits for a pipe: absolute, on the
+ * monotonic clock. What a pipe brought by then is planned as far as the limit goes. */
+void rep_plan_wait_until(struct rep_plan *p, int64_t at_ns);
 /* Waits for the feeder. 0, or why it could not read on. Afterwards the counts hold. */
 int rep_plan_join(struct rep_plan *p, struct err *e) MUST_USE;
 

@@ -24,7 +24,9 @@
  * take, and the measuring begins. */
 #define CONNECT_EARLY_NS (500 * CLK_MS)
 #define START_EARLY_NS   (20 * CLK_MS)
-#define SPARE_FILES      4 /* descriptors that connections must leave to us */
+/* After --duration: what a pipe has not brought by then was not in time. */
+#define PIPE_LATE_NS CLK_SEC
+#define SPARE_FILES  4 /* descriptors that connections must leave to us */
 
 void rep_running_nap(void)
 {
@@ -336,6 +338,9 @@ static void begin(struct rep_running *x)
     x->start_ns = x->start_at.ns > 0 ? rep_start_mono(x->clk, x->start_at)
                                      : clk_mono_now(x->clk).ns + LEAD_NS;
     rep_running_note_moment(x);
+    if (x->config->duration_ns > 0)
+        rep_plan_wait_until(x->plan,
+                            x->start_ns + x->config->duration_ns + PIPE_LATE_NS);
     atomic_store(&x->control.start_ns, x->start_ns);
     for (uint32_t i = 0; i < x->worker_count; i++)
         rep_worker_wake(x->workers[i]);

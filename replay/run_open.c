@@ -86,6 +86,7 @@ static int open_plan(struct rep_running *x, struct err *e)
                                                                         : REP_NEVER,
         .workers = c->workers,
         .share = &x->share,
+        .interrupts = c->interrupts,
     };
     /* In closed loop nothing is due at a moment that others could miss for it. */
     x->share.crowded = c->users == 0 && rep_share_crowded(c->workers);

@@ -224,6 +224,12 @@ static void read_end(struct trc_reader *r)
 
 int trc_reader_open(struct trc_reader **out, const char *path, struct err *e)
 {
+    return trc_reader_open_until(out, path, NULL, NULL, e);
+}
+
+int trc_reader_open_until(struct trc_reader **out, const char *path,
+                          bool (*stopped)(void *arg), void *arg, struct err *e)
+{
     *out = NULL;
     struct trc_reader *r = calloc(1, sizeof *r);
     if (!r)
@@ -242,6 +248,8 @@ int trc_reader_open(struct trc_reader **out, const char *path, struct err *e)
         trc_reader_close(r);
         return rc;
     }
+    r->source.stopped = stopped;
+    r->source.stopped_arg = arg;
     struct err why = {0};
     rc = first_block(r, &why);
     if (rc < 0) {

@@ -60,6 +60,12 @@ enum trc_read {
 
 struct trc_reader;
 int trc_reader_open(struct trc_reader **r, const char *path, struct err *e) MUST_USE;
+/* The same, but a pipe is waited for only until stopped(arg), which is asked some
+ * twenty times a second on the thread that reads; open and next then end with
+ * ERR_STOPPED. */
+int trc_reader_open_until(struct trc_reader **r, const char *path,
+                          bool (*stopped)(void *arg), void *arg,
+                          struct err *e) MUST_USE;
 void trc_reader_close(struct trc_reader *r); /* NULL is fine */
 /* Borrowed from r. */
 const struct trc_info *trc_reader_info(const struct trc_reader *r);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 
 #define READ_MIN (128u * 1024) /* bytes asked for at once */
 #define READ_MAX (4u << 20)    /* and at most: what a short pipe may cost us */
+#define LOOK_MS  50            /* between two looks at whether to wait on */
 
 int trc_source_open(struct trc_source *s, const char *path, struct err *e)
 {
@@ -122,6 +124,18 @@ static int make_room(struct trc_source *s, size_t more, struct err *e)
     return 0;
 }
 
+/* Until a pipe brings something, or its end. */
+static int await_bytes(const struct trc_source *s, struct err *e)
+{
+    struct pollfd p = {.fd = s->fd, .events = POLLIN};
+    if (!s->stopped)
+        return 0;
+    while (!s->stopped(s->stopped_arg))
+        if (poll(&p, 1, LOOK_MS) > 0)
+            return 0;
+    return err_set(e, ERR_STOPPED, "interrupted while waiting for more of it");
+}
+
 /* One read of about `want` bytes behind those that are there; *got 0 at the end. */
 static int fill(struct trc_source *s, size_t want, size_t *got, struct err *e)
 {
@@ -137,6 +151,8 @@ static int fill(struct trc_source *s, size_t want, size_t *got, struct err *e)
         rc = trc_source_pread(s, s->pos + s->have, p, ask, got, e);
     } else {
         ssize_t r;
+        if ((rc = await_bytes(s, e)) < 0)
+            return rc;
         s->reads++;
         do
             r = read(s->fd, p, ask);

@@ -21,13 +21,16 @@ struct trc_source {
     size_t kept_bytes;
     size_t least;   /* bytes asked for at once at least; 0: many, blocks come whole */
     uint64_t reads; /* system calls that read, so far */
+    /* Whether to wait no longer for what a pipe may bring; NULL: never. */
+    bool (*stopped)(void *arg);
+    void *stopped_arg;
 };
 
 /* "-" is standard input. ERR_IO; ERR_NOMEM. */
 int trc_source_open(struct trc_source *s, const char *path, struct err *e) MUST_USE;
 void trc_source_close(struct trc_source *s);
 /* The next n bytes without consuming them, fewer at the end; borrowed until the next
- * call. Memory follows what is there, not what is asked for. */
+ * call. Memory follows what is there, not what is asked for. ERR_STOPPED. */
 int trc_source_peek(struct trc_source *s, size_t n, struct span *out,
                     struct err *e) MUST_USE;
 /* Consumes n bytes, or what is left. */
