@@ -129,17 +129,18 @@ static bool wants_h2(const struct rep_running *x, enum op_protocol protocol)
     return protocol == OP_GRPC || x->config->http_version == 2;
 }
 
-/* TLS was not agreed. If it can be with the other version of HTTP, that is why. */
+/* TLS was not agreed. If it can be with the other version of HTTP, in what is left of
+ * the time, that is why. */
 static int explain_refusal(const struct rep_running *x,
                            const struct rep_address *target, enum op_protocol protocol,
-                           struct err *e)
+                           int64_t left_ns, struct err *e)
 {
     bool h2 = wants_h2(x, protocol);
     struct secure_facts f;
     struct err why = *e;
 
-    if (rep_tls_probe(&x->config->tls, target, h2 ? "http/1.1" : "h2",
-                      x->config->connect_limit_ns, &f, NULL) < 0)
+    if (left_ns <= 0 || rep_tls_probe(&x->config->tls, target, h2 ? "http/1.1" : "h2",
+                                      left_ns, &f, NULL) < 0)
         return e->code;
     const char *words = rep_dialect_words(h2 ? REP_DIALECT_HTTP1 : REP_DIALECT_HTTP2,
                                           protocol, x->config->http_version);
@@ -154,13 +155,14 @@ static int shake_hands(struct rep_running *x, const struct rep_address *target,
     const char *alpn = wants_h2(x, protocol) ? "h2" : "http/1.1";
     char *text = x->result->tls;
     struct secure_facts f;
+    int64_t limit = x->config->connect_limit_ns, from = clk_mono_now(x->clk).ns;
 
     if (!used)
         return 0;
-    int rc = rep_tls_probe(&x->config->tls, target, alpn, x->config->connect_limit_ns,
-                           &f, e);
+    int rc = rep_tls_probe(&x->config->tls, target, alpn, limit, &f, e);
     if (rc < 0)
-        return explain_refusal(x, target, protocol, e);
+        return explain_refusal(x, target, protocol,
+                               from + limit - clk_mono_now(x->clk).ns, e);
     size_t n = strlen(text);
     snprintf(text + n, REP_TLS_TEXT_MAX - n, "%s%s %s %s, %s%s", n > 0 ? "; " : "",
              f.version, f.cipher, *f.alpn ? f.alpn : "without ALPN",

@@ -49,6 +49,29 @@ same "$(json .operations.ok)" 200 "operations over TLS, by name"
 expect 0 replay both.trace --http "https://$at" --tls-ca ca.pem --workers 2 --closed-loop 8 --json
 same "$(json .operations.ok)" 200 "operations over TLS, closed loop"
 
+# One that takes connections and never says a word is asked once, for as long as was allowed.
+cat >mute.py <<'END'
+import os
+import socket
+held, hellos = [], 0
+listener = socket.create_server(("127.0.0.1", 0))
+with open("mute.part", "w") as f:
+    f.write(f"127.0.0.1:{listener.getsockname()[1]}")
+os.rename("mute.part", "mute.port")
+while True:
+    held.append(listener.accept()[0])
+    if held[-1].recv(1):
+        hellos += 1
+        with open("mute.hellos", "w") as f:
+            f.write(str(hellos))
+END
+python3 mute.py 2>mute.err &
+pids+=("$!")
+await_file mute.port
+expect 69 replay rest.trace --http "https://$(cat mute.port)" --connect-timeout 500ms
+err_has "Connection timed out during the TLS handshake"
+same "$(cat mute.hellos)" 1 "handshakes that were begun with a mute target"
+
 # Whom we do not know, unless we are told to believe anybody; then the run says so.
 expect 69 replay rest.trace --http "https://$at"
 err_has "the authority that signed the peer's certificate, 'CN=test authority', is not trusted here"
