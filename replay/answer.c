@@ -311,9 +311,13 @@ static enum out_check message_by_record(struct rep_request *r, double tolerance,
         return OUT_WRONG;
     }
     int rc = plain_message(op->response_codings, recorded, a, &plain, NULL);
-    if (rc < 0)
+    /* Each message has a flag of its own, which the trace does not keep: one that is
+     * nothing in that encoding may be plain. */
+    bool read =
+        parse_message(r, rc == ERR_FORMAT ? recorded : plain, a, &then, NULL) == 0;
+    if (rc < 0 && !(rc == ERR_FORMAT && read))
         return not_judged(r, unread(rc));
-    if (parse_message(r, plain, a, &then, NULL) < 0)
+    if (!read)
         return not_judged(r, "a recorded message is no V2 answer");
     return pay_compare(&then, answer, tolerance, why) == 0 ? OUT_RIGHT : OUT_WRONG;
 }
@@ -325,6 +329,13 @@ static bool is_end_mark(const struct pay_message *m)
     const struct pay_param *p =
         pay_param_find(m->params, m->param_count, "triton_final_response");
     return m->tensor_count == 0 && p && p->kind == PAY_PARAM_BOOL && p->b;
+}
+
+/* What message i of the answer is encoded in: over gRPC each has a flag of its own, if
+ * they were noted. */
+static uint16_t codings_at(const struct rep_request *r, uint32_t i)
+{
+    return i < r->encoded.n && !r->encoded.p[i] ? 0 : r->answer_codings;
 }
 
 /* What is known of a streamed answer, message by message. */
@@ -360,9 +371,11 @@ static enum out_check judge_message(struct rep_request *r, struct stream_walk *s
     enum out_check model = OUT_UNCHECKED, record = OUT_UNCHECKED;
     struct span message = next_piece(&s->answers), then = next_piece(&s->recorded);
     struct span asked = s->pairs ? next_piece(&s->asked) : s->first_asked;
+    uint16_t codings = codings_at(r, s->answers.i - 1);
 
     arena_reset(a);
-    int rc = plain_message(r->answer_codings, message, a, &message, why);
+    int rc = r->encoded.failed ? ERR_NOMEM
+                               : plain_message(codings, message, a, &message, why);
     if (rc < 0 && rc != ERR_FORMAT) {
         content->failed = true; /* a digest would be of less than it says */
         return not_judged(r, unread_now(rc));

@@ -113,6 +113,7 @@ void rep_request_release(struct rep_request *r)
 {
     struct rep_batch *b = r->batch;
     buf_done(&r->answer);
+    buf_done(&r->encoded);
     free(r->messages);
     if (atomic_fetch_sub(&b->left, 1) == 1)
         batch_return(b);

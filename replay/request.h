@@ -74,6 +74,9 @@ struct rep_request {
     /* What the answer's body is encoded in, as its header says (content_encoding.h);
      * 0 once it has been undone. */
     uint16_t answer_codings;
+    /* gRPC that streams, where an encoding was named: a byte for each message of the
+     * answer, 1 where it is in that encoding. Else empty; freed on release. */
+    struct buf encoded;
     const char *unjudged;        /* why its answer was not judged, constant; or NULL */
     struct op_message *messages; /* out.messages.v, ours; freed on release */
     uint32_t message_cap;

@@ -20,8 +20,8 @@
  * first time.
  *
  * Every content-encoding of an answer over REST goes to request.answer_codings, and the
- * grpc-encoding of one over gRPC whose messages are compressed; what is encoded has no
- * events to be noted.
+ * grpc-encoding of one over gRPC whose message is compressed, or which streams: then
+ * request.encoded tells which are. What is encoded over REST has no events to be noted.
  * Every x-request-id of an answer, header or trailer, is shown to rep_mark_look
  * (mark.h) before the request is given back.
  *

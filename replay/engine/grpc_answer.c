@@ -58,17 +58,13 @@ static void read_prefix(struct rep_call *c)
         c->request->answer_codings = 0;
 }
 
-/* A message of a stream is whole: all that are not empty must be compressed, or none;
- * for a mixture there is no name. */
-static void note_compression(struct rep_call *c)
+/* A message of a stream is whole. */
+static int note_message(struct rep_call *c)
 {
-    uint16_t *codings = &c->request->answer_codings;
-    if (c->frame.bytes == 0)
-        return;
-    if (c->message_at == 0 && !c->frame.compressed)
-        *codings = 0;
-    else if (c->frame.compressed != (*codings != 0))
-        *codings = CONTENT_OTHER;
+    struct rep_request *r = c->request;
+    if (c->frame.packs) /* each may use the encoding, or not */
+        buf_u8(&r->encoded, c->frame.compressed);
+    return rep_request_message(r, c->message_ns, c->frame.bytes);
 }
 
 /* Data of a call that streams: any number of messages. False: the call was given up. */
@@ -91,11 +87,7 @@ static bool stream_data(struct rep_call *c, struct span in)
             rep_call_abort(c, OUT_GARBAGE, H2_PROTOCOL_ERROR);
             return false;
         }
-        if (what == GRPC_FRAME_END)
-            note_compression(c);
-        if (what < 0 ||
-            (what == GRPC_FRAME_END &&
-             rep_request_message(c->request, c->message_ns, c->frame.bytes) < 0)) {
+        if (what < 0 || (what == GRPC_FRAME_END && note_message(c) < 0)) {
             rep_call_abort(c, OUT_TOO_BIG, H2_CANCEL);
             return false;
         }

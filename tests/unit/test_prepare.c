@@ -611,6 +611,28 @@ static void recorded_messages_are_decoded_one_by_one(void **state)
     buf_span(&r->answer, buf_view(&all));
     r->out.messages = (struct op_messages){then, 2};
     check_int(judged(r, &want, &scratch, &e), ==, OUT_RIGHT);
+    /* … also where one of its messages is not compressed. */
+    struct op_message mixed[] = {{0, packed.n}, {1, wrapped.n}};
+    buf_reset(&r->answer);
+    buf_span(&r->answer, buf_view(&packed));
+    buf_span(&r->answer, buf_view(&wrapped));
+    r->out.messages = (struct op_messages){mixed, 2};
+    buf_u8(&r->encoded, 1);
+    buf_u8(&r->encoded, 0);
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_RIGHT);
+    op.response = op_body_of(buf_view(&r->answer)); /* recorded so, too */
+    op.response_messages.v = mixed;
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_RIGHT);
+    r->encoded.p[1] = 1;
+    check_int(judged(r, &want, &scratch, &e), ==, OUT_WRONG);
+    check_str_has(e.text, "message 2 of 2: it is no deflate");
+    err_clear(&e);
+    op.response = op_body_of(buf_view(&all));
+    op.response_messages.v = then;
+    buf_done(&r->encoded);
+    buf_reset(&r->answer);
+    buf_span(&r->answer, buf_view(&all));
+    r->out.messages = (struct op_messages){then, 2};
     const struct rep_answer_want digest = {.recorded = true, .content = true};
     r->answer_codings = CONTENT_OTHER;
     r->out.answer_hash = 77;
