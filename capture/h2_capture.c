@@ -365,9 +365,19 @@ void cap_h2_data(struct cap_h2 *h, int dir, struct clk_wall at, struct span byte
     charge(h);
 }
 
+/* Nothing that is known follows what is held: its end stands for a last header. */
+static void hold_ends(struct cap_h2 *h, int dir)
+{
+    struct cap_h2_side *s = &h->side[dir];
+    uint64_t found;
+    if (s->state == CAP_H2_IN_SEARCH && cap_h2_sync_end(&s->sync, &s->hold, &found))
+        found_frame(h, dir, found);
+}
+
 void cap_h2_gap(struct cap_h2 *h, int dir, struct clk_wall at, uint64_t bytes)
 {
     struct cap_h2_side *s = &h->side[dir];
+    hold_ends(h, dir);
     h->c->gaps++;
     if (s->state == CAP_H2_IN_CONTENT && !has_block(s->frame.type) &&
         bytes <= s->left + s->padding) {
@@ -396,9 +406,7 @@ void cap_h2_gap(struct cap_h2 *h, int dir, struct clk_wall at, uint64_t bytes)
 static void side_ends(struct cap_h2 *h, int dir)
 {
     struct cap_h2_side *s = &h->side[dir];
-    uint64_t found;
-    if (s->state == CAP_H2_IN_SEARCH && cap_h2_sync_end(&s->sync, &s->hold, &found))
-        found_frame(h, dir, found);
+    hold_ends(h, dir);
     if (s->state == CAP_H2_IN_HEAD)
         cap_count_settle(h->c, dir, CAP_FATE_OPAQUE, s->head_n);
     s->head_n = 0;

@@ -72,7 +72,8 @@ void cap_h2_sync_restart(struct cap_h2_sync *y, uint64_t offset);
  * first frame header that is believed and still held. */
 bool cap_h2_sync_scan(struct cap_h2_sync *y, const struct cap_hold *hold,
                       uint64_t *found);
-/* The connection ended at the end of the hold: that stands for a last header. */
+/* The connection ended at the end of the hold, or bytes that were never seen follow:
+ * that stands for a last header. */
 bool cap_h2_sync_end(struct cap_h2_sync *y, const struct cap_hold *hold,
                      uint64_t *found);
 /* How many bytes from the hold's front are not needed any more. */

@@ -679,6 +679,42 @@ static void behind_a_gap_reading_goes_on_at_credible_frames(void **state)
     script_done(&s);
 }
 
+/* Between two gaps, or between the join and one: where the last of two frames ends, the
+ * gap begins. */
+static void a_call_alone_between_two_gaps_is_told(void **state)
+{
+    (void)state;
+    struct script s = {0};
+    start(&s);
+    ask(&s, 1, 1, "before");
+    script_gap(&s, 0, 2, 100);
+    ask(&s, 3, 5, "between");
+    script_gap(&s, 0, 4, 17);
+    ask(&s, 5, 7, "behind");
+    answer(&s, 6, 1, "x");
+    answer(&s, 7, 5, "y");
+    answer(&s, 8, 7, "z");
+    expect_story(&s, "1 POST /p.S/M [before] -> 200/0 [x] gap @1-1,6-6\n"
+                     "5 POST /p.S/M [between] -> 200/0 [y] gap @3-3,7-7\n"
+                     "7 POST /p.S/M [behind] -> 200/0 [z] @5-5,8-8\n");
+    script_done(&s);
+    /* Cut short by the gap, it is nothing that could be believed. */
+    struct buf b = {0};
+    s = (struct script){.midway = true};
+    h2_frame(&b, H2_HEADERS, H2_END_HEADERS, 5, grpc_headers(H2_PLAIN, "/p.S/M"));
+    h2_frame(&b, H2_DATA, H2_END_STREAM, 5, message("cut"));
+    answer(&s, 1, 3, "whose question came before");
+    script_bytes(&s, 0, 2, span_sub(buf_view(&b), 0, b.n - 1));
+    script_gap(&s, 0, 3, 1);
+    ask(&s, 4, 7, "whole");
+    script_gap(&s, 0, 5, 17);
+    answer(&s, 6, 5, "y");
+    answer(&s, 7, 7, "z");
+    expect_story(&s, "7 POST /p.S/M [whole] -> 200/0 [z] gap @4-4,7-7\n");
+    buf_done(&b);
+    script_done(&s);
+}
+
 /* A message that lacks its end, on a connection that is over before anything else
  * tells: it is no message. */
 static void a_message_that_breaks_off_in_a_gap_is_not_told_as_whole(void **state)
@@ -749,6 +785,7 @@ int main(void)
         cmocka_unit_test(large_frames_are_found_behind_a_midway_join),
         cmocka_unit_test(frames_of_16_megabytes_are_read),
         cmocka_unit_test(a_gap_inside_a_data_frame_costs_that_body_alone),
+        cmocka_unit_test(a_call_alone_between_two_gaps_is_told),
         cmocka_unit_test(a_message_that_breaks_off_in_a_gap_is_not_told_as_whole),
         cmocka_unit_test(behind_a_gap_reading_goes_on_at_credible_frames),
         cmocka_unit_test(pushed_streams_are_passed_over),
