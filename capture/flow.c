@@ -239,7 +239,7 @@ static struct flow *new_flow(struct cap_flows *f, const struct pair *p)
     struct flow *fl = get_flow(f);
     if (!fl)
         return NULL;
-    *fl = (struct flow){.hash = p->hash, .syn_side = -1};
+    *fl = (struct flow){.hash = p->hash, .begun = f->newest, .syn_side = -1};
     for (int side = 0; side < 2; side++) {
         fl->end[side] = *p->end[side];
         fl->from[side].owner = fl;
@@ -372,7 +372,7 @@ static void take_payload(struct cap_flows *f, struct flow **fl, const struct pai
     }
     s->far = false;
     if (!s->anchored)
-        flow_anchor(s, seq);
+        flow_join(f, s, seq);
     if (seg->flags & CAP_RST) { /* why, in words: no part of the stream */
         flow_counts(f, s)->segments++;
         flow_counts(f, s)->payload_bytes += seg->payload_bytes;
@@ -382,6 +382,13 @@ static void take_payload(struct cap_flows *f, struct flow **fl, const struct pai
     flow_take(f, s, flow_widen(s, seq, &near), seg);
 }
 
+static bool is_long_after(struct clk_wall at, struct clk_wall joined)
+{
+    int64_t passed;
+    return !__builtin_sub_overflow(at.ns, joined.ns, &passed) &&
+           passed >= CAP_FLOW_JOINED_NS;
+}
+
 static void take_ack(struct cap_flows *f, struct flow *fl, const struct pair *p,
                      const struct cap_segment *seg)
 {
@@ -389,12 +396,14 @@ static void take_ack(struct cap_flows *f, struct flow *fl, const struct pair *p,
     if (!(seg->flags & CAP_ACK))
         return;
     /* Without the answer to a SYN, this says where the peer begins. Of a connection
-     * joined midway it does not: what the peer has under way may have been sent before
-     * the capture began, and is not missing then. */
+     * joined midway it does not at first: what the peer has under way may have been
+     * sent before the capture began, and is not missing then. */
     if (peer->anchored)
         flow_take_ack(f, peer, seg->ack);
     else if (fl->syn_side >= 0)
         flow_anchor(peer, seg->ack);
+    else if (is_long_after(seg->at, fl->begun))
+        flow_note_ack(peer, seg->ack);
 }
 
 static void take_fin(struct cap_flows *f, struct flow *fl, const struct pair *p,
@@ -403,7 +412,7 @@ static void take_fin(struct cap_flows *f, struct flow *fl, const struct pair *p,
     struct stream *s = &fl->from[p->side];
     uint32_t seq = seg->seq + seg->payload_bytes + (seg->flags & CAP_SYN ? 1 : 0);
     if (!s->anchored)
-        flow_anchor(s, seq);
+        flow_join(f, s, seq);
     bool near;
     uint64_t at = flow_widen(s, seq, &near);
     if (!near)

@@ -6,8 +6,9 @@
  * at hand: they are held, or among the last CAP_FLOW_TAIL delivered. Bytes that will
  * not come (acknowledged by the peer, older than CAP_FLOW_GAP_NS of packet time, or
  * beyond the buffers' ceilings) are declared a gap, and the sink is told. A direction
- * joined in its middle starts at the first byte seen. No path costs more than O(log n)
- * in held segments, and no more than that for each byte of a segment.
+ * joined in its middle starts at the first byte seen, or, when none was for
+ * CAP_FLOW_JOINED_NS, where the peer's acknowledgement then says. No path costs more
+ * than O(log n) in held segments, and no more than that for each byte of a segment.
  *
  * Packets need not come in the order in which they were sent: cards with several queues
  * and merged files mix them a little. So a segment that acknowledges bytes of the other
@@ -41,6 +42,7 @@
 #define CAP_FLOW_GRACE_PACKETS 128u /* one may come 64 places late, one 64 early */
 #define CAP_FLOW_GRACE_NS      (10 * CLK_MS)
 #define CAP_FLOW_GRACE_MOST_NS (250 * CLK_MS)
+#define CAP_FLOW_JOINED_NS     (250 * CLK_MS) /* what was sent before the join came */
 #define CAP_FLOW_MAX           65536u
 #define CAP_FLOW_IDLE_NS       (3600 * CLK_SEC) /* Envoy's default idle timeout */
 #define CAP_FLOW_HOLD_BYTES    (4u << 20)
@@ -101,7 +103,8 @@ struct cap_flow_sink {
 /* Per direction: payload_bytes = delivered + gap + duplicate + stray + held at this
  * moment, exactly. payload_bytes are those that are known to have been on the wire: of
  * the segments seen (copies apart; with what the snapshot length cut off), and of gaps;
- * gap_bytes counts only bytes that a later one (or a FIN) proves to have existed. */
+ * gap_bytes counts only bytes that a later one (or a FIN), or at the end of the
+ * connection the peer's acknowledgement, proves to have existed. */
 struct cap_flow_counts {
     uint64_t segments; /* with payload */
     uint64_t payload_bytes, delivered_bytes, duplicate_bytes, gap_bytes;

@@ -32,6 +32,8 @@ struct stream {
     bool finished; /* the sink was told */
     bool far;      /* a segment far from its place was seen, which ended at far_next */
     bool silent;   /* acknowledged bytes did not come, and none since: wait for none */
+    bool said;     /* not anchored: the peer said that it goes on at said_from, */
+    uint32_t said_from, said_to; /* and, later, that it has got all up to said_to */
     uint8_t side;
     uint32_t far_next;
     uint64_t base;  /* first byte of the connection, or the first that was seen */
@@ -65,7 +67,8 @@ struct flow {
     struct flow *chain;          /* of its bucket */
     struct flow *before, *after; /* in its list, by time of the last segment */
     enum flow_list list;
-    int64_t touched; /* the table's clock */
+    int64_t touched;       /* the table's clock */
+    struct clk_wall begun; /* packet time of its first segment */
     uint64_t hash;
     struct cap_endpoint end[2]; /* in byte order */
     struct stream from[2];      /* by sender */
@@ -120,6 +123,10 @@ void flow_due_remove(struct cap_flows *f, struct stream *s);
 int flow_dir(const struct stream *s);
 struct cap_flow_counts *flow_counts(struct cap_flows *f, const struct stream *s);
 void flow_anchor(struct stream *s, uint32_t seq);
+/* Of a direction that is not anchored: the peer's acknowledgement. */
+void flow_note_ack(struct stream *s, uint32_t ack);
+/* Anchors at the first byte seen, or in front of it where the peer said. */
+void flow_join(struct cap_flows *f, struct stream *s, uint32_t seq);
 /* seq in the 64-bit space; *near: it is credible. */
 uint64_t flow_widen(const struct stream *s, uint32_t seq, bool *near);
 /* What the segment carries, whose first byte is at `from`. */
@@ -130,7 +137,8 @@ void flow_take_fin(struct cap_flows *f, struct stream *s, uint64_t at,
 void flow_take_ack(struct cap_flows *f, struct stream *s, uint32_t ack);
 /* Gives up the first hole. */
 void flow_give_up(struct cap_flows *f, struct stream *s, enum cap_gap why);
-/* Gives up all holes; nothing is held any more. */
+/* Gives up all holes, and what was acknowledged and not seen; nothing is held any more.
+ */
 void flow_flush(struct cap_flows *f, struct stream *s, enum cap_gap why);
 void flow_memory(struct cap_flows *f, int64_t change);
 

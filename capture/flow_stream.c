@@ -49,6 +49,29 @@ void flow_anchor(struct stream *s, uint32_t seq)
     s->base = s->next = s->tail_from = FIRST_SEQ + seq;
 }
 
+/* b is a or comes behind it, and is of the same connection. */
+static bool is_behind(uint32_t a, uint32_t b)
+{
+    return b - a <= CAP_FLOW_JUMP_BYTES;
+}
+
+void flow_note_ack(struct stream *s, uint32_t ack)
+{
+    if (!s->said)
+        s->said_from = s->said_to = ack;
+    else if (is_behind(s->said_to, ack))
+        s->said_to = ack;
+    s->said = true;
+}
+
+void flow_join(struct cap_flows *f, struct stream *s, uint32_t seq)
+{
+    bool before = s->said && is_behind(s->said_from, seq);
+    flow_anchor(s, before ? s->said_from : seq);
+    if (before)
+        flow_take_ack(f, s, s->said_to);
+}
+
 uint64_t flow_widen(const struct stream *s, uint32_t seq, bool *near)
 {
     if (seq == (uint32_t)s->next) {
@@ -230,10 +253,21 @@ void flow_give_up(struct cap_flows *f, struct stream *s, enum cap_gap why)
         give_up_to(f, s, to, s->hold.first ? s->hold.first->at : s->fin_at, why);
 }
 
+/* At the end, what the peer says it has got proves that it was sent, but for the last
+ * byte: that may stand for a FIN. */
+static void give_up_tail(struct cap_flows *f, struct stream *s)
+{
+    if (!s->anchored && s->said)
+        flow_join(f, s, s->said_from); /* not a byte of it was seen */
+    if (s->anchored && !s->fin && s->acked > s->next + 1)
+        declare_gap(f, s, s->acked - 1, f->newest, CAP_GAP_ACKED);
+}
+
 void flow_flush(struct cap_flows *f, struct stream *s, enum cap_gap why)
 {
     while (hole_end(s))
         flow_give_up(f, s, why);
+    give_up_tail(f, s);
     assert(!s->hold.first && !s->due_place);
 }
 

@@ -835,12 +835,72 @@ static void a_connection_is_joined_at_the_first_byte_seen(void **state)
     put(w, 0, 700, 500, 0, "middle");
     pass_grace(w);
     put(w, 0, 690, 500, 0, "before the middle"); /* 10 from before, 6 again, 1 new */
-    put(w, 1, 503, 706, 0, "def"); /* "abc" may have been sent before the capture */
-    pass_grace(w);
-    check_told(w, "open(40000>9000,midway) 0\"middle\" 0\"e\" 1\"def\" ");
+    check_told(w, "open(40000>9000,midway) 0\"middle\" 0\"e\" ");
     check_int(counts(w, 0)->stray_bytes, ==, 10);
     check_int(counts(w, 0)->duplicate_bytes, ==, 6);
     check_int(cap_flows_totals(w->f)->flows_midway, ==, 1);
+    world_free(w);
+
+    w = world_new();
+    put(w, 0, 700, 500, 0, "middle");
+    put(w, 1, 503, 706, 0, "def"); /* "abc" may have been sent before the capture */
+    pass_grace(w);
+    check_told(w, "open(40000>9000,midway) 0\"middle\" 1\"def\" ");
+    world_free(w);
+}
+
+/* Nothing of the server's side was captured: how much it sent, the client says. Not so
+ * in the first moments, when that may have been under way. */
+static void a_direction_that_is_not_seen_is_missing_as_far_as_acknowledged(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    put(w, 0, 700, 500, 0, "one");
+    pass_time(w, CAP_FLOW_JOINED_NS);
+    put(w, 0, 703, 600, 0, "two"); /* 100 bytes until here: from whenever */
+    put(w, 0, 706, 650, 0, "three");
+    put(w, 0, 711, 640, 0, "");                           /* an old one */
+    put(w, 0, 711, 650 + CAP_FLOW_JUMP_BYTES + 1, 0, ""); /* of no use */
+    put(w, 0, 711, 800, 0, "");
+    check_told(w, "open(40000>9000,midway) 0\"one\" 0\"two\" 0\"three\" ");
+    world_free(w); /* which checks the sum, too */
+
+    w = world_new();
+    put(w, 0, 700, 500, 0, "one");
+    pass_time(w, CAP_FLOW_JOINED_NS);
+    put(w, 0, 703, 600, 0, "two");
+    put(w, 0, 706, 800, 0, "");
+    cap_flows_end(w->f); /* the last one may be a FIN */
+    check_told(w, "open(40000>9000,midway) 0\"one\" 0\"two\" gap1:199:acked "
+                  "close:file ");
+    world_free(w);
+
+    /* Where some of it is seen later, what the client had before that is a gap; so is
+     * what it has more at the end. */
+    w = world_new();
+    put(w, 0, 700, 500, 0, "one");
+    pass_time(w, CAP_FLOW_JOINED_NS);
+    put(w, 0, 703, 600, 0, "two");
+    put(w, 0, 706, 690, 0, "");
+    put(w, 1, 690, 706, 0, "answer");
+    pass_grace(w);
+    put(w, 0, 706, 700, 0, "");
+    pass_grace(w);
+    put(w, 0, 706, 700, CAP_FIN, "");
+    cap_flows_end(w->f);
+    check_told(w, "open(40000>9000,midway) 0\"one\" 0\"two\" gap1:90:acked 1\"answer\" "
+                  "fin0 gap1:3:acked close:file ");
+    world_free(w);
+
+    /* What comes from before that place was not under way for so long: the other file
+     * of two that were joined. */
+    w = world_new();
+    put(w, 0, 700, 500, 0, "one");
+    pass_time(w, CAP_FLOW_JOINED_NS);
+    put(w, 0, 703, 600, 0, "two");
+    put(w, 1, 500, 706, 0, "all");
+    pass_grace(w);
+    check_told(w, "open(40000>9000,midway) 0\"one\" 0\"two\" 1\"all\" ");
     world_free(w);
 }
 
@@ -1399,6 +1459,8 @@ int main(void)
         cmocka_unit_test(copies_on_lo_any_and_bridges_are_dropped),
         cmocka_unit_test(a_clock_that_goes_backwards_stops_no_timeout),
         cmocka_unit_test(a_connection_is_joined_at_the_first_byte_seen),
+        cmocka_unit_test(
+            a_direction_that_is_not_seen_is_missing_as_far_as_acknowledged),
         cmocka_unit_test(
             the_server_is_the_mapped_port_else_who_got_the_syn_else_the_lower),
         cmocka_unit_test(a_lost_answer_to_the_syn_hides_no_gap),
