@@ -145,7 +145,7 @@ void cap_h1_gap(struct cap_h1 *h, int dir, struct clk_wall at, uint64_t bytes)
         break;
     case CAP_H1_START:
     case CAP_H1_SEARCH:
-        if (s->hold.bytes.n && s->state == CAP_H1_START && dir == CAP_TO_SERVER)
+        if (dir == CAP_TO_SERVER && cap_h1_holds_begun(s))
             h->c->parse->totals.lost_to_gap++;
         give_up_hold(h, dir);
         cap_h1_release(h, dir);
@@ -171,6 +171,9 @@ static void side_ends(struct cap_h1 *h, int dir, bool clean, enum cap_loss loss)
     }
     if (s->state == CAP_H1_HTTP2)
         return;
+    if (dir == CAP_TO_SERVER && !s->msg && cap_h1_holds_begun(s))
+        *(clean ? &h->c->parse->totals.lost_malformed
+                : &h->c->parse->totals.lost_to_gap) += 1;
     give_up_hold(h, dir);
     cap_h1_release(h, dir);
     if (!s->msg)

@@ -95,6 +95,9 @@ size_t cap_h1_bad_line(struct span head, const struct err *e);
 /* Finds the first start line at or behind s[*from]. True: *start is its place. False:
  * none; *from is where to go on when there is more. */
 bool cap_h1_find_start(int dir, struct span s, size_t *from, size_t *start);
+/* Between messages: the hold has the beginning of a request, whose head is not whole.
+ */
+bool cap_h1_holds_begun(const struct cap_h1_side *s);
 
 /* --- h1_pair.c -------------------------------------------------------------------- */
 

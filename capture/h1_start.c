@@ -148,3 +148,16 @@ bool cap_h1_find_start(int dir, struct span s, size_t *from, size_t *start)
         }
     }
 }
+
+/* What a gap left of a start line is believed where the line stands first behind the
+ * one before: a packet began with it. */
+bool cap_h1_holds_begun(const struct cap_h1_side *s)
+{
+    struct span held = cap_hold_view(&s->hold);
+    if (s->state != CAP_H1_SEARCH || s->candidate)
+        return held.n > 0;
+    if (!held.n || cap_h1_starts_with_known_method(held) != CAP_H1_YES)
+        return false;
+    size_t blank = span_find(held, ' ', 0);
+    return blank + 1 < held.n && held.p[blank + 1] == '/';
+}

@@ -256,6 +256,17 @@ void cap_h2_flood(struct cap_h2 *h, int dir)
     cap_h2_cut_all(h, CAP_LOSS_LIMIT);
 }
 
+void cap_h2_lose_block(struct cap_h2 *h, int dir)
+{
+    struct cap_h2_block *b = &h->side[dir].block;
+    if (b->open && !b->spoiled) {
+        cap_h2_spoil_block(h, dir, CAP_FATE_OPAQUE);
+        h->c->parse->totals.lost_to_gap +=
+            dir == CAP_TO_SERVER && b->stream % 2 == 1 && b->stream > h->last_asked;
+    }
+    b->open = false;
+}
+
 void cap_h2_open_block(struct cap_h2 *h, int dir)
 {
     struct cap_h2_side *s = &h->side[dir];

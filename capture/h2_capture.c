@@ -20,9 +20,7 @@
 static void lose_sync(struct cap_h2 *h, int dir)
 {
     struct cap_h2_side *s = &h->side[dir];
-    if (s->block.open)
-        cap_h2_spoil_block(h, dir, CAP_FATE_OPAQUE);
-    s->block.open = false;
+    cap_h2_lose_block(h, dir);
     hpack_join(&s->hpack);
     s->state = CAP_H2_IN_SEARCH;
     s->head_n = s->prefix_n = 0;
@@ -411,9 +409,7 @@ static void side_ends(struct cap_h2 *h, int dir)
         cap_count_settle(h->c, dir, CAP_FATE_OPAQUE, s->head_n);
     s->head_n = 0;
     drop_hold(h, dir, cap_hold_view(&s->hold).n);
-    if (s->block.open && !s->block.spoiled)
-        cap_h2_spoil_block(h, dir, CAP_FATE_OPAQUE);
-    s->block.open = false;
+    cap_h2_lose_block(h, dir);
 }
 
 void cap_h2_finish(struct cap_h2 *h, int dir)

@@ -133,5 +133,8 @@ void cap_h2_block_frame_ends(struct cap_h2 *h, int dir, struct clk_wall at);
 void cap_h2_spoil_block(struct cap_h2 *h, int dir, enum cap_fate fate);
 /* The same because it is too large, or in too many frames. */
 void cap_h2_flood(struct cap_h2 *h, int dir);
+/* Nothing more of the block comes, if one is open: the request that it begins is lost.
+ */
+void cap_h2_lose_block(struct cap_h2 *h, int dir);
 
 #endif

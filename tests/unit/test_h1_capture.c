@@ -344,6 +344,50 @@ static void behind_a_gap_reading_goes_on_at_the_next_message(void **state)
     script_done(&s);
 }
 
+/* How many requests a script loses, in which nothing is told. */
+static uint64_t lost_in(struct script *s, bool malformed)
+{
+    struct told t = play(s, 0, 0);
+    check_str(buf_text(&t.story), "");
+    uint64_t lost = malformed ? t.totals.lost_malformed : t.totals.lost_to_gap;
+    check_int(t.totals.lost_to_gap + t.totals.lost_malformed, ==, lost);
+    told_done(&t);
+    script_done(s);
+    return lost;
+}
+
+/* As a snapshot length leaves them: of each packet the first bytes. */
+static void requests_of_which_the_beginning_is_there_are_counted(void **state)
+{
+    (void)state;
+    struct script s = {0};
+    for (int64_t i = 0; i < 5; i++) {
+        script_text(&s, 0, 2 * i, "POST /v2/models/iris/infer HTT");
+        script_gap(&s, 0, 2 * i, 280);
+        script_text(&s, 1, 2 * i + 1, "HTTP/1.1 200 OK\r\ncontent-");
+        script_gap(&s, 1, 2 * i + 1, 400);
+    }
+    check_int(lost_in(&s, false), ==, 5);
+
+    s = (struct script){.midway = true};
+    for (int64_t i = 0; i < 4; i++) { /* the first one decides what it is */
+        script_text(&s, 0, i, "POST /v2/models/iris/infer HTTP/1.1\r\nhost: a\r\nx");
+        script_gap(&s, 0, i, 280);
+        script_text(&s, 0, i, "rest of a body, POST / and nothing that begins");
+        script_gap(&s, 0, i, 10);
+    }
+    check_int(lost_in(&s, false), ==, 4);
+
+    s = (struct script){0};
+    script_text(&s, 0, 1, "POST /v2/models/iris/infer HTTP/1.1\r\nho");
+    check_int(lost_in(&s, false), ==, 1); /* the capture is over */
+
+    s = (struct script){0};
+    script_text(&s, 0, 1, "POST /v2/models/iris/infer HTTP/1.1\r\nho");
+    script_finish(&s, 0, 2); /* the client is */
+    check_int(lost_in(&s, true), ==, 1);
+}
+
 static void start_lines_that_begin_nothing_are_passed_over(void **state)
 {
     (void)state;
@@ -655,6 +699,7 @@ int main(void)
         cmocka_unit_test(a_compressed_body_is_kept_as_sent),
         cmocka_unit_test(a_gap_inside_a_body_costs_that_body_alone),
         cmocka_unit_test(behind_a_gap_reading_goes_on_at_the_next_message),
+        cmocka_unit_test(requests_of_which_the_beginning_is_there_are_counted),
         cmocka_unit_test(start_lines_that_begin_nothing_are_passed_over),
         cmocka_unit_test(a_lost_answer_is_not_replaced_by_the_next_one),
         cmocka_unit_test(an_answer_behind_gaps_on_both_sides_is_no_one_s),

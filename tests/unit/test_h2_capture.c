@@ -715,6 +715,33 @@ static void a_call_alone_between_two_gaps_is_told(void **state)
     script_done(&s);
 }
 
+/* A request whose headers break off is lost, and counted; an answer's, or trailers, are
+ * no request. */
+static void requests_whose_headers_break_off_are_counted(void **state)
+{
+    (void)state;
+    for (int end = 0; end < 2; end++) {
+        struct script s = {0};
+        struct buf b = {0};
+        start(&s);
+        ask(&s, 1, 1, "all of it");
+        h2_frame(&b, H2_HEADERS, H2_END_HEADERS, 3, grpc_headers(H2_PLAIN, "/p.S/M"));
+        script_bytes(&s, 0, 2, span_sub(buf_view(&b), 0, b.n - 4));
+        if (!end)
+            script_gap(&s, 0, 3, 40);
+        buf_reset(&b);
+        h2_frame(&b, H2_HEADERS, H2_END_HEADERS, 1, answer_headers(H2_PLAIN));
+        script_bytes(&s, 1, 4, span_sub(buf_view(&b), 0, b.n - 4));
+        script_gap(&s, 1, 5, 40);
+        struct told t = play(&s, 0, 0);
+        check_int(t.totals.lost_to_gap, ==, 1);
+        check_int(t.exchanges, ==, 1);
+        told_done(&t);
+        buf_done(&b);
+        script_done(&s);
+    }
+}
+
 /* A message that lacks its end, on a connection that is over before anything else
  * tells: it is no message. */
 static void a_message_that_breaks_off_in_a_gap_is_not_told_as_whole(void **state)
@@ -786,6 +813,7 @@ int main(void)
         cmocka_unit_test(frames_of_16_megabytes_are_read),
         cmocka_unit_test(a_gap_inside_a_data_frame_costs_that_body_alone),
         cmocka_unit_test(a_call_alone_between_two_gaps_is_told),
+        cmocka_unit_test(requests_whose_headers_break_off_are_counted),
         cmocka_unit_test(a_message_that_breaks_off_in_a_gap_is_not_told_as_whole),
         cmocka_unit_test(behind_a_gap_reading_goes_on_at_credible_frames),
         cmocka_unit_test(pushed_streams_are_passed_over),
