@@ -367,6 +367,16 @@ static void note_kafka(struct noting *n, const struct cap_parts *p)
     }
 }
 
+#define SEEN_KEY_MAX 64u
+
+/* "overlapping_fragments", with something in front. */
+static void seen_key(int seen, const char *front, char key[SEEN_KEY_MAX])
+{
+    snprintf(key, SEEN_KEY_MAX, "%s%s", front, cap_seen_names[seen]);
+    for (char *c = key; *c; c++)
+        *c = *c == ' ' ? '_' : *c;
+}
+
 static void note_packets(struct noting *n, const struct cap_parts *p)
 {
     if (p->source) {
@@ -378,10 +388,8 @@ static void note_packets(struct noting *n, const struct cap_parts *p)
         }
     }
     for (int i = 0; p->link && i < CAP_SEEN_COUNT; i++) {
-        char key[64];
-        snprintf(key, sizeof key, "coverage.packets.%s", cap_seen_names[i]);
-        for (char *c = key; *c; c++)
-            *c = *c == ' ' ? '_' : *c;
+        char key[SEEN_KEY_MAX];
+        seen_key(i, "coverage.packets.", key);
         if (p->link->packets[i])
             note_u64(n, key, p->link->packets[i]);
     }
@@ -390,6 +398,8 @@ static void note_packets(struct noting *n, const struct cap_parts *p)
         note_u64(n, "coverage.flows.midway", p->flows->flows_midway);
         note_u64(n, "coverage.flows.evicted", p->flows->flows_evicted);
         note_u64(n, "coverage.packets.copies_dropped", p->flows->copies_dropped);
+        if (p->flows->clock_steps)
+            note_u64(n, "coverage.packets.time_back", p->flows->clock_steps);
     }
 }
 
@@ -503,6 +513,41 @@ static void direction_text(const struct cap_parts *p, int dir, struct buf *out)
     buf_u8(out, '\n');
 }
 
+static void connections_text(const struct cap_flow_totals *f, struct buf *out)
+{
+    buf_fmt(out, "  connections %" PRIu64 ", joined midway %" PRIu64, f->flows,
+            f->flows_midway);
+    if (f->flows_evicted)
+        buf_fmt(out, ", given up for want of room %" PRIu64, f->flows_evicted);
+    buf_u8(out, '\n');
+}
+
+/* Those that are no segments of connections, and what is odd about the others. */
+static void packets_text(const struct cap_parts *p, struct buf *out)
+{
+    const char *before = "  packets     ";
+    for (int i = 0; p->link && i < CAP_SEEN_COUNT; i++) {
+        if (i == CAP_SEEN_SEGMENT || !p->link->packets[i])
+            continue;
+        buf_fmt(out, "%s%s %" PRIu64, before, cap_seen_names[i], p->link->packets[i]);
+        before = ", ";
+    }
+    if (p->flows && p->flows->copies_dropped) {
+        buf_fmt(out, "%scopies %" PRIu64, before, p->flows->copies_dropped);
+        before = ", ";
+    }
+    if (*before == ',')
+        buf_u8(out, '\n');
+    if (p->flows && p->flows->clock_steps)
+        buf_fmt(out,
+                "  time        steps back by more than 1s: %" PRIu64
+                "; what came behind "
+                "them may be told later than it was, or be missing. Of files that were "
+                "joined end to end (mergecap -a), merge the packets by time (mergecap, "
+                "or reordercap)\n",
+                p->flows->clock_steps);
+}
+
 void cap_account_text(const struct cap_parts *p, struct buf *out)
 {
     const struct cap_tallies *t = tallies_of(p);
@@ -513,6 +558,7 @@ void cap_account_text(const struct cap_parts *p, struct buf *out)
         const char *name;
         uint64_t v;
     } some[] = {{"inferred", t->inferred},
+                {"near a gap", t->near_gap},
                 {"cut", t->cut},
                 {"unanswered", t->unanswered},
                 {"messages beyond what a trace holds", t->messages_beyond},
@@ -535,8 +581,8 @@ void cap_account_text(const struct cap_parts *p, struct buf *out)
     direction_text(p, 0, out);
     direction_text(p, 1, out);
     if (p->flows)
-        buf_fmt(out, "  connections %" PRIu64 ", joined midway %" PRIu64 "\n",
-                p->flows->flows, p->flows->flows_midway);
+        connections_text(p->flows, out);
+    packets_text(p, out);
     struct kafka_row rows[KAFKA_ROWS_MAX];
     size_t count = kafka_rows(p, rows);
     for (size_t i = 0; i < count; i++) {
@@ -583,6 +629,33 @@ static void unmapped_json(const struct cap_unmapped *u, struct jsonw *w)
     jsonw_end(w);
 }
 
+static void packets_json(const struct cap_parts *p, struct jsonw *w)
+{
+    jsonw_key(w, "packets");
+    jsonw_object(w);
+    jsonw_key_u64(w, "seen", p->source ? p->source->packets : 0);
+    jsonw_key(w, "dropped");
+    if (p->source && p->source->drops_known)
+        jsonw_u64(w, cap_account_drops(p));
+    else
+        jsonw_null(w);
+    for (int i = 0; i < CAP_SEEN_COUNT; i++) {
+        char key[SEEN_KEY_MAX];
+        seen_key(i, "", key);
+        jsonw_key_u64(w, key, p->link ? p->link->packets[i] : 0);
+    }
+    const struct cap_flow_totals *f = p->flows ? p->flows : &no_flows;
+    jsonw_key_u64(w, "copies_dropped", f->copies_dropped);
+    jsonw_key_u64(w, "time_back", f->clock_steps);
+    jsonw_end(w);
+    jsonw_key(w, "connections");
+    jsonw_object(w);
+    jsonw_key_u64(w, "seen", f->flows);
+    jsonw_key_u64(w, "midway", f->flows_midway);
+    jsonw_key_u64(w, "evicted", f->flows_evicted);
+    jsonw_end(w);
+}
+
 void cap_account_json(const struct cap_parts *p, struct jsonw *w)
 {
     const struct cap_tallies *t = tallies_of(p);
@@ -596,11 +669,15 @@ void cap_account_json(const struct cap_parts *p, struct jsonw *w)
     jsonw_object(w);
     jsonw_key_u64(w, "recorded", t->recorded);
     jsonw_key_u64(w, "inferred", t->inferred);
+    jsonw_key_u64(w, "opaque", t->opaque);
+    jsonw_key_u64(w, "near_gap", t->near_gap);
     jsonw_key_u64(w, "cut", t->cut);
     jsonw_key_u64(w, "unanswered", t->unanswered);
+    jsonw_key_u64(w, "streams", t->streams);
     jsonw_key_u64(w, "messages_beyond", t->messages_beyond);
     jsonw_key_u64(w, "passed", t->passed);
     jsonw_key_u64(w, "moved", p->order ? p->order->moved : 0);
+    jsonw_key_u64(w, "ids_joined", p->order ? p->order->joined_ids : 0);
     unmapped_json(&t->unmapped, w);
     jsonw_key(w, "lost");
     jsonw_object(w);
@@ -624,13 +701,5 @@ void cap_account_json(const struct cap_parts *p, struct jsonw *w)
             jsonw_key_u64(w, rows[k].name, rows[k].v);
         jsonw_end(w);
     }
-    jsonw_key(w, "packets");
-    jsonw_object(w);
-    jsonw_key_u64(w, "seen", p->source ? p->source->packets : 0);
-    jsonw_key(w, "dropped");
-    if (p->source && p->source->drops_known)
-        jsonw_u64(w, cap_account_drops(p));
-    else
-        jsonw_null(w);
-    jsonw_end(w);
+    packets_json(p, w);
 }

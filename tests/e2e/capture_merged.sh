@@ -4,7 +4,7 @@
 # kind of link and clock, packet by packet, and in two copies.
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
-need tshark mergecap editcap capinfos zstd jq
+need tshark mergecap editcap reordercap capinfos zstd jq
 cd "$tmp" || exit 1
 
 # Operations by the wall clock, which does not depend on which packet is the first.
@@ -73,6 +73,25 @@ for order in "answers.pcap requests.pcap" "requests.pcap answers.pcap"; do
     mergecap -a -w merged.pcapng $order
     check "$name: $order" merged.pcapng 'del(.connection, .flags)' 1
 done
+# One leg's packets behind those of the others: each operation is there, but later than it was, and
+# the summary says why; once the packets are in order, all is as it was.
+part 'tcp.port == 9000' here.pcap
+part '!(tcp.port == 9000)' rest.pcap
+mergecap -a -w merged.pcapng here.pcap rest.pcap
+expect 0 "$REPRISE" capture -r merged.pcapng --map compose -o joined.trace
+err_has "time        steps back by more than 1s: 1;"
+"$REPRISE" trace info --json joined.trace >joined.json
+same "$(jq -r '.notes | [."coverage.packets.time_back", (."coverage.requests.moved" | tonumber > 300), ."coverage.share"] | join(" ")' joined.json)" \
+    "1 true 1.000000000" "one leg behind the others"
+reordercap merged.pcapng ordered.pcapng >/dev/null
+check "$name: in order again" ordered.pcapng . 1
+# Requests alone: all of them, and what is missing is what was answered (but for 250 ms of the
+# connection that was joined midway).
+take requests.pcap alone.trace
+same "$(jq -c '[.operations, .requests.unanswered, .coverage < 0.5]' alone.trace.json)" "[600,600,true]" "requests alone"
+missing=$(jq .bytes.to_client.gaps alone.trace.json)
+answers=$(jq .bytes.to_client.seen whole.trace.json)
+((missing <= answers && missing > answers * 97 / 100)) || fail "$missing of $answers bytes of answers are missing"
 part 'frame.number % 2 == 0' even.pcap
 part 'frame.number % 2 == 1' odd.pcap
 mergecap -F pcap -w merged.pcap even.pcap odd.pcap
