@@ -7,12 +7,11 @@
 
 #include <string.h>
 
+#include "traces/payload/call_name.h"
 #include "traces/payload/v2_json.h"
 #include "traces/payload/v2_proto.h"
 #include "traces/wire/content_encoding.h"
 #include "traces/wire/kafka_topic.h"
-
-#define GRPC_SERVICE "/inference.GRPCInferenceService/"
 
 /* --- headers ---------------------------------------------------------------------- */
 
@@ -85,99 +84,15 @@ static struct span last_header(const struct cap_message *m, struct span name)
 /* --- names ------------------------------------------------------------------------ */
 
 struct called {
-    struct span name, internal;
-    enum op_resource resource;
+    struct call_name by;
     bool guessed; /* by the message, where headers should have told */
 };
-
-/* Takes "_3" off. */
-static void strip_version(struct called *c)
-{
-    size_t at = c->name.n;
-    while (at > 0 && c->name.p[at - 1] >= '0' && c->name.p[at - 1] <= '9')
-        at--;
-    if (at < 2 || at == c->name.n || c->name.p[at - 1] != '_')
-        return;
-    c->internal = span_sub(c->name, at, c->name.n);
-    c->name = span_sub(c->name, 0, at - 1);
-}
-
-/* A name as headers spell it: with a suffix that says what it is. */
-static bool called_by(struct span value, struct called *c)
-{
-    static const struct {
-        const char *suffix;
-        enum op_resource resource;
-    } forms[] = {{".pipeline", OP_PIPELINE},
-                 {".model", OP_MODEL},
-                 {".experiment", OP_EXPERIMENT}};
-    if (value.n == 0)
-        return false;
-    c->name = value;
-    c->resource = OP_MODEL;
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
-        if (span_ends(value, forms[i].suffix)) {
-            c->name = span_sub(value, 0, value.n - strlen(forms[i].suffix));
-            c->resource = forms[i].resource;
-            break;
-        }
-    if (c->resource == OP_MODEL)
-        strip_version(c);
-    return c->name.n > 0;
-}
-
-/* /v2/models/NAME… and /v2/pipelines/NAME…; *rest is what follows the name. */
-static bool split_path(struct span path, struct span *name, enum op_resource *resource,
-                       struct span *rest)
-{
-    static const struct {
-        const char *root;
-        enum op_resource resource;
-    } roots[] = {{"/v2/models/", OP_MODEL}, {"/v2/pipelines/", OP_PIPELINE}};
-    for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
-        if (!span_starts(path, roots[i].root))
-            continue;
-        size_t at = strlen(roots[i].root), end = span_find(path, '/', at);
-        *name = span_sub(path, at, end);
-        *resource = roots[i].resource;
-        *rest = span_sub(path, end, path.n);
-        return name->n > 0;
-    }
-    return false;
-}
-
-static bool called_by_path(const struct op_stream *s, struct called *c)
-{
-    struct span name, rest;
-    enum op_resource resource;
-    if (!split_path(s->path, &name, &resource, &rest) || !called_by(name, c))
-        return false;
-    if (resource == OP_PIPELINE)
-        *c = (struct called){.name = name, .resource = OP_PIPELINE};
-    return true;
-}
-
-/* model_name (field 1) of a ModelInferRequest, without decoding the rest. */
-static struct span message_name(struct span message)
-{
-    struct cursor c = cursor_of(message);
-    struct span name = {0};
-    while (cursor_left(&c) > 0 && !c.bad) {
-        uint64_t tag = cursor_varint(&c);
-        if ((tag & 7) != 2) /* all of its fields are length-delimited */
-            return (struct span){0};
-        struct span value = cursor_take(&c, (size_t)cursor_varint(&c));
-        if (tag >> 3 == 1 && !c.bad)
-            name = value;
-    }
-    return c.bad ? (struct span){0} : name;
-}
 
 static bool called_by_message(const struct cap_exchange *x, struct called *c)
 {
     return x->grpc && x->request.body.state == OP_BODY_KEPT &&
            !x->request.grpc_compressed &&
-           called_by(message_name(x->request.body.data), c);
+           call_name_of_value(call_name_of_message(x->request.body.data), &c->by);
 }
 
 /* Who is called, as told at the tier. */
@@ -188,19 +103,21 @@ static bool who(enum op_tier tier, const struct cap_exchange *x, const struct to
     bool gateway = tier == OP_TIER_PIPELINEGATEWAY || tier == OP_TIER_MODELGATEWAY;
 
     if (tier == OP_TIER_SERVER)
-        return called_by_path(s, c) || called_by_message(x, c) ||
-               called_by(internal, c) || called_by(model, c);
-    if (tier == OP_TIER_ENVOY && called_by(model, c))
+        return call_name_of_path(s->path, &c->by) || called_by_message(x, c) ||
+               call_name_of_value(internal, &c->by) ||
+               call_name_of_value(model, &c->by);
+    if (tier == OP_TIER_ENVOY && call_name_of_value(model, &c->by))
         return true;
-    if (tier != OP_TIER_ENVOY && (called_by(internal, c) || called_by(model, c)))
+    if (tier != OP_TIER_ENVOY &&
+        (call_name_of_value(internal, &c->by) || call_name_of_value(model, &c->by)))
         return true;
-    if (called_by_path(s, c)) {
+    if (call_name_of_path(s->path, &c->by)) {
         c->guessed = gateway; /* which goes by its headers alone */
         return true;
     }
     c->guessed = called_by_message(x, c);
     if (gateway && c->guessed && x->request.headers_opaque)
-        c->resource = OP_PIPELINE; /* far likelier, and nothing says so */
+        c->by.resource = OP_PIPELINE; /* far likelier, and nothing says so */
     return c->guessed;
 }
 
@@ -208,18 +125,8 @@ static bool who(enum op_tier tier, const struct cap_exchange *x, const struct to
 
 static bool is_inference(const struct cap_exchange *x, const struct op_stream *s)
 {
-    struct span name, rest;
-    enum op_resource resource;
-    if (x->grpc)
-        return span_eq_str(s->path, GRPC_SERVICE "ModelInfer") ||
-               span_eq_str(s->path, GRPC_SERVICE "ModelStreamInfer") ||
-               (s->path.n == 0 && x->inferred);
-    if (!span_eq_str(x->method, "POST") ||
-        !split_path(s->path, &name, &resource, &rest))
-        return false;
-    if (span_starts(rest, "/versions/"))
-        rest = span_sub(rest, span_find(rest, '/', strlen("/versions/")), rest.n);
-    return span_starts(rest, "/infer") || span_starts(rest, "/generate");
+    return call_is_inference(x->grpc, x->method, s->path) ||
+           (x->grpc && s->path.n == 0 && x->inferred);
 }
 
 /* A call whose path cannot be read may have been one, unless its message is there to
@@ -350,7 +257,7 @@ static void fill_op(const struct cap_exchange *x, const struct told *t,
     r->cut = lacks_bytes(&x->request) ||
              (x->request.grpc_messages > 1 &&
               x->request.messages_listed < x->request.grpc_messages);
-    r->internal = c->internal;
+    r->internal = c->by.version;
     op->stream = &r->stream;
     op->request = whole_or_elided(&x->request);
     r->buffers[0] = x->request.buffer;
@@ -380,14 +287,14 @@ enum cap_recorded cap_record_make(enum op_tier tier, const struct cap_exchange *
     struct called c = {0};
     if (!who(tier, x, &t, s, &c))
         return CAP_RECORDED_UNNAMED;
-    if (c.name.n > CAP_NAME_MAX || s->path.n > CAP_PATH_MAX)
+    if (c.by.name.n > CAP_NAME_MAX || s->path.n > CAP_PATH_MAX)
         return CAP_RECORDED_REFUSED;
     bool gateway = tier == OP_TIER_PIPELINEGATEWAY || tier == OP_TIER_MODELGATEWAY;
-    s->tier = !gateway                 ? tier
-              : c.resource == OP_MODEL ? OP_TIER_MODELGATEWAY
-                                       : OP_TIER_PIPELINEGATEWAY;
-    s->resource = c.resource;
-    s->name = c.name;
+    s->tier = !gateway                    ? tier
+              : c.by.resource == OP_MODEL ? OP_TIER_MODELGATEWAY
+                                          : OP_TIER_PIPELINEGATEWAY;
+    s->resource = c.by.resource;
+    s->name = c.by.name;
     s->method = x->grpc ? (struct span){0} : x->method;
     s->content_type = short_value(t.content_type);
     s->content_encoding =
