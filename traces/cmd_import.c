@@ -15,6 +15,7 @@
 #include "commands.h"
 #include "traces/base/outfile.h"
 #include "traces/base/units.h"
+#include "traces/cmd_import_calls.h"
 #include "traces/cmd_import_jsonl.h"
 #include "traces/container/trc_writer.h"
 #include "traces/import/imp_azure.h"
@@ -180,7 +181,17 @@ static const struct opt_cmd servegen_page = {
     1,
 };
 const struct opt_cmd *const trc_import_docs[] = {
-    &azure_page, &mooncake_page, &servegen_page, &trc_import_jsonl_page, NULL};
+    &azure_page,          &mooncake_page,         &servegen_page,
+    &trc_import_har_page, &trc_import_jsonl_page, NULL};
+
+/* Those that make no operations of their own have a file of their own. */
+static const struct {
+    const struct opt_cmd *page;
+    int (*run)(int argc, char **argv);
+} others[] = {
+    {&trc_import_har_page, trc_import_har_run},
+    {&trc_import_jsonl_page, trc_import_jsonl_run},
+};
 
 /* What an import leaves to say. */
 struct summary {
@@ -585,8 +596,9 @@ int trc_cmd_import(int argc, char **argv)
         if (argc > 1 && strcmp(strchr(trc_import_docs[i]->name, ' ') + 1, argv[1]) == 0)
             page = trc_import_docs[i];
     assert(page && "main.c has looked at the verb");
-    if (page == &trc_import_jsonl_page)
-        return trc_import_jsonl_run(argc - 1, argv + 1);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (page == others[i].page)
+            return others[i].run(argc - 1, argv + 1);
     int operands, rc = opt_parse(page, argc - 1, argv + 1, &c, &operands, &e);
     if (rc > 0)
         return EXIT_DONE;

@@ -6,6 +6,7 @@
 #include "traces/import/imp_jsonl.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,30 +127,13 @@ static int take_name(struct reading *r, const json_t *v, const char *key,
     return wrong(r, key, "a known name");
 }
 
-static bool parse_hash(const char *text, size_t digits, uint64_t *out)
-{
-    for (size_t i = 0; i < digits; i++) {
-        char c = text[i];
-        int d = c >= '0' && c <= '9'   ? c - '0'
-                : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                       : -1;
-        if (d < 0)
-            return false;
-        out[i / 16] = out[i / 16] << 4 | (uint64_t)d;
-    }
-    return text[digits] == '\0';
-}
-
 static int take_hash(struct reading *r, const json_t *v, const char *key,
                      uint64_t hash[2])
 {
-    uint64_t high_first[2] = {0};
-    if (!json_is_string(v) || json_string_length(v) != 32 ||
-        !parse_hash(json_string_value(v), 32, high_first))
-        return wrong(r, key, "a hash of 32 hex digits");
-    hash[0] = high_first[1];
-    hash[1] = high_first[0];
-    return 0;
+    struct span text = span_of(json_string_value(v), json_string_length(v));
+    return json_is_string(v) && trc_hash_parse(text, hash)
+               ? 0
+               : wrong(r, key, "a hash of 32 hex digits");
 }
 
 static int check_keys(struct reading *r, const json_t *object, const char *const *known,
@@ -563,11 +547,13 @@ static int take_times(struct reading *r, const json_t *line, struct outcome *o)
 
 static int take_answer_hash(struct reading *r, const json_t *v, uint64_t *hash)
 {
-    uint64_t h[2] = {0};
+    char text[TRC_HASH_TEXT];
+    uint64_t h[2];
     if (!v)
         return 0;
-    if (!json_is_string(v) || json_string_length(v) != 16 ||
-        !parse_hash(json_string_value(v), 16, h))
+    if (json_is_string(v))
+        snprintf(text, sizeof text, "0000000000000000%s", json_string_value(v));
+    if (json_string_length(v) != 16 || !trc_hash_parse(span_str(text), h))
         return wrong(r, "answer_hash", "16 hex digits");
     *hash = h[0];
     return 0;

@@ -54,6 +54,13 @@ static void key_empty_array(struct jsonw *w, const char *key)
     jsonw_end(w);
 }
 
+/* So that `import har` makes the same operation of it again. */
+static void put_hash(struct jsonw *w, const struct op_body *b)
+{
+    char text[TRC_HASH_TEXT];
+    jsonw_key_str(w, "_hash", trc_hash_text(b->hash, text));
+}
+
 static int64_t length_of(const struct op_body *b)
 {
     return b->state == OP_BODY_NONE         ? 0
@@ -167,6 +174,7 @@ static void put_post_data(struct jsonw *w, const struct op *o)
             jsonw_key_str(w, "_encoding", "base64");
     } else {
         jsonw_key_str(w, "text", "");
+        put_hash(w, &o->request);
         jsonw_key_str(w, "comment", "the trace keeps length and hash alone");
     }
     jsonw_end(w);
@@ -236,10 +244,13 @@ static void put_content(struct jsonw *w, const struct op *o)
         jsonw_key_str(w, "encoding", "base64");
     snprintf(comment, sizeof comment, "as it was sent, in %s",
              content_codings_text(codings, names));
-    if (o->response.state == OP_BODY_ELIDED)
+    if (o->response.state == OP_BODY_ELIDED) {
+        put_hash(w, &o->response);
         jsonw_key_str(w, "comment", "the trace keeps length and hash alone");
-    else if (codings && !decoded)
+    } else if (codings && !decoded) {
+        jsonw_key_bool(w, "_encoded", true);
         jsonw_key_str(w, "comment", comment);
+    }
     jsonw_end(w);
     buf_done(&plain);
 }
@@ -305,6 +316,35 @@ static double total_ms(const struct op *o)
 
 /* --- entries and frame --- */
 
+static void key_ordinal(struct jsonw *w, const char *key, uint32_t v)
+{
+    if (v != OP_NONE)
+        jsonw_key_u64(w, key, v);
+}
+
+/* What HTTP does not say of it. */
+static void put_operation(struct jsonw *w, const struct op *o)
+{
+    const struct op_stream *s = o->stream;
+    jsonw_key_str(w, "_protocol", op_protocol_names[s->protocol]);
+    jsonw_key(w, "_resource");
+    jsonw_span(w, s->name);
+    if (s->resource != OP_MODEL)
+        jsonw_key_str(w, "_resourceKind", op_resource_names[s->resource]);
+    if (s->model_type.n) {
+        jsonw_key(w, "_modelType");
+        jsonw_span(w, s->model_type);
+    }
+    if (o->flags)
+        jsonw_key_u64(w, "_flags", o->flags);
+    key_ordinal(w, "_connStream", o->conn_stream);
+    key_ordinal(w, "_client", o->client);
+    key_ordinal(w, "_tokensIn", o->tokens_in);
+    key_ordinal(w, "_tokensOut", o->tokens_out);
+    if (o->weight < 1 || o->weight > 1)
+        jsonw_key_f64(w, "_weight", (double)o->weight);
+}
+
 static void put_entry(struct jsonw *w, const struct op *o, int64_t epoch_ns)
 {
     int64_t at;
@@ -328,10 +368,11 @@ static void put_entry(struct jsonw *w, const struct op *o, int64_t epoch_ns)
     }
     jsonw_key_u64(w, "_index", o->index);
     jsonw_key_i64(w, "_arrivalNs", o->arrival_ns);
+    if (o->first_ns == OP_TIME_NONE && o->last_ns != OP_TIME_NONE)
+        jsonw_key_i64(w, "_lastNs", o->last_ns);
     trc_key_messages(w, "_requestMessages", &o->request_messages);
     trc_key_messages(w, "_responseMessages", &o->response_messages);
-    jsonw_key(w, "_resource");
-    jsonw_span(w, o->stream->name);
+    put_operation(w, o);
     jsonw_end(w);
 }
 
@@ -354,6 +395,7 @@ static void begin(struct jsonw *w, const struct trc_info *info)
     jsonw_key_str(w, "version", REPRISE_VERSION);
     jsonw_end(w);
     jsonw_key_str(w, "comment", buf_text(&comment));
+    jsonw_key_i64(w, "_epochWallNs", info->epoch_wall_ns);
     jsonw_key(w, "entries");
     jsonw_array(w);
     w->out->failed |= comment.failed;

@@ -23,6 +23,23 @@ char *trc_hash_text(const uint64_t hash[2], char out[TRC_HASH_TEXT])
     return out;
 }
 
+bool trc_hash_parse(struct span text, uint64_t hash[2])
+{
+    uint64_t high_first[2] = {0};
+    for (size_t i = 0; i < text.n && i < 32; i++) {
+        uint8_t c = text.p[i];
+        int d = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                       : -1;
+        if (d < 0)
+            return false;
+        high_first[i / 16] = high_first[i / 16] << 4 | (uint64_t)d;
+    }
+    hash[0] = high_first[1];
+    hash[1] = high_first[0];
+    return text.n == 32;
+}
+
 /* Length of the valid UTF-8 sequence at p, or 0. */
 static size_t utf8_at(const uint8_t *p, size_t n)
 {

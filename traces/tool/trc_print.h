@@ -28,6 +28,8 @@ void trc_key_messages(struct jsonw *w, const char *key, const struct op_messages
 /* 32 hex digits, high half first. */
 #define TRC_HASH_TEXT 33
 char *trc_hash_text(const uint64_t hash[2], char out[TRC_HASH_TEXT]);
+/* The way back: false where the text is not that. */
+bool trc_hash_parse(struct span text, uint64_t hash[2]);
 /* True when s is valid UTF-8 (RFC 3629) without NUL. */
 bool trc_is_text(struct span s);
 void trc_base64(struct span s, struct buf *out);
