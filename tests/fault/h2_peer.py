@@ -8,24 +8,26 @@ CONTINUATION frames, answers in pieces. It answers gRPC calls and REST requests 
 
 --never N: each N-th request is read and never answered.
 
-At its end (SIGTERM) it says what it did, as one line of JSON: requests, twice (bodies that
-came before), never, acks (of PINGs) and settings_acks, unacknowledged (PINGs and SETTINGS
-without an acknowledgement when that of a later PING on their connection came: what was on
-its way when a connection ended is nobody's fault), resets (by error code), connections.
+At its end (SIGTERM, and all that came before was read) it says what it did, as one line of
+JSON: requests, twice (bodies that came before), never, acks (of PINGs) and settings_acks,
+unacknowledged (PINGs and SETTINGS without an acknowledgement when that of a later PING on
+their connection came: what was on its way when a connection ended is nobody's fault), resets
+(by error code), connections.
 
 SPDX-License-Identifier: Apache-2.0
 """
 
 import argparse
 import collections
+import contextlib
 import json
 import os
-import signal
 import socket
 import struct
 import threading
 import time
 
+import accepting
 import h2.config
 import h2.connection
 import h2.events
@@ -64,7 +66,8 @@ class Connection:
         self.settings_before: list[int] = []  # each PING
 
     def flush(self) -> None:
-        self.s.sendall(self.c.data_to_send())
+        with contextlib.suppress(ConnectionError):  # what a client said before it went is still read
+            self.s.sendall(self.c.data_to_send())
 
     def odd(self, stream: int) -> None:
         """What a peer must read and forget."""
@@ -176,24 +179,22 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true")
     options = parser.parse_args()
 
-    def end(*_: object) -> None:
-        with open(options.summary, "w", encoding="ascii") as f:
-            json.dump(dict(counts) | {"resets": resets}, f)
-        os._exit(0)
-
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(64)
-    signal.signal(signal.SIGTERM, end)
     with open(options.ports + ".new", "w", encoding="ascii") as f:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         f.write(f"server.http={address}\nserver.grpc={address}\n")
     os.rename(options.ports + ".new", options.ports)
-    while True:
-        s, _ = listener.accept()
+
+    def each(s: socket.socket) -> None:
         count("connections")
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=serve, args=(s, options), daemon=True).start()
+        serve(s, options)
+
+    accepting.serve(listener, each, patience=60)
+    with open(options.summary, "w", encoding="ascii") as f:
+        json.dump(dict(counts) | {"resets": resets}, f)
 
 
 main()

@@ -1,7 +1,8 @@
 """peer.py http1|http2 --fault NAME [--every N] [--tls PEM] --ports FILE --summary FILE
 
 A scripted server for faults that the stand-in does not have. It answers every request but
-those that --fault hits, and says at its end (SIGTERM), as one line of JSON, what it did:
+those that --fault hits, and says at its end (SIGTERM, and all that came before was read; see
+--patience), as one line of JSON, what it did:
 
     requests     read whole, and taken for its own (not disowned, not refused)
     twice        requests of these whose body it had taken before
@@ -11,14 +12,14 @@ those that --fault hits, and says at its end (SIGTERM), as one line of JSON, wha
 so that a run's word can be held against the server's. Every N-th request is hit, counted
 over all connections, where the fault has no rule of its own. With --tls (a file with key and
 certificate) all of this happens behind TLS; where it closes, close_notify goes first, unless
---no-goodbye. Faults:
+--no-goodbye. A connection whose end does not come is waited for --patience seconds. Faults:
 
     none         nothing
     close-mid    half of the answer, then FIN
     close        FIN instead of an answer
     reset        RST instead of an answer
     idle-close   an answer, then FIN without a word, as servers end idle connections
-    slow-read    reads 4 KiB at a time, with 2 ms between them, through a small window
+    slow-read    reads 4 KiB at a time, with 5 ms between them, through a small window
     goaway       HTTP/2: GOAWAY that names this stream as the last; later ones are ignored
     refuse       HTTP/2: REFUSED_STREAM, to each request once
     refuse-all   HTTP/2: REFUSED_STREAM, to every stream
@@ -31,12 +32,13 @@ import argparse
 import hashlib
 import json
 import os
-import signal
 import socket
 import ssl
 import struct
 import threading
 import time
+
+import accepting
 
 ANSWER = b'{"model_name":"m","outputs":[]}'
 HEAD = (
@@ -112,7 +114,7 @@ def read_http1(s: socket.socket, slow: bool) -> bytes | None:
             length = int(value)
     while len(body) < length:
         if slow:
-            time.sleep(0.002)
+            time.sleep(0.005)
         piece = s.recv(4096)
         if not piece:
             return None
@@ -253,35 +255,32 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--tls")
     parser.add_argument("--no-goodbye", action="store_true")
+    parser.add_argument("--patience", type=float, default=60)
     parser.add_argument("--ports", required=True)
     parser.add_argument("--summary", required=True)
     a = parser.parse_args()
     book = Book(a.every)
     tls = context(a.tls, a.protocol) if a.tls else None
 
-    def end(*_: object) -> None:
-        with open(a.summary, "w", encoding="ascii") as f:
-            json.dump(book.counts, f)
-        os._exit(0)
-
     listener = socket.socket()
     if a.fault == "slow-read":
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     listener.bind((a.host, 0))
     listener.listen(512)
-    signal.signal(signal.SIGTERM, end)
     with open(a.ports + ".new", "w", encoding="ascii") as f:
         address = f"{a.host}:{listener.getsockname()[1]}"
         http, grpc = ("https://", "grpcs://") if a.tls else ("", "")
         f.write(f"server.http={http}{address}\nserver.grpc={grpc}{address}\n")
     os.rename(a.ports + ".new", a.ports)
-    while True:
-        s, _ = listener.accept()
+
+    def each(s: socket.socket) -> None:
         book.add("connections")
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(
-            target=serve, args=(s, a.protocol, a, tls, book), daemon=True
-        ).start()
+        serve(s, a.protocol, a, tls, book)
+
+    accepting.serve(listener, each, a.patience)
+    with open(a.summary, "w", encoding="ascii") as f:
+        json.dump(book.counts, f)
 
 
 main()
