@@ -105,8 +105,47 @@ errors() {
     done
     says '[.errors[] | [.class, .count]] | sort' "$want]" errors
 }
-# Whether the machine was quiet enough for times to be judged; else the caller tries again.
+# Times are judged where the machine left the run alone. Two words for that, which depend on nothing that
+# is judged: `healthy`, the verdict of the run's health, where the target alone is out of order; and
+# `left_alone`, the kernel's, where reprise itself is to be found late or not: no thread of its stood in
+# line for a processor for a twentieth of a second, and the hypervisor took nothing.
 healthy() { holds_now '.health.verdict == "VALID"'; }
+left_alone() {
+    "$REPRISE" trace info "$tmp/x.run" --json >"$tmp/info" 2>"$tmp/info.err" || return
+    [ "$(jq '.notes | (."cpu.waited_ns" // 1e18 | tonumber) < 50e6 and (."cpu.steal_share" // 1 | tonumber) < 0.01' \
+        "$tmp/info")" = true ]
+}
+# What the run's times are in truth ($tmp/truth, see truth.py), by the stamps of the stand-in.
+truth() {
+    "$REPRISE" trace cat "$tmp/x.run" --jsonl >"$tmp/outcomes" || fail "reading the run"
+    START_NS=$("$REPRISE" trace info "$tmp/x.run" --json | jq -r '.notes["run.start_mono_ns"]') \
+        python3 "$here/truth.py" "$tmp/stamps" "$tmp/outcomes" >"$tmp/truth" || fail "no truth"
+}
+# Whether a steady replay sent without a pause of a fifth of a second in the 2.5 s until then (CLOCK_MONOTONIC), by
+# the stamps of the stand-in.
+even_until() { # NS
+    awk '!/^#/ { print $1 }' "$tmp/stamps" | sort -n |
+        awk -v until="$1" '$1 > until - 2.5e9 { if (last && $1 - last > 2e8) exit paused = 1; last = $1 }
+            END { exit paused || until - last > 2e8 }'
+}
+# once_right WITNESS COMMAND...: the command makes a run, asserts of it what holds at any speed, and
+# succeeds if its times are right. It is made again, up to six times, until it does; but where it failed twice
+# in runs that the witness calls undisturbed, the times are wrong. (Once may be a server that was held up.)
+once_right() {
+    local witness=$1 attempt wrong=0
+    shift
+    for attempt in 1 2 3 4 5 6; do
+        "$@" && return
+        [ "$failures" -eq 0 ] || finish
+        [ ! -s "$tmp/truth" ] || cat "$tmp/truth"
+        echo "attempt $attempt: $(jq -c '[.health.verdict, (.latency_ns | .response, .service, .lateness.generator,
+            .lateness.back_pressure | [.p50, .p90, .p99, .max])]' "$tmp/report")"
+        "$witness" && wrong=$((wrong + 1))
+        [ "$wrong" -lt 2 ] || { fail "wrong in $attempt runs, of which nothing disturbed two: $*"; finish; }
+    done
+    echo "this machine is too busy to judge times: $*, in six runs"
+    exit 77
+}
 # shellcheck disable=SC2016  # $code is jq's
 cause() { holds_now --arg code "$1" '[.health.causes[].code] | index($code) != null'; }
 # (jq -e would be content with an empty file.)
