@@ -14,11 +14,10 @@ ends_by() {
     standin "${server[@]}"
     start_replay --abort-if "$rule" --abort-window 1s "$@"
     if [ "$rule" = 'lateness>50ms' ]; then # our own doing: reprise is held up, time and again
-        for _ in 1 2 3 4 5 6; do
-            sleep 0.3
-            kill -STOP "$replayer" 2>/dev/null || break
+        while kill -STOP "$replayer" 2>/dev/null; do
             sleep 0.2
-            kill -CONT "$replayer" 2>/dev/null
+            kill -CONT "$replayer"
+            sleep 0.3
         done
     fi
     replayed 3
