@@ -58,11 +58,11 @@ shadowed() { # LAG: both stand-ins are asked the same, the second one so much la
     same "$(bodies "$tmp/piped.trace" | sha256sum)" "$(bodies "$tmp/t.trace" | sha256sum)" "bodies"
 }
 # A machine that is too slow for the first lag says so in one of two ways; the second one is
-# enough for any.
-for lag in 2 20; do
+# enough for any, unless it is held up just when the run should start: not three times.
+for lag in 2 20 20 20; do
     shadowed "${lag}s"
     grep -q "a lag of .* is too small" "$tmp/shadow.err" || causes "$tmp/shadow.run" | grep -q trace-reading || break
-    [ "$lag" = 20 ] || echo "a lag of $lag s was too small here: $(cat "$tmp/shadow.err") $(causes "$tmp/shadow.run")"
+    echo "a lag of $lag s was too small here: $(cat "$tmp/shadow.err") $(causes "$tmp/shadow.run")"
 done
 
 # The lag is what was asked for, and stated in the summary, the run and its report; the pipe

@@ -60,11 +60,11 @@ knee_at() {
 }
 
 # A recorded trace, faster and slower: always 120 operations. 1 / (1/100 - 0.160/108) = 117.4.
-knee_at 117.4 knee "$tmp/t.trace" --start 2 -- "${target[@]}"
+knee_at 117.4 knee "$tmp/t.trace" --start 2 --from 0.5 -- "${target[@]}"
 same "$(summary '[.probes[0].speed, .probes[0].synth_rate] | @json')" '[2,null]'
 
 # Synthesized at each rate, for 1.2 s: N is 1.2 r, so 1.08 (r/100 - 1) = 0.160, at 114.8.
-knee_at 114.8 made --synth --start 100 --probe-duration 1200ms -- "${target[@]}" -- --model-type iris
+knee_at 114.8 made --synth --start 100 --from 25 --probe-duration 1200ms -- "${target[@]}" -- --model-type iris
 same "$(summary '[.trace, .probes[0].speed, .probes[0].synth_rate] | @json')" '[null,null,100]'
 for i in 01 02; do # each was made for its rate, and lasts as long as the others
     same "$("$REPRISE" trace info "$folder/probe-$i.trace" --json |
