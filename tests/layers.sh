@@ -74,13 +74,13 @@ while read -r header files; do
         esac
     done < <(grep -lE "^ *# *include +<$header" $(sources traces capture replay analysis deploy) main.c commands.h 2>/dev/null)
 done <<'TABLE'
-zstd.h traces/container/* traces/wire/content_encoding.c
+zstd.h traces/container/* traces/wire/content_encoding.c traces/wire/content_stream.c
 xxhash.h traces/container/* traces/op.c traces/outcome.c
 jansson.h traces/* analysis/* deploy/* replay/campaign.c replay/search_probe.c
 nghttp2/nghttp2.h deploy/standin/*
 protobuf-c/protobuf-c.h traces/payload/v2_proto.c traces/gen/*
 pcap capture/source_live.c
-zlib.h traces/container/zin.c traces/tool/hdr.c traces/wire/content_encoding.c capture/kafka_inflate.c
+zlib.h traces/container/zin.c traces/tool/hdr.c traces/wire/content_encoding.c traces/wire/content_stream.c capture/kafka_inflate.c
 curl/curl.h replay/engine/curl*.c
 librdkafka/ replay/engine/kafka*.c capture/source_kafka.c traces/wire/kafka_conf.c deploy/standin/si_kafka.c
 openssl/ traces/wire/secure.c

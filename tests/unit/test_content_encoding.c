@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "traces/wire/content_encoding.h"
+#include "traces/wire/content_stream.h"
 
 #include <stdio.h>
 
@@ -117,6 +117,87 @@ static void members_of_gzip_and_frames_of_zstd_follow_one_another(void **state)
     assert_true(span_eq(buf_view(&out), SPAN_LIT("[1,2,3]")));
     buf_done(&packed);
     buf_done(&out);
+}
+
+/* Feeds a stream in steps of so many bytes. What it ended with: 0, or an error. */
+static int stream(uint16_t codings, const struct buf *packed, size_t step,
+                  uint64_t most, struct buf *out, bool *whole)
+{
+    struct content_stream *s = content_stream_new(codings, most);
+    int rc = 0;
+    assert_non_null(s);
+    for (size_t at = 0; at < packed->n && rc == 0; at += step) {
+        struct span in = span_sub(buf_view(packed), at, at + step), piece;
+        while ((rc = content_stream_next(s, &in, &piece)) > 0)
+            buf_span(out, piece);
+    }
+    *whole = content_stream_whole(s);
+    content_stream_free(s);
+    return rc;
+}
+
+static void a_stream_comes_back_however_it_was_split(void **state)
+{
+    static const size_t steps[] = {1, 2, 3, 7, 1000, SIZE_MAX / 2};
+    (void)state;
+    struct buf text = long_text(), packed = {0}, out = {0};
+    bool whole;
+    for (size_t i = 0; i < WAYS; i++) {
+        buf_reset(&packed);
+        ways[i].pack(buf_view(&text), &packed);
+        for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
+            buf_reset(&out);
+            assert_int_equal(
+                stream(listed(ways[i].name), &packed, steps[k], text.n, &out, &whole),
+                0);
+            assert_true(whole);
+            assert_true(span_eq(buf_view(&out), buf_view(&text)));
+        }
+        buf_reset(&out);
+        assert_int_equal(
+            stream(listed(ways[i].name), &packed, 100, text.n - 1, &out, &whole),
+            ERR_LIMIT);
+        packed.n -= 5;
+        assert_int_equal(
+            stream(listed(ways[i].name), &packed, 100, text.n, &out, &whole), 0);
+        assert_false(whole);
+        buf_str(&packed, "no more of it at all"); /* bare, it may stand for much */
+        assert_true(stream(listed(ways[i].name), &packed, 100, text.n, &out, &whole) <
+                    0);
+    }
+    buf_done(&text);
+    buf_done(&packed);
+    buf_done(&out);
+}
+
+static void a_stream_goes_on_behind_a_member_or_a_frame(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < WAYS; i++) {
+        struct buf packed = {0}, out = {0};
+        bool whole, several = i == 0 || i == WAYS - 1; /* gzip, zstd */
+        ways[i].pack(SPAN_LIT("[1,2"), &packed);
+        ways[i].pack(SPAN_LIT(",3]"), &packed);
+        int rc = stream(listed(ways[i].name), &packed, 1, 100, &out, &whole);
+        assert_int_equal(rc, several ? 0 : ERR_FORMAT);
+        if (several)
+            assert_true(whole && span_eq(buf_view(&out), SPAN_LIT("[1,2,3]")));
+        buf_done(&packed);
+        buf_done(&out);
+    }
+}
+
+static void a_stream_is_of_one_encoding_that_is_known(void **state)
+{
+    static const char *const lists[] = {"", "br", "gzip, zstd", "odd"};
+    (void)state;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        assert_null(content_stream_new(listed(lists[i]), 100));
+    struct content_stream *s = content_stream_new(CONTENT_GZIP, 100);
+    assert_non_null(s);
+    assert_true(content_stream_whole(s)); /* nothing stands for nothing */
+    content_stream_free(s);
+    content_stream_free(NULL);
 }
 
 static void one_byte_more_than_may_be_is_refused(void **state)
@@ -314,6 +395,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_packed_comes_back),
         cmocka_unit_test(members_of_gzip_and_frames_of_zstd_follow_one_another),
+        cmocka_unit_test(a_stream_comes_back_however_it_was_split),
+        cmocka_unit_test(a_stream_goes_on_behind_a_member_or_a_frame),
+        cmocka_unit_test(a_stream_is_of_one_encoding_that_is_known),
         cmocka_unit_test(one_byte_more_than_may_be_is_refused),
         cmocka_unit_test(a_bomb_is_let_go_at_its_limit),
         cmocka_unit_test(what_ends_early_is_refused),
