@@ -18,6 +18,7 @@ sources() { find "$@" -name '*.[ch]' 2>/dev/null; }
 
 # Private headers that files of other names share.
 private_users='
+replay/engine/http1_engine_own.h replay/engine/http1_*.c
 capture/parse_own.h capture/half.c capture/h1_*.h capture/h2_*.h capture/kafka_wire.h
 traces/container/trc_reader_own.h traces/container/trc_audit.c traces/container/trc_open.c traces/container/trc_repair.c
 traces/container/trc_writer_own.h traces/container/trc_repair.c

@@ -17,7 +17,7 @@
 #define REPLAY_ENGINE_CURL_OWN_H
 
 #include "replay/engine/engine.h"
-#include "traces/wire/sse.h"
+#include "replay/engine/events.h"
 
 /* A socket of libcurl. In the list socks at its ordinal, fd -1: free. */
 struct rep_sock {
@@ -64,9 +64,9 @@ struct rep_transfer {
     bool lost, unread, orderly, reset;
     enum rep_end ended; /* what that was counted as; REP_END_COUNT: it was not */
     int own_fault;      /* errno value of a socket that could not be made */
-    bool events;        /* the answer is a stream of server-sent events */
-    struct sse sse;
-    int64_t event_ns; /* when the first byte of the present one came */
+    bool events_told;   /* the answer's content type is that of a stream of events */
+    bool body_begun;
+    struct rep_events events;
     size_t head_bytes;
     struct buf body;
 };

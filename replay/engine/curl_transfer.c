@@ -145,14 +145,15 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
         o->first_ns = rep_curl_now(t->en);
     t->head_bytes += line.n;
     if (span_starts(line, "HTTP/")) { /* perhaps a 1xx went before */
-        t->head_ended = false;
+        t->head_ended = t->events_told = false;
         t->request->answer_codings = 0;
     }
     content_codings_add(&t->request->answer_codings,
                         field_value(line, "content-encoding"));
     t->head_ended = t->head_ended || line.n <= 2;
     t->too_big = t->too_big || t->head_bytes > HTTP1_HEAD_MAX;
-    t->events = t->events || rep_is_event_stream(field_value(line, "content-type"));
+    t->events_told =
+        t->events_told || rep_is_event_stream(field_value(line, "content-type"));
     struct span mark = field_value(line, REP_MARK_FIELD);
     if (mark.n > 0)
         rep_mark_look(t->request, mark);
@@ -165,18 +166,15 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     return t->too_big || t->garbage ? 0 : line.n;
 }
 
-/* Notes the events that end in data. False when there are too many of them. */
-static bool take_events(struct rep_transfer *t, struct span data)
+/* What comes first of a body: its head is whole by now. */
+static void begin_body(struct rep_transfer *t)
 {
-    int64_t now = rep_curl_now(t->en);
-    while (data.n > 0) {
-        if (!t->sse.inside)
-            t->event_ns = now;
-        if (sse_feed(&t->sse, &data) == SSE_EVENT &&
-            rep_request_message(t->request, t->event_ns, t->sse.bytes) < 0)
-            return false;
-    }
-    return true;
+    long status = 0;
+    t->body_begun = true;
+    (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (t->events_told && status / 100 == 2)
+        rep_events_begin(&t->events, true, t->request->answer_codings,
+                         t->en->base.config.answer_max);
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
@@ -186,9 +184,12 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
         t->too_big = true;
         return 0;
     }
+    if (!t->body_begun)
+        begin_body(t);
     buf_add(&t->body, p, n * size);
-    t->too_big = t->events && t->request->answer_codings == 0 &&
-                 !take_events(t, span_of(p, n * size));
+    t->too_big =
+        t->events.on && !rep_events_feed(&t->events, t->request, span_of(p, n * size),
+                                         rep_curl_now(t->en));
     return t->too_big ? 0 : n * size;
 }
 
@@ -216,6 +217,7 @@ void rep_transfer_finish(struct rep_transfer *t, enum out_cause cause)
     t->request = NULL;
     t->sock = NULL;
     buf_reset(&t->body);
+    rep_events_done(&t->events);
     t->next = en->spare;
     en->spare = t;
     en->free_count++;
@@ -269,8 +271,7 @@ static void transfer_answered(struct rep_transfer *t)
     r->out.status = (uint16_t)status;
     r->out.bytes_in = body.n;
     r->out.answer_hash = outcome_answer_hash(body);
-    if (t->events && sse_end(&t->sse) == SSE_EVENT &&
-        rep_request_message(r, t->event_ns, t->sse.bytes) < 0)
+    if (t->events.on && !rep_events_end(&t->events, r))
         t->en->base.stats.client_errors++;
     if (t->en->base.config.keep_answers)
         buf_span(&r->answer, body);

@@ -50,15 +50,6 @@ bool rep_own_fault(int sys)
            sys == EADDRNOTAVAIL || sys == EACCES || sys == EPERM;
 }
 
-bool rep_is_event_stream(struct span content_type)
-{
-    static const char type[] = "text/event-stream";
-    size_t n = sizeof type - 1;
-    return content_type.n >= n && span_eq_nocase(span_sub(content_type, 0, n), type) &&
-           (content_type.n == n || content_type.p[n] == ';' ||
-            content_type.p[n] == ' ');
-}
-
 bool rep_failures_add(struct rep_failures *f, const char *text, uint64_t count)
 {
     size_t i = 0;

@@ -21,7 +21,7 @@
  *
  * Every content-encoding of an answer over REST goes to request.answer_codings, and the
  * grpc-encoding of one over gRPC whose message is compressed, or which streams: then
- * request.encoded tells which are. What is encoded over REST has no events to be noted.
+ * request.encoded tells which are.
  * Every x-request-id of an answer, header or trailer, is shown to rep_mark_look
  * (mark.h) before the request is given back.
  *
@@ -178,9 +178,6 @@ void rep_connect_made(struct rep_engine *en, const struct rep_tls_conn *tls);
 void rep_connect_ended(struct rep_engine *en, enum rep_end why);
 /* Which end goes with the outcome of the request that the connection carried. */
 enum rep_end rep_end_of(enum out_cause cause);
-
-/* A content type whose body is a stream of server-sent events. */
-bool rep_is_event_stream(struct span content_type);
 
 /* What the end of a connection means: errno value `sys` of a failed call, 0 for FIN.
  * EPROTO: TLS was broken. */

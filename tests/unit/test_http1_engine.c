@@ -14,10 +14,12 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <zlib.h>
 
 #include "replay/engine/engine.h"
 #include "replay/schedule.h"
 #include "tests/unit/peer.h"
+#include "traces/wire/content_encoding.h"
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: "
 #define PLENTY  (60 * CLK_SEC)
@@ -1032,6 +1034,65 @@ static void events_are_no_messages_unless_the_type_says_so(void **state)
     peer_stop(p);
 }
 
+/* The same three events in gzip, each sent as far as it is compressed, 30 ms apart;
+ * arg: whether the last of gzip is missing. */
+static void tell_packed_events(int fd, int nth, void *arg)
+{
+    static const char *const events[] = {"data: one\n\n", "data: two\n\n",
+                                         ": alive\n\ndata: 333\n\n", ""};
+    char request[8192], chunk[512], head[16];
+    z_stream z = {0};
+    (void)nth;
+    check_int(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), ==,
+              Z_OK);
+    if (peer_read_request(fd, request, sizeof request) > 0)
+        peer_say(fd, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                     "Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (size_t i = 0; i < 3 + (arg == NULL); i++) {
+        z.next_in = (Bytef *)(uintptr_t)events[i];
+        z.avail_in = (uInt)strlen(events[i]);
+        z.next_out = (Bytef *)chunk;
+        z.avail_out = sizeof chunk - 2;
+        deflate(&z, i < 3 ? Z_SYNC_FLUSH : Z_FINISH);
+        size_t n = sizeof chunk - 2 - z.avail_out;
+        snprintf(head, sizeof head, "%zx\r\n", n);
+        memcpy(chunk + n, "\r\n", 2);
+        peer_say(fd, head);
+        (void)!send(fd, chunk, n + 2, MSG_NOSIGNAL);
+        usleep(30000);
+    }
+    deflateEnd(&z);
+    peer_say(fd, "0\r\n\r\n");
+    peer_read_request(fd, request, sizeof request);
+}
+
+static void events_in_an_encoding_have_their_times(void **state)
+{
+    static char cut[] = "cut";
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct peer *p = peer_start(tell_packed_events, i ? cut : NULL);
+        struct rig g;
+        setup(&g, peer_port(p), 1, PLENTY);
+        struct rep_request *r = send_one(&g, "x");
+        await(&g, 1);
+        const struct op_messages *m = &r->out.messages;
+        check_int(r->out.cause, ==, OUT_OK);
+        check_int(r->answer_codings, ==, CONTENT_GZIP);
+        check_int(m->count, ==, 3);
+        check_int(m->v[1].at_ns, >=, 30 * CLK_MS);
+        check_int(m->v[2].at_ns, >=, 60 * CLK_MS);
+        check_int(r->out.sent_ns + m->v[2].at_ns, <=, r->out.done_ns);
+        uint64_t bytes = m->v[0].bytes + m->v[1].bytes + m->v[2].bytes;
+        check_int(bytes, <=,
+                  r->out.bytes_in); /* on the wire; gzip's end is no event's */
+        check_true((bytes == r->out.bytes_in) == (i == 1));
+        check_int(r->answer.n, ==, r->out.bytes_in);
+        teardown(&g);
+        peer_stop(p);
+    }
+}
+
 /* The second answer is plain, after an interim one that says otherwise. */
 static void tell_encodings(int fd, int nth, void *arg)
 {
@@ -1051,7 +1112,7 @@ static void tell_encodings(int fd, int nth, void *arg)
     peer_read_request(fd, request, sizeof request);
 }
 
-static void what_is_encoded_is_said_so_and_has_no_events(void **state)
+static void what_is_in_several_encodings_is_said_so_and_has_no_events(void **state)
 {
     struct peer *p = peer_start(tell_encodings, NULL);
     struct rig g;
@@ -1093,7 +1154,8 @@ int main(void)
         cmocka_unit_test(an_answer_is_timed_counted_and_hashed),
         cmocka_unit_test(one_connection_serves_many_requests),
         cmocka_unit_test(a_connection_is_replaced_after_so_many_requests),
-        cmocka_unit_test(what_is_encoded_is_said_so_and_has_no_events),
+        cmocka_unit_test(events_in_an_encoding_have_their_times),
+        cmocka_unit_test(what_is_in_several_encodings_is_said_so_and_has_no_events),
         cmocka_unit_test(connections_work_side_by_side),
         cmocka_unit_test(error_statuses_are_answers),
         cmocka_unit_test(answers_may_come_byte_by_byte),

@@ -644,14 +644,79 @@ static void recorded_messages_are_decoded_one_by_one(void **state)
     check_int(judged(r, &want, &scratch, &e), ==, OUT_WRONG);
     check_str_has(e.text, "message 1 of 2: it is no zstd");
     r->out.messages.count = 0;
-    r->answer_codings = CONTENT_GZIP;
     check_int(judged(r, &want, &scratch, &e), ==, OUT_UNCHECKED);
-    check_str(r->unjudged, "it is a stream in an encoding");
+    check_str(r->unjudged, "it is a stream without messages");
     buf_done(&r->answer);
     buf_done(&one);
     buf_done(&wrapped);
     buf_done(&packed);
     buf_done(&all);
+    arena_done(&scratch);
+}
+
+/* Events in an encoding are decoded as a whole, of the answer and of the record, and
+ * then judged one by one. */
+static void events_in_an_encoding_are_judged(void **state)
+{
+    static const char two[] = "data: " THEN "\n\n: alive\n\ndata: " THEN "\n\n";
+    static const struct {
+        const char *then, *now, *says;
+        enum out_check check;
+        const char *why;
+    } cases[] = {
+        {"gzip", "", two, OUT_RIGHT, NULL},
+        {"", "gzip", two, OUT_RIGHT, NULL},
+        {"deflate", "gzip", two, OUT_RIGHT, NULL},
+        {"gzip", "gzip", "data: " THEN "\n\n", OUT_WRONG,
+         "1 messages, recorded were 2"},
+        {"gzip", "deflate", "data: " THEN "\n\ndata: {\"outputs\":[]}\n\n", OUT_WRONG,
+         "message 2 of 2: "},
+        {"gzip", "deflate", ": alive\n\n", OUT_UNCHECKED,
+         "it is a stream without messages"},
+        {"gzip", "br", two, OUT_UNCHECKED, "it is in an encoding that is not known"},
+        {"br", "gzip", two, OUT_UNCHECKED,
+         "the recorded answer is in an encoding that is not known"},
+        {"zstd", "gzip", two, OUT_UNCHECKED,
+         "the recorded answer is not what its encoding says"},
+        {"gzip", "zstd", two, OUT_WRONG, "it is no zstd, or not all of it"},
+    };
+    const struct op_stream s = {.protocol = OP_REST,
+                                .name = SPAN_LIT("m"),
+                                .path = SPAN_LIT("/v2/models/m/infer_stream")};
+    const struct rep_answer_want want = {.recorded = true, .content = true};
+    struct op_message plain[] = {
+        {0, sizeof "data: \n\n" - 1 + sizeof THEN - 1},
+        {1, sizeof ": alive\n\ndata: \n\n" - 1 + sizeof THEN - 1}};
+    struct arena scratch = {0};
+    struct buf then = {0};
+    uint64_t hash = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct rep_request *r = prepare(&s, op_body_of(SPAN_LIT("{}")), 0);
+        struct op op = *r->op;
+        struct err e = {0};
+        r->op = &op;
+        op.status = r->out.status = 200;
+        op.response_codings = encode(cases[i].then, SPAN_LIT(two), &then);
+        op.response = op_body_of(buf_view(&then));
+        if (op.response_codings == 0)
+            op.response_messages = (struct op_messages){plain, 2};
+        r->answer_codings = encode(cases[i].now, span_str(cases[i].says), &r->answer);
+        if (r->answer_codings == 0)
+            r->out.messages = (struct op_messages){plain, 2};
+        check_int(judged(r, &want, &scratch, &e), ==, cases[i].check);
+        if (cases[i].check == OUT_UNCHECKED)
+            check_str(r->unjudged, cases[i].why);
+        if (cases[i].check == OUT_WRONG)
+            check_str_has(e.text, cases[i].why);
+        if (cases[i].check == OUT_RIGHT) {
+            check_true(hash == 0 || hash == r->out.answer_hash);
+            hash = r->out.answer_hash;
+        }
+        buf_done(&r->answer);
+    }
+    check_true(hash != 0);
+    buf_done(&then);
     arena_done(&scratch);
 }
 
@@ -932,6 +997,7 @@ int main(void)
         PART(what_is_encoded_is_decoded_or_not_judged),
         PART(a_record_that_is_no_text_is_not_judged),
         PART(recorded_messages_are_decoded_one_by_one),
+        PART(events_in_an_encoding_are_judged),
         PART(ways_of_checking_are_read),
         PART(the_digest_is_of_what_an_answer_says),
         PART(an_answer_tells_whose_it_is_by_its_mark),
