@@ -118,9 +118,11 @@ void cap_h1_begin_request(struct cap_h1 *h, const struct http1_head *head,
                           struct span bytes, struct clk_wall first, struct clk_wall at)
 {
     struct cap_h1_side *s = &h->side[CAP_TO_SERVER];
+    cap_h1_settle_batch(h, first);
     struct cap_pending *p = cap_pending_new(h->c, h->requests++);
     if (!p)
         return;
+    const struct cap_pending *before = h->asked.tail;
     struct cap_half *half = &p->half[0];
     half->begun = true;
     half->first = first;
@@ -142,7 +144,8 @@ void cap_h1_begin_request(struct cap_h1 *h, const struct http1_head *head,
     p->wants_h2c = span_eq_nocase(http1_field(head, "upgrade"), "h2c");
     cap_half_hold(h->c, CAP_TO_SERVER, half, bytes.n);
     cap_half_charge(h->c, half);
-    if (!h->uncertain && cap_h1_older(first, h->last_answer))
+    if ((!h->uncertain && cap_h1_older(first, h->last_answer)) ||
+        (before && before->half[0].last.ns == first.ns))
         h->pipelined = true; /* it did not wait */
     cap_list_add(&h->asked, p);
     if (!h->next)

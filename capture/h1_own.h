@@ -64,8 +64,10 @@ struct cap_h1 {
     struct cap_pending *next;     /* the first of asked without an answer */
     struct cap_pending *upgraded; /* the request that asked for h2c */
     uint32_t requests;
-    bool uncertain; /* messages may be missing: pair by time */
-    bool pipelined;
+    bool uncertain; /* messages may be missing: pair by time, or by batches */
+    bool pipelined; /* it asked again before it was answered, */
+    bool slides;    /* and did not wait until everything was */
+    uint32_t batches;
     struct clk_wall last_answer; /* its last byte */
 };
 
@@ -112,6 +114,12 @@ void cap_h1_orphan(struct cap_h1 *h, struct cap_pending *answer);
 void cap_h1_aged(void *owner, struct cap_pending *p);
 /* Gives requests the answers that wait, as far as it can be told which. */
 void cap_h1_pair_all(struct cap_h1 *h);
+/* The client asks at `now`. Where it is uncertain which answers are whose, and it does
+ * not wait for them, those that came belong to the requests that are open when there
+ * are as many, and the client is one that asks several things in a packet, and more
+ * when it has all answers: the second such batch is believed. Otherwise none of them
+ * belongs to anyone. */
+void cap_h1_settle_batch(struct cap_h1 *h, struct clk_wall now);
 /* Whole messages of this direction may be missing from here on. */
 void cap_h1_lose(struct cap_h1 *h, int dir);
 /* Keeps to the bounds of open requests and of answers that wait. */

@@ -1,6 +1,7 @@
 /*
- * h1_pair.c - which answer belongs to which request: in order, by time where messages
- * may be missing, not at all where that cannot be told. See h1_own.h.
+ * h1_pair.c - which answer belongs to which request: in order; by time where messages
+ * may be missing; by batches where the client, besides, does not wait for answers; not
+ * at all where it cannot be told. See h1_own.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -111,14 +112,82 @@ static void pair_by_time(struct cap_h1 *h)
     }
 }
 
+/* It came before the request that it should answer. */
+static bool answers_another(const struct cap_pending *answer,
+                            const struct cap_pending *request)
+{
+    return cap_h1_older(answer->half[CAP_TO_CLIENT].first, request->half[0].first);
+}
+
 void cap_h1_pair_all(struct cap_h1 *h)
 {
-    if (h->uncertain) {
+    while (!h->uncertain || h->pipelined) {
+        struct cap_pending *answer = h->waiting.head;
+        if (!h->next || !answer || answer == h->side[CAP_TO_CLIENT].msg ||
+            !answers_another(answer, h->next))
+            break;
+        h->uncertain = h->pipelined = true; /* one answer more than was asked for */
+        cap_h1_orphan(h, answer);
+    }
+    if (h->uncertain && !h->pipelined) {
         pair_by_time(h);
         return;
     }
-    while (h->next && h->waiting.head)
+    while (!h->uncertain && h->next && h->waiting.head)
         pair(h, h->next, h->waiting.head);
+}
+
+/* --- batches ---------------------------------------------------------------------- */
+
+#define BATCHES_BELIEVED 2u
+
+/* Two or more requests of one packet, and as many answers, none older than they are. */
+static bool is_batch(const struct cap_h1 *h, uint32_t open)
+{
+    if (open < 2 || h->waiting.count != open)
+        return false;
+    int64_t asked = h->next->half[0].first.ns;
+    const struct cap_pending *request = h->next, *answer = h->waiting.head;
+    for (; request; request = request->next, answer = answer->next)
+        if (request->half[0].first.ns != asked || answers_another(answer, request))
+            return false;
+    return true;
+}
+
+static void give_up_batch(struct cap_h1 *h)
+{
+    for (struct cap_pending *p = h->next, *after; p; p = after) {
+        after = p->next;
+        answer_is_lost(h, p);
+    }
+    for (struct cap_pending *p = h->waiting.head, *after; p; p = after) {
+        after = p->next;
+        if (p != h->side[CAP_TO_CLIENT].msg)
+            cap_h1_orphan(h, p);
+    }
+}
+
+void cap_h1_settle_batch(struct cap_h1 *h, struct clk_wall now)
+{
+    const struct cap_pending *last = h->asked.tail;
+    bool all_seen = !h->c->unseen[CAP_TO_CLIENT]; /* that it had been answered */
+    if (last && last->half[0].first.ns == now.ns)
+        return; /* one more of this batch */
+    if (!h->uncertain || !h->pipelined) {
+        h->slides |= h->next && !h->uncertain && all_seen;
+        return;
+    }
+    uint32_t open = 0;
+    for (const struct cap_pending *p = h->next; p; p = p->next)
+        open++;
+    h->slides |= all_seen && (h->waiting.count < open || h->side[CAP_TO_CLIENT].msg);
+    h->batches += is_batch(h, open);
+    if (h->slides || h->batches < BATCHES_BELIEVED || !is_batch(h, open)) {
+        give_up_batch(h);
+        return;
+    }
+    h->uncertain = false;
+    cap_h1_pair_all(h);
 }
 
 /* --- what is missing, or too much ------------------------------------------------- */
@@ -148,6 +217,8 @@ void cap_h1_too_many(struct cap_h1 *h)
         if (p != h->side[0].msg && p != h->side[1].msg)
             cap_h1_hand_on(h, p);
     }
-    if (h->waiting.count > WAITING_MAX && h->waiting.head != h->side[1].msg)
+    if (h->waiting.count > WAITING_MAX && h->uncertain && h->pipelined)
+        give_up_batch(h);
+    else if (h->waiting.count > WAITING_MAX && h->waiting.head != h->side[1].msg)
         cap_h1_orphan(h, h->waiting.head);
 }

@@ -427,6 +427,84 @@ static void a_lost_answer_is_not_replaced_by_the_next_one(void **state)
     script_done(&s);
 }
 
+/* A client that asks several things at once, and then more when it has all answers:
+ * where some of them are missing, each answer is its own request's or no one's. */
+static void behind_a_gap_pipelined_requests_are_paired_by_batches(void **state)
+{
+    (void)state;
+    struct script s = {.midway = true};
+    script_text(&s, 1, 1, OK("1") "0"); /* of a question from before */
+    script_text(&s, 0, 2, POST("/a", "1") "a" POST("/b", "1") "b");
+    script_text(&s, 1, 3, OK("1") "1");
+    script_text(&s, 1, 4, OK("1") "2"); /* one batch is none */
+    script_text(&s, 0, 5, POST("/c", "1") "c" POST("/d", "1") "d");
+    script_text(&s, 1, 6, OK("1") "3");
+    script_text(&s, 1, 7, OK("1") "4");
+    script_text(&s, 0, 8, POST("/e", "1") "e" POST("/f", "1") "f");
+    script_text(&s, 1, 9, OK("1") "5");
+    script_gap(&s, 1, 10, 40);
+    script_text(&s, 0, 11, POST("/g", "1") "g" POST("/h", "1") "h");
+    script_text(&s, 1, 12, OK("1") "7");
+    script_text(&s, 1, 13, OK("1") "8");
+    script_text(&s, 0, 14, POST("/i", "1") "i");
+    script_text(&s, 1, 15, OK("1") "9");
+    expect_story(&s, "0 POST /a [a] -> none - !gap gap @2-2\n"
+                     "1 POST /b [b] -> none - !gap gap @2-2\n"
+                     "2 POST /c [c] -> 200 [3] gap @5-5,6-6\n"
+                     "3 POST /d [d] -> 200 [4] gap @5-5,7-7\n"
+                     "4 POST /e [e] -> 200 [5] @8-8,9-9\n"
+                     "5 POST /f [f] -> none - !gap gap @8-8\n"
+                     "6 POST /g [g] -> 200 [7] gap @11-11,12-12\n"
+                     "7 POST /h [h] -> 200 [8] gap @11-11,13-13\n"
+                     "8 POST /i [i] -> 200 [9] @14-14,15-15\n");
+    script_done(&s);
+}
+
+/* It asks more though something is open: of one answer that is missing no one can tell
+ * whose it is, then or later. */
+static void behind_a_gap_a_client_that_never_waits_gets_no_answers(void **state)
+{
+    (void)state;
+    struct script s = {0};
+    script_text(&s, 0, 1, POST("/a", "1") "a" POST("/b", "1") "b" POST("/c", "1") "c");
+    script_text(&s, 1, 2, OK("1") "1");
+    script_text(&s, 0, 3, POST("/d", "1") "d");
+    script_gap(&s, 1, 4, 40);
+    for (int64_t i = 0; i < 6; i++) {
+        script_text(&s, 1, 5 + 3 * i, OK("1") "x");
+        script_text(&s, 1, 6 + 3 * i, OK("1") "y");
+        script_text(&s, 0, 7 + 3 * i, POST("/e", "1") "e" POST("/f", "1") "f");
+    }
+    struct told t = play(&s, 0, 0);
+    check_str_has(buf_text(&t.story), "0 POST /a [a] -> 200 [1] ");
+    check_int(t.exchanges, ==, 16);
+    check_int(t.totals.answered, ==, 1);
+    told_done(&t);
+    script_done(&s);
+}
+
+/* Joined midway, a client was taken for one that waits, and had one answer too few. */
+static void
+an_answer_in_front_of_its_request_shows_that_the_client_does_not_wait(void **state)
+{
+    (void)state;
+    struct script s = {.midway = true};
+    script_text(&s, 0, 1, POST("/a", "1") "a");
+    script_text(&s, 0, 2, POST("/b", "1") "b"); /* the answer to /a may be missing */
+    script_text(&s, 1, 3, OK("1") "1");
+    script_text(&s, 1, 4, OK("1") "2"); /* it is not */
+    script_text(&s, 0, 5, POST("/c", "1") "c");
+    script_text(&s, 1, 6, OK("1") "3");
+    script_text(&s, 0, 7, POST("/d", "1") "d");
+    script_text(&s, 1, 8, OK("1") "4");
+    struct told t = play(&s, 0, 0);
+    check_str_has(buf_text(&t.story), "2 POST /c [c] -> none - !gap");
+    check_str_has(buf_text(&t.story), "3 POST /d [d] -> none - ");
+    check_int(t.totals.answered, ==, 1);
+    told_done(&t);
+    script_done(&s);
+}
+
 /* The answer to /a is missing and so is a whole request behind it. */
 static void an_answer_behind_gaps_on_both_sides_is_no_one_s(void **state)
 {
@@ -702,6 +780,10 @@ int main(void)
         cmocka_unit_test(requests_of_which_the_beginning_is_there_are_counted),
         cmocka_unit_test(start_lines_that_begin_nothing_are_passed_over),
         cmocka_unit_test(a_lost_answer_is_not_replaced_by_the_next_one),
+        cmocka_unit_test(behind_a_gap_pipelined_requests_are_paired_by_batches),
+        cmocka_unit_test(behind_a_gap_a_client_that_never_waits_gets_no_answers),
+        cmocka_unit_test(
+            an_answer_in_front_of_its_request_shows_that_the_client_does_not_wait),
         cmocka_unit_test(an_answer_behind_gaps_on_both_sides_is_no_one_s),
         cmocka_unit_test(an_answer_in_its_place_is_kept_whatever_is_missing_behind_it),
         cmocka_unit_test(a_connection_joined_midway_is_read_from_the_next_message),
