@@ -89,7 +89,8 @@ struct cap_exchange {
     uint16_t status;     /* HTTP */
     int16_t grpc_status; /* -1: none, or not known */
     /* Trailers came, but their grpc-status could not be decoded (joined midway): 0
-     * because a message came with them, which failed calls do not have. */
+     * because a message came with them, which failed calls do not have. Of a stream
+     * nothing is inferred. */
     bool grpc_status_inferred;
     struct cap_message answer;
 };

@@ -334,26 +334,36 @@ static bool is_model_infer(struct cap_parse *w, const struct cap_message *m)
            message.model_name.n > 0 && message.tensor_count > 0;
 }
 
-#define INFER_PATH "/inference.GRPCInferenceService/ModelInfer"
-static const struct span model_infer_path = {(const uint8_t *)INFER_PATH,
-                                             sizeof INFER_PATH - 1};
+/* A call of one message each way may be a stream, too; nearly none is. */
+static struct span inferred_path(const struct cap_exchange *x)
+{
+    return x->request.grpc_messages > 1 || x->answer.grpc_messages > 1
+               ? SPAN_LIT("/inference.GRPCInferenceService/ModelStreamInfer")
+               : SPAN_LIT("/inference.GRPCInferenceService/ModelInfer");
+}
+
+/* Its last message does not tell how a stream ends. */
+static bool is_stream(const struct cap_exchange *x)
+{
+    return x->request.grpc_messages != 1 || x->answer.grpc_messages != 1 ||
+           span_ends(x->path, "/ModelStreamInfer");
+}
 
 static void infer(struct cap_parse *w, struct cap_pending *p, struct cap_exchange *x)
 {
     if (p->told) {
         x->inferred = p->inferred;
-        x->path = p->inferred ? model_infer_path : x->path;
+        x->path = p->inferred ? inferred_path(x) : x->path;
     }
     if (x->grpc && !p->told && !p->path_known && is_model_infer(w, &x->request)) {
-        x->path = model_infer_path;
+        x->path = inferred_path(x);
         if (!p->method_known)
             x->method = SPAN_LIT("POST");
         x->inferred = p->inferred = true;
         w->totals.inferred++;
     }
     if (x->grpc && x->answered && p->trailers && p->status_unknown &&
-        x->grpc_status < 0 && x->answer.grpc_messages > 0 &&
-        x->answer.loss == CAP_LOSS_NONE) {
+        x->grpc_status < 0 && !is_stream(x) && x->answer.loss == CAP_LOSS_NONE) {
         x->grpc_status = 0;
         x->grpc_status_inferred = true;
     }

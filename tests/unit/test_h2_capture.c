@@ -187,6 +187,45 @@ static void joined_midway_headers_that_are_not_known_are_inferred(void **state)
     script_done(&s);
 }
 
+/* Nothing but the messages tells what is called: several of them are a stream, and how
+ * it ended no message says. */
+static void joined_midway_several_messages_are_a_stream(void **state)
+{
+    (void)state;
+    for (int both = 0; both < 2; both++) {
+        struct script s = {.midway = true};
+        struct buf client = {0}, server = {0}, asked = {0};
+        h2_grpc(&asked, 0, infer_request("iris"));
+        if (both)
+            h2_grpc(&asked, 0, infer_request("iris"));
+        h2_frame(&client, H2_HEADERS, H2_END_HEADERS, 101, grpc_headers_again());
+        h2_frame(&client, H2_DATA, 0, 101, buf_view(&asked));
+        h2_frame(&client, H2_DATA, H2_END_STREAM, 101, (struct span){0});
+        struct buf *b = fresh();
+        h2_indexed(b, 8);
+        h2_indexed(b, 63);
+        h2_frame(&server, H2_HEADERS, H2_END_HEADERS, 101, buf_view(b));
+        h2_frame(&server, H2_DATA, 0, 101, message("one"));
+        if (!both)
+            h2_frame(&server, H2_DATA, 0, 101, message("two"));
+        b = fresh();
+        h2_indexed(b, 62);
+        h2_frame(&server, H2_HEADERS, H2_END_HEADERS | H2_END_STREAM, 101, buf_view(b));
+        script_bytes(&s, 0, 1, buf_view(&client));
+        script_bytes(&s, 1, 2, buf_view(&server));
+        struct told t = play(&s, 0, 0);
+        check_int(t.totals.inferred, ==, 1);
+        check_str_has(buf_text(&t.story),
+                      "/inference.GRPCInferenceService/ModelStreamInfer");
+        check_str_has(buf_text(&t.story), "-> 200/-1 ");
+        told_done(&t);
+        buf_done(&client);
+        buf_done(&server);
+        buf_done(&asked);
+        script_done(&s);
+    }
+}
+
 static void joined_inside_a_header_block_the_rest_of_it_is_passed_over(void **state)
 {
     (void)state; /* 44 */
@@ -793,6 +832,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_are_told_with_message_status_and_times),
         cmocka_unit_test(joined_midway_headers_that_are_not_known_are_inferred),
+        cmocka_unit_test(joined_midway_several_messages_are_a_stream),
         cmocka_unit_test(joined_inside_a_header_block_the_rest_of_it_is_passed_over),
         cmocka_unit_test(a_flood_of_continuations_is_bounded),
         cmocka_unit_test(headers_may_be_spread_over_continuations_even_empty_ones),
