@@ -90,6 +90,15 @@ static void choose_grpc(struct cap_half *half)
                                                    : CAP_GRPC_MAYBE;
 }
 
+/* The path says it where the content type cannot be read. */
+static void choose_grpc_by_path(struct cap_pending *p)
+{
+    struct cap_half *half = &p->half[0];
+    if (half->grpc == CAP_GRPC_MAYBE &&
+        span_starts(cap_half_span(half, p->path), "/inference.GRPCInferenceService/"))
+        half->grpc = CAP_GRPC_ON;
+}
+
 /* --- whose bytes they are --------------------------------------------------------- */
 
 static void count_block(struct cap_h2 *h, int dir, struct cap_half *half)
@@ -156,6 +165,7 @@ static void begin_request(struct cap_h2 *h, struct span bytes, struct clk_wall a
         return;
     }
     choose_grpc(half);
+    choose_grpc_by_path(p);
     orphan_before(h, b->stream);
     if (b->end_stream)
         cap_h2_half_ends(h, p, CAP_TO_SERVER, at);

@@ -13,7 +13,7 @@
 
 #include "capture/parse_own.h"
 #include "capture/spare.h"
-#include "traces/payload/v2_proto.h"
+#include "traces/payload/pay_tensor.h"
 
 #define POOL_MAX        64u
 #define POOL_BUFFER_MAX (64u << 10) /* a larger buffer is given back at once */
@@ -323,15 +323,45 @@ static bool fill_message(struct cap_parse *w, struct cap_half *h, bool grpc,
     return true;
 }
 
-/* What the path must have been when it is not known: a body that is a ModelInferRequest
- * with at least one tensor is taken by nothing else. */
-static bool is_model_infer(struct cap_parse *w, const struct cap_message *m)
+/* A tensor has a type (field 2), whatever else it holds. */
+static bool is_tensor(struct span bytes)
+{
+    struct cursor c = cursor_of(bytes);
+    bool typed = false;
+    while (cursor_left(&c) > 0 && !c.bad) {
+        uint64_t tag = cursor_varint(&c), value = cursor_varint(&c);
+        enum pay_type type;
+        if ((tag & 7) == 2) {
+            struct span text = cursor_take(&c, (size_t)value);
+            typed |= tag >> 3 == 2 && pay_type_of(text, &type) == 0;
+        } else if ((tag & 7) != 0) { /* a dimension may stand alone */
+            return false;
+        }
+    }
+    return !c.bad && typed;
+}
+
+/* What the path must have been when it is not known: a message with a model's name
+ * (field 1) and a tensor (5) is a ModelInferRequest, and no other method takes one.
+ * Also when it is wrong as such: a server says so, and its answer belongs to the
+ * request. */
+static bool is_model_infer(const struct cap_message *m)
 {
     if (m->body.state != OP_BODY_KEPT || m->grpc_compressed || m->grpc_messages == 0)
         return false;
-    struct pay_message message;
-    return v2_proto_parse_request(m->body.data, &w->arena, &message, NULL) == 0 &&
-           message.model_name.n > 0 && message.tensor_count > 0;
+    struct cursor c = cursor_of(m->body.data);
+    bool named = false, tensor = false;
+    while (cursor_left(&c) > 0 && !c.bad) {
+        uint64_t tag = cursor_varint(&c), field = tag >> 3;
+        struct span value = cursor_take(&c, (size_t)cursor_varint(&c));
+        if ((tag & 7) != 2 || field < 1 || field > 7 || c.bad)
+            return false;
+        if (field == 5 && !is_tensor(value))
+            return false;
+        named |= field == 1 && value.n > 0;
+        tensor |= field == 5;
+    }
+    return !c.bad && named && tensor;
 }
 
 /* A call of one message each way may be a stream, too; nearly none is. */
@@ -345,7 +375,7 @@ static struct span inferred_path(const struct cap_exchange *x)
 /* Its last message does not tell how a stream ends. */
 static bool is_stream(const struct cap_exchange *x)
 {
-    return x->request.grpc_messages != 1 || x->answer.grpc_messages != 1 ||
+    return x->request.grpc_messages > 1 || x->answer.grpc_messages != 1 ||
            span_ends(x->path, "/ModelStreamInfer");
 }
 
@@ -355,7 +385,7 @@ static void infer(struct cap_parse *w, struct cap_pending *p, struct cap_exchang
         x->inferred = p->inferred;
         x->path = p->inferred ? inferred_path(x) : x->path;
     }
-    if (x->grpc && !p->told && !p->path_known && is_model_infer(w, &x->request)) {
+    if (x->grpc && !p->told && !p->path_known && is_model_infer(&x->request)) {
         x->path = inferred_path(x);
         if (!p->method_known)
             x->method = SPAN_LIT("POST");

@@ -187,6 +187,93 @@ static void joined_midway_headers_that_are_not_known_are_inferred(void **state)
     script_done(&s);
 }
 
+/* One call, whose headers stand in a table that was filled before the join; spelled:
+ * but for its path. */
+static struct told play_unknown(struct span asked, bool spelled, int64_t gap)
+{
+    struct script s = {.midway = true};
+    struct buf client = {0}, server = {0};
+    struct buf *b = fresh();
+    for (int i = 0; i < 3; i++) /* where frames begin */
+        h2_frame(&client, H2_PING, 0, 0, SPAN_LIT("12345678"));
+    h2_indexed(b, 3);
+    h2_indexed(b, 6);
+    if (spelled)
+        h2_literal(b, H2_PLAIN, 4, NULL, INFER);
+    else
+        h2_indexed(b, 65);
+    h2_indexed(b, 63); /* the content type */
+    h2_indexed(b, 62);
+    h2_frame(&client, H2_HEADERS, H2_END_HEADERS, 101, buf_view(b));
+    b = fresh();
+    h2_grpc(b, 0, asked);
+    h2_frame(&client, H2_DATA, H2_END_STREAM, 101, buf_view(b));
+    h2_frame(&client, H2_PING, 0, 0, SPAN_LIT("12345678"));
+    script_bytes(&s, 0, 1, span_sub(buf_view(&client), 0, client.n - 17 - (size_t)gap));
+    if (gap)
+        script_gap(&s, 0, 1, (uint64_t)gap);
+    script_bytes(&s, 0, 1, span_sub(buf_view(&client), client.n - 17, client.n));
+    b = fresh();
+    h2_indexed(b, 8);
+    h2_indexed(b, 63);
+    h2_frame(&server, H2_HEADERS, H2_END_HEADERS, 101, buf_view(b));
+    h2_frame(&server, H2_DATA, 0, 101, message("answer"));
+    b = fresh();
+    h2_indexed(b, 62);
+    h2_frame(&server, H2_HEADERS, H2_END_HEADERS | H2_END_STREAM, 101, buf_view(b));
+    script_bytes(&s, 1, 2, buf_view(&server));
+    struct told t = play(&s, 0, 0);
+    buf_done(&client);
+    buf_done(&server);
+    script_done(&s);
+    return t;
+}
+
+/* What a server refuses was an inference as well: a type and a shape that do not fit.
+ */
+static void joined_midway_a_wrong_inference_is_told_by_its_message(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t n;
+        bool inferred;
+    } cases[] = {
+#define CASE(text, is) {text, sizeof text - 1, is}
+        /* shape [3], four floats */
+        CASE("\n\4iris*\x20\n\1x\x12\4FP32\x1a\1\3*\x12\x32\x10"
+             "0123456789abcdef",
+             true),
+        CASE("\n\4iris*\x0b\x12\4FP32\n\1x\x18\3", true), /* another order */
+        CASE("\n\4iris*\x0b\n\1x\x12\4FP33\x18\3", false),
+        CASE("\n\4iris*\x0b\n\1x\x12\4FP32\x1d\3", false), /* fixed32, cut short */
+        CASE("\n\4iris\x12\1"
+             "1",
+             false),                                        /* ModelMetadata */
+        CASE("*\x09\n\1x\x12\4FP32", false),                /* of no model */
+        CASE("\n\4iris*\x09\n\1x\x12\4FP32\x42\1x", false), /* a field beyond */
+#undef CASE
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct told t = play_unknown(span_of(cases[i].bytes, cases[i].n), false, 0);
+        check_int(t.exchanges, ==, 1);
+        if (t.totals.inferred != cases[i].inferred)
+            fail_msg("case %zu: %s", i, buf_text(&t.story));
+        check_int(strstr(buf_text(&t.story), INFER) != NULL, ==, cases[i].inferred);
+        told_done(&t);
+    }
+}
+
+/* Its path says that it is gRPC, though bytes of its message are missing. */
+static void a_call_is_grpc_by_its_path_where_its_type_is_not_known(void **state)
+{
+    (void)state;
+    struct told t = play_unknown(infer_request("iris"), true, 4);
+    check_str_has(buf_text(&t.story), "101 POST " INFER " elided ");
+    check_str_has(buf_text(&t.story), "!gap -> 200/0? [answer] ");
+    told_done(&t);
+}
+
 /* Nothing but the messages tells what is called: several of them are a stream, and how
  * it ended no message says. */
 static void joined_midway_several_messages_are_a_stream(void **state)
@@ -833,6 +920,8 @@ int main(void)
         cmocka_unit_test(calls_are_told_with_message_status_and_times),
         cmocka_unit_test(joined_midway_headers_that_are_not_known_are_inferred),
         cmocka_unit_test(joined_midway_several_messages_are_a_stream),
+        cmocka_unit_test(joined_midway_a_wrong_inference_is_told_by_its_message),
+        cmocka_unit_test(a_call_is_grpc_by_its_path_where_its_type_is_not_known),
         cmocka_unit_test(joined_inside_a_header_block_the_rest_of_it_is_passed_over),
         cmocka_unit_test(a_flood_of_continuations_is_bounded),
         cmocka_unit_test(headers_may_be_spread_over_continuations_even_empty_ones),
