@@ -21,6 +21,7 @@
 #include "traces/import/imp_azure.h"
 #include "traces/import/imp_grid.h"
 #include "traces/import/imp_mooncake.h"
+#include "traces/import/imp_out.h"
 #include "traces/import/imp_servegen.h"
 #include "traces/synth/arr_rate.h"
 #include "traces/synth/list.h"
@@ -28,9 +29,6 @@
 #include "traces/synth/mix.h"
 
 #define DRAW_MASK 0xfff /* operations between looks at the clock, less one */
-
-enum spread { SPREAD_REFUSE, SPREAD_UNIFORM, SPREAD_NONE };
-static const char *const spread_names[] = {"refuse", "uniform", "none", NULL};
 
 struct import_config {
     struct mix_options mix;
@@ -98,7 +96,7 @@ struct import_config {
         "spread", 0, OPT_CHOICE, AT(spread), "RULE", "refuse",                         \
             "what to do with times that lie on a grid: refuse the file, spread the "   \
             "rows of each cell uniformly over it, or none: take them as they stand",   \
-            spread_names, NULL                                                         \
+            imp_spread_names, NULL                                                     \
     }
 
 static const struct opt row_opts[] = {OUTPUT_OPT,
@@ -180,9 +178,13 @@ static const struct opt_cmd servegen_page = {
     1,
     1,
 };
-const struct opt_cmd *const trc_import_docs[] = {
-    &azure_page,          &mooncake_page,         &servegen_page,
-    &trc_import_har_page, &trc_import_jsonl_page, NULL};
+const struct opt_cmd *const trc_import_docs[] = {&azure_page,
+                                                 &mooncake_page,
+                                                 &servegen_page,
+                                                 &trc_import_har_page,
+                                                 &trc_import_csv_page,
+                                                 &trc_import_jsonl_page,
+                                                 NULL};
 
 /* Those that make no operations of their own have a file of their own. */
 static const struct {
@@ -190,6 +192,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } others[] = {
     {&trc_import_har_page, trc_import_har_run},
+    {&trc_import_csv_page, trc_import_csv_run},
     {&trc_import_jsonl_page, trc_import_jsonl_run},
 };
 
@@ -241,7 +244,7 @@ static void describe(const struct job *j, bool rows, struct buf *out)
         jsonw_key_u64(&w, "batch_max", c->batch_max);
     }
     if (rows)
-        jsonw_key_str(&w, "spread", spread_names[c->spread]);
+        jsonw_key_str(&w, "spread", imp_spread_names[c->spread]);
     else
         jsonw_key_str(&w, "clients", c->clients ? c->clients : "all");
     jsonw_end(&w);
@@ -351,11 +354,11 @@ static int treat_grid(struct job *j, struct imp_rows *rows, int64_t *start_ns,
     const char *file = j->c->file;
     imp_grid_find(rows, &g);
     imp_grid_text(&g, rows->n, j->s->grid);
-    if (g.matters && j->c->spread == SPREAD_REFUSE)
+    if (g.matters && j->c->spread == IMP_SPREAD_REFUSE)
         return err_set(e, ERR_FORMAT, "'%s': %s; say --spread uniform or --spread none",
                        file, j->s->grid);
     *start_ns = rows->v[0].at_ns;
-    if (j->c->spread != SPREAD_UNIFORM || !g.matters)
+    if (j->c->spread != IMP_SPREAD_UNIFORM || !g.matters)
         return 0;
     if (g.period_ns == 0)
         return err_set(e, ERR_FORMAT, "'%s': %s: there is no cell to spread them over",

@@ -1,6 +1,5 @@
 /*
- * cmd_import_calls.h - `reprise import har` and its like, for the table of
- * cmd_import.c.
+ * cmd_import_calls.h - `reprise import har` and csv, for the table of cmd_import.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,7 +8,9 @@
 
 #include "traces/base/opt.h"
 
-extern const struct opt_cmd trc_import_har_page;
-int trc_import_har_run(int argc, char **argv); /* argv[0]: "har"; an exit status */
+/* argv[0] is the format's name; they give an exit status. */
+extern const struct opt_cmd trc_import_har_page, trc_import_csv_page;
+int trc_import_har_run(int argc, char **argv);
+int trc_import_csv_run(int argc, char **argv);
 
 #endif

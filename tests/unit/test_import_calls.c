@@ -11,6 +11,7 @@
 #include "tests/unit/check.h"
 #include "traces/base/buf.h"
 #include "traces/container/trc_reader.h"
+#include "traces/import/csv_rows.h"
 #include "traces/import/har_doc.h"
 #include "traces/import/imp_call.h"
 #include "traces/import/imp_names.h"
@@ -348,6 +349,100 @@ static void an_archive_that_is_cut_off_is_told(void **state)
     }
 }
 
+/* --- tables ----------------------------------------------------------------------- */
+
+static struct csv_rows rows_of(const char *text, struct zin **in)
+{
+    struct csv_rows c;
+    struct err e = {0};
+    check_ok(zin_open_bytes(in, span_str(text), &e), &e);
+    csv_rows_init(&c, *in, ',');
+    return c;
+}
+
+static void rows_are_read_as_the_rfc_has_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *cells; /* with | between, ; behind each row */
+    } cases[] = {
+        {"", ""},
+        {"a", "a;"},
+        {"a,b\nc,d\n", "a|b;c|d;"},
+        {"a,b\r\nc,d\r\n", "a|b;c|d;"},
+        {"\xef\xbb\xbf"
+         "a\n",
+         "a;"},
+        {"\n\n,\n\r\n\na\n\n", "|;a;"},
+        {"\"a\",\"\",\"b,\n\"\"c\"\"\"\n", "a||b,\n\"c\";"},
+        {"a,\nb", "a|;b;"},
+        {"\"a\r\nb\"\r\n", "a\r\nb;"},
+        {" a , b ", " a | b ;"},
+        {"a,\"b\"", "a|b;"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct zin *in;
+        struct csv_rows c = rows_of(cases[i].text, &in);
+        struct buf got = {0};
+        struct err e = {0};
+        int rc;
+        while ((rc = csv_rows_next(&c, &e)) == 1)
+            for (size_t k = 0; k < c.n; k++) {
+                buf_span(&got, c.cells[k]);
+                buf_u8(&got, k + 1 < c.n ? '|' : ';');
+            }
+        check_ok(rc, &e);
+        check_str(buf_text(&got), cases[i].cells);
+        buf_done(&got);
+        csv_rows_done(&c);
+        zin_close(in);
+    }
+}
+
+static void a_row_knows_the_line_that_it_begins_in(void **state)
+{
+    (void)state;
+    struct zin *in;
+    struct err e = {0};
+    struct csv_rows c = rows_of("a\n\"b\n\nc\"\r\n\nd\ne\"", &in);
+    static const uint64_t lines[] = {1, 2, 6};
+    for (size_t i = 0; i < 3; i++) {
+        check_int(csv_rows_next(&c, &e), ==, 1);
+        check_int(c.line, ==, lines[i]);
+    }
+    check_int(csv_rows_next(&c, &e), ==, ERR_FORMAT);
+    check_int(c.line, ==, 7);
+    csv_rows_done(&c);
+    zin_close(in);
+}
+
+/* Cells beyond any window of the input. */
+static void cells_may_be_large(void **state)
+{
+    (void)state;
+    struct zin *in;
+    struct err e = {0};
+    struct buf text = {0};
+    const size_t n = 3000000;
+    buf_str(&text, "head,\"");
+    for (size_t i = 0; i < n; i++)
+        buf_str(&text, i % 1000 ? "x" : "\"\"");
+    buf_str(&text, "\",tail\n");
+    FILE *f = fopen(path, "we");
+    check_true(f && fwrite(text.p, 1, text.n, f) == text.n && fclose(f) == 0);
+    struct csv_rows c;
+    check_ok(zin_open(&in, path, &e), &e);
+    csv_rows_init(&c, in, ',');
+    check_int(csv_rows_next(&c, &e), ==, 1);
+    check_int(c.n, ==, 3);
+    check_int(c.cells[1].n, ==, n);
+    check_int(c.cells[1].p[1000], ==, '"');
+    check_span(c.cells[2], "tail");
+    csv_rows_done(&c);
+    zin_close(in);
+    buf_done(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +455,9 @@ int main(void)
         cmocka_unit_test(a_message_of_grpc_loses_its_prefix_or_is_left_out),
         cmocka_unit_test(entries_are_found_however_large),
         cmocka_unit_test(an_archive_that_is_cut_off_is_told),
+        cmocka_unit_test(rows_are_read_as_the_rfc_has_them),
+        cmocka_unit_test(a_row_knows_the_line_that_it_begins_in),
+        cmocka_unit_test(cells_may_be_large),
     };
     return cmocka_run_group_tests(tests, make_path, drop_path);
 }

@@ -37,8 +37,7 @@ bool imp_grpc_message(struct span framed, struct span *message)
     return !c.bad && compressed == 0 && cursor_left(&c) == 0;
 }
 
-/* Path and query of a target that may be a whole URL. */
-static struct span path_of(struct span target)
+struct span imp_path_of(struct span target)
 {
     size_t at = span_starts(target, "https://")  ? 8
                 : span_starts(target, "http://") ? 7
@@ -60,10 +59,8 @@ static bool is_whole_in_stream(struct span name)
     return name.n == 0 || name.p[0] == ':'; /* HTTP/2's own */
 }
 
-/* Those that may be kept; false when memory runs out or there are too many. */
-static bool take_headers(const struct imp_rule *rule, const struct imp_call *c,
-                         struct arena *a, struct op_stream *s,
-                         struct imp_out_done *done)
+bool imp_take_headers(const struct imp_rule *rule, const struct imp_call *c,
+                      struct arena *a, struct op_stream *s, struct imp_out_done *done)
 {
     uint32_t most = c->header_count < HEADERS_MAX ? c->header_count : HEADERS_MAX;
     struct op_header *kept = arena_alloc(a, (most + 1) * sizeof *kept);
@@ -113,7 +110,7 @@ bool imp_call_make(const struct imp_rule *rule, const struct imp_call *given,
                    enum imp_left *why, struct imp_out_done *done)
 {
     struct imp_call c = *given;
-    struct span whole = path_of(c.target);
+    struct span whole = imp_path_of(c.target);
     struct span path = span_sub(whole, 0, span_find(whole, '?', 0));
     bool grpc = imp_is_grpc(&c);
     *s = (struct op_stream){.protocol = grpc ? OP_GRPC : OP_REST, .tier = rule->tier};
@@ -138,7 +135,7 @@ bool imp_call_make(const struct imp_rule *rule, const struct imp_call *given,
     *why = IMP_LEFT_LONG;
     if (s->name.n > IMP_NAME_MAX || whole.n > IMP_PATH_MAX || id.n > IMP_ID_MAX ||
         s->content_type.n > IMP_ID_MAX || s->content_encoding.n > IMP_ID_MAX ||
-        c.method.n > IMP_NAME_MAX || !take_headers(rule, &c, a, s, done))
+        c.method.n > IMP_NAME_MAX || !imp_take_headers(rule, &c, a, s, done))
         return false;
     if (rule->keep_query)
         s->path = whole;

@@ -43,6 +43,13 @@ struct span imp_header(const struct imp_call *c,
 /* Takes the prefix off a body that is one whole message, not compressed. */
 bool imp_grpc_message(struct span framed, struct span *message);
 
+/* Path and query of a target that may be a whole URL. */
+struct span imp_path_of(struct span target);
+/* Those headers that the rule keeps, names in lower case, as the stream's; counts the
+ * others. False: more than a trace is given, or no memory. */
+bool imp_take_headers(const struct imp_rule *rule, const struct imp_call *c,
+                      struct arena *a, struct op_stream *s, struct imp_out_done *done);
+
 /* Makes *s and *op (request, id, stream) of a call; the rest of op is as it was. They
  * borrow from the call and the arena. True: it is an operation. False: it is left out,
  * *why says so. Counts headers and queries in *done. */

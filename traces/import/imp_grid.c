@@ -41,6 +41,13 @@ int64_t imp_grid_cell_start(const struct imp_grid *g, int64_t at_ns)
     return g->phase_ns + cell_of(g, at_ns, &on) * g->period_ns;
 }
 
+bool imp_grid_on(const struct imp_grid *g, int64_t at_ns)
+{
+    bool on;
+    cell_of(g, at_ns, &on);
+    return on;
+}
+
 /* How well a phase fits every stride-th row: hits within the tolerance, exact ones
  * twice, so that the centre of a jitter wins over its rim. */
 static size_t fit_of(const struct imp_rows *rows, size_t stride,

@@ -38,6 +38,8 @@ void imp_grid_find(const struct imp_rows *rows, struct imp_grid *g);
  * row before" and the like. Returns out. */
 char *imp_grid_text(const struct imp_grid *g, size_t rows, char out[IMP_GRID_TEXT_MAX]);
 
+/* Whether a time lies on the grid. */
+bool imp_grid_on(const struct imp_grid *g, int64_t at_ns);
 /* The multiple that a row's cell starts at. */
 int64_t imp_grid_cell_start(const struct imp_grid *g, int64_t at_ns);
 

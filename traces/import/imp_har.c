@@ -499,8 +499,6 @@ static int read_entries(struct reading *r, struct har_doc *d)
         json_t *entry = parse(text, r->e);
         rc = entry ? read_entry(r, entry) : ERR_FORMAT;
         json_decref(entry);
-        if (rc == ERR_USAGE) /* of the writer: here it is the input that is wrong */
-            r->e->code = rc = ERR_FORMAT;
         if (rc == ERR_STOPPED)
             return rc;
         if (rc < 0)

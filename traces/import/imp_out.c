@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "traces/base/buf.h"
 #include "traces/base/units.h"
+#include "traces/container/trc_encode.h"
 #include "traces/synth/making.h"
 #include "traces/tool/trc_copy.h"
 
@@ -28,6 +30,8 @@ const char *const imp_left_texts[IMP_LEFT_COUNT] = {
     [IMP_LEFT_REPLAYED] = "answers to a replay, not to the recorded requests",
     [IMP_LEFT_UNMATCHED] = "answers whose request is not there",
 };
+
+const char *const imp_spread_names[] = {"refuse", "uniform", "none", NULL};
 
 /* One allocation: this, headers, messages, bytes. */
 struct held {
@@ -58,6 +62,8 @@ struct imp_out {
     struct held **heap;
     size_t n, cap, bytes;
     uint64_t seq;
+    struct imp_grid grid;
+    struct rng rng;
     bool has_epoch, started;
     int64_t epoch_ns;              /* of the arrivals as they are added */
     int64_t wall_ns;               /* of the trace */
@@ -79,6 +85,9 @@ int imp_out_open(struct imp_out **o, const struct imp_out_options *how, struct e
     s->how = *how;
     s->how.ops_max = how->ops_max ? how->ops_max : IMP_OUT_OPS;
     s->how.bytes_max = how->bytes_max ? how->bytes_max : IMP_OUT_BYTES;
+    struct rng root;
+    rng_init(&root, how->seed);
+    s->rng = rng_fork(&root, "spread");
     snprintf(text, sizeof text, "import %s", how->format);
     int rc = imp_out_note(s, "tool.version", REPRISE_VERSION, e);
     if (rc == 0)
@@ -197,6 +206,13 @@ static bool earlier(const struct held *a, const struct held *b)
     return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->seq < b->seq;
 }
 
+static void sift_up(struct imp_out *o, size_t i, struct held *h)
+{
+    for (; i > 0 && earlier(h, o->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        o->heap[i] = o->heap[(i - 1) / 2];
+    o->heap[i] = h;
+}
+
 static int push(struct imp_out *o, struct held *h, struct err *e)
 {
     if (o->n == o->cap) {
@@ -207,10 +223,7 @@ static int push(struct imp_out *o, struct held *h, struct err *e)
         o->heap = v;
         o->cap = cap;
     }
-    size_t i = o->n++;
-    for (; i > 0 && earlier(h, o->heap[(i - 1) / 2]); i = (i - 1) / 2)
-        o->heap[i] = o->heap[(i - 1) / 2];
-    o->heap[i] = h;
+    sift_up(o, o->n++, h);
     o->bytes += h->bytes;
     return 0;
 }
@@ -257,7 +270,8 @@ static void forget(struct imp_out *o, uint32_t slot)
     *w = (struct waiting){.key = 0};
 }
 
-static int wait_for(struct imp_out *o, struct held *h, uint64_t key, struct err *e)
+static int wait_for(struct imp_out *o, struct held *h, uint64_t key, int64_t at_ns,
+                    struct err *e)
 {
     int rc = o->waiting ? 0 : make_ring(o, e);
     if (rc < 0)
@@ -267,7 +281,7 @@ static int wait_for(struct imp_out *o, struct held *h, uint64_t key, struct err 
         forget(o, slot);
     uint32_t *bucket = &o->buckets[key % BUCKETS];
     o->waiting[slot] =
-        (struct waiting){.key = key, .held = h, .at_ns = h->at_ns, .next = *bucket};
+        (struct waiting){.key = key, .held = h, .at_ns = at_ns, .next = *bucket};
     *bucket = slot;
     h->slot = slot;
     return 0;
@@ -330,14 +344,83 @@ int imp_out_answer(struct imp_out *o, uint64_t key, const struct op *answer,
 
 /* --- out -------------------------------------------------------------------------- */
 
-static int start(struct imp_out *o, int64_t first_ns, struct err *e)
+/* A time on the grid becomes one of its cell. */
+static void spread(struct imp_out *o, struct held *h)
 {
+    if (!o->done.spread || !imp_grid_on(&o->grid, h->at_ns))
+        return;
+    h->at_ns = imp_grid_cell_start(&o->grid, h->at_ns) +
+               (int64_t)rng_below(&o->rng, (uint64_t)o->grid.period_ns);
+    h->op.flags |= OP_FLAG_DEQUANTIZED;
+}
+
+static int find_grid(struct imp_out *o, struct err *e)
+{
+    struct imp_rows rows = {0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < o->n; i++)
+        rc = imp_rows_add(&rows, o->heap[i]->at_ns, 0, 0, e);
+    if (rc == 0)
+        rc = imp_rows_sort(&rows, e);
+    if (rc == 0) {
+        imp_grid_find(&rows, &o->grid);
+        imp_grid_text(&o->grid, rows.n, o->done.grid);
+    }
+    imp_rows_done(&rows);
+    return rc;
+}
+
+/* Judges the times that are held, while none is written. */
+static int judge(struct imp_out *o, struct err *e)
+{
+    int rc = o->n >= IMP_OUT_JUDGE && !o->has_epoch ? find_grid(o, e) : 0;
+    if (rc < 0)
+        return rc;
+    bool shared = o->grid.period_ns == 0 || o->grid.ties >= IMP_GRID_TIES;
+    if (!o->grid.matters || !shared || o->how.spread == IMP_SPREAD_NONE)
+        return 0;
+    if (o->how.spread == IMP_SPREAD_REFUSE)
+        return err_set(e, ERR_FORMAT, "%s; say --spread uniform or --spread none",
+                       o->done.grid);
+    if (o->grid.period_ns == 0)
+        return err_set(e, ERR_FORMAT, "%s: there is no cell to spread them over",
+                       o->done.grid);
+    o->done.spread = true;
+    for (size_t i = 0; i < o->n; i++)
+        spread(o, o->heap[i]);
+    for (size_t i = 1; i < o->n; i++) /* a heap again, from the front */
+        sift_up(o, i, o->heap[i]);
+    return 0;
+}
+
+static int note_grid(struct imp_out *o, struct err *e)
+{
+    struct buf text = {0};
+    if (!o->done.grid[0])
+        return 0;
+    buf_fmt(&text, "%s%s", o->done.grid,
+            o->done.spread ? "; spread: drawn uniformly from each cell" : "");
+    int rc = buf_check(&text, e);
+    if (rc == 0)
+        rc = imp_out_note(o, "import.grid", buf_text(&text), e);
+    buf_done(&text);
+    return rc;
+}
+
+static int start(struct imp_out *o, struct err *e)
+{
+    int rc = judge(o, e);
+    if (rc == 0)
+        rc = note_grid(o, e);
+    if (rc < 0)
+        return rc;
+    int64_t first_ns = o->heap[0]->at_ns;
     if (!o->has_epoch) {
         o->epoch_ns = first_ns;
         o->wall_ns = o->how.calendar ? first_ns : 0;
     }
     const struct trc_options options = {.kind = TRC_TRACE, .epoch_wall_ns = o->wall_ns};
-    int rc = trc_writer_open(&o->w, o->how.path, &options, e);
+    rc = trc_writer_open(&o->w, o->how.path, &options, e);
     for (size_t i = 0; rc == 0 && i < o->note_count; i++)
         rc = trc_writer_note(o->w, o->notes[i][0], o->notes[i][1], e);
     o->started = rc == 0;
@@ -346,11 +429,12 @@ static int start(struct imp_out *o, int64_t first_ns, struct err *e)
 
 static int write_first(struct imp_out *o, struct err *e)
 {
+    int rc = o->started ? 0 : start(o, e);
+    if (rc < 0)
+        return rc;
     struct held *h = pop(o);
-    int rc = o->started ? 0 : start(o, h->at_ns, e);
     h->op.arrival_ns = h->at_ns - o->epoch_ns;
-    if (rc == 0)
-        rc = trc_writer_op(o->w, &h->op, e);
+    rc = trc_writer_op(o->w, &h->op, e);
     if (rc == 0 && h->slot != NO_SLOT) {
         o->waiting[h->slot].held = NULL;
         o->waiting[h->slot].index = o->done.operations;
@@ -366,17 +450,20 @@ static int write_first(struct imp_out *o, struct err *e)
 }
 
 /* Whether its place is still ahead. */
-static int check_time(struct imp_out *o, int64_t at_ns, struct err *e)
+static int check_place(const struct imp_out *o, int64_t at_ns, struct err *e)
 {
     char back[UNITS_TEXT_MAX], room[UNITS_TEXT_MAX];
-    if (at_ns < 0)
-        return err_set(e, ERR_FORMAT, "a time before the beginning");
     if (o->started && at_ns < o->written_ns)
         return err_set(e, ERR_FORMAT,
                        "it comes %s before one that is written already; %zu operations "
                        "and %s are held to put them in order: sort the file by time",
                        units_duration_text(o->written_ns - at_ns, back), o->how.ops_max,
                        units_size_text(o->how.bytes_max, room));
+    return 0;
+}
+
+static void count_disorder(struct imp_out *o, int64_t at_ns)
+{
     if (o->seq > 0 && at_ns < o->before_ns) {
         int64_t by = o->before_ns - at_ns;
         o->done.steps_back++;
@@ -384,27 +471,54 @@ static int check_time(struct imp_out *o, int64_t at_ns, struct err *e)
             o->done.worst_back_ns = by;
     }
     o->before_ns = at_ns;
-    return 0;
+}
+
+/* What the writer would refuse later, when nobody knows where it came from. */
+static int check_op(const struct op *op, struct err *e)
+{
+    struct op_stream s = *op->stream;
+    struct span *texts[STREAM_TEXTS];
+    size_t bytes = 0;
+    bool fits = s.header_count <= TRC_HEADERS_MAX;
+    texts_of(&s, texts);
+    for (size_t i = 0; i < STREAM_TEXTS; i++)
+        fits = fits && texts[i]->n <= TRC_STRING_MAX;
+    for (uint32_t i = 0; i < s.header_count; i++)
+        bytes += s.headers[i].name.n + s.headers[i].value.n;
+    if (!fits || bytes > TRC_HEADERS_BYTES)
+        return err_set(e, ERR_LIMIT, "a text of more than %u bytes, or headers of more",
+                       TRC_STRING_MAX);
+    int rc = trc_check_op(op, e);
+    if (rc == ERR_USAGE && e) /* of the file, not of ours */
+        e->code = ERR_FORMAT;
+    return rc == ERR_USAGE ? ERR_FORMAT : rc;
 }
 
 int imp_out_add(struct imp_out *o, const struct op *op, uint64_t key, struct err *e)
 {
-    int rc = check_time(o, op->arrival_ns, e);
+    if (op->arrival_ns < 0)
+        return err_set(e, ERR_FORMAT, "a time before the beginning");
+    int rc = check_op(op, e);
     if (rc < 0)
         return rc;
     struct held *h = copy_of(op);
     if (!h)
         return err_set(e, ERR_NOMEM, "out of memory for an operation");
     h->at_ns = op->arrival_ns;
-    h->seq = o->seq++;
-    rc = push(o, h, e);
+    spread(o, h);
+    h->seq = o->seq;
+    rc = check_place(o, h->at_ns, e);
+    if (rc == 0)
+        rc = push(o, h, e);
     if (rc < 0) {
         free_held(h);
         return rc;
     }
+    count_disorder(o, op->arrival_ns);
+    o->seq++;
     o->done.answers += op->status != 0 || op->grpc_status >= 0;
     if (key)
-        rc = wait_for(o, h, key, e);
+        rc = wait_for(o, h, key, op->arrival_ns, e);
     while (rc == 0 && (o->n > o->how.ops_max || o->bytes > o->how.bytes_max))
         rc = write_first(o, e);
     return rc;

@@ -6,7 +6,11 @@
  * over. Operations are held, as copies, until IMP_OUT_OPS of them or IMP_OUT_BYTES are
  * there; the earliest leaves first. One that comes later than that can put right is
  * refused: its time would have to be bent. So memory is flat over the file. The trace
- * begins at the first arrival, unless the file tells an epoch. Not thread-safe.
+ * begins at the first arrival, unless the file tells an epoch.
+ *
+ * Where IMP_OUT_JUDGE or more are held when the first leaves, their times are judged:
+ * on a grid of which operations share cells (imp_grid.h) they are refused, or spread.
+ * Not thread-safe.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,10 +18,11 @@
 #define TRACES_IMPORT_IMP_OUT_H
 
 #include "traces/container/trc_writer.h"
-#include "traces/container/zin.h"
+#include "traces/import/imp_grid.h"
 
 #define IMP_OUT_OPS     65536u
 #define IMP_OUT_BYTES   ((size_t)64 << 20)
+#define IMP_OUT_JUDGE   100u
 #define IMP_OUT_WAITING 65536u /* operations that an answer may still come to */
 
 /* Why something of a file is in no trace. */
@@ -33,6 +38,14 @@ enum imp_left {
 };
 extern const char *const imp_left_texts[IMP_LEFT_COUNT]; /* "calls that are no …" */
 
+/* What is done about a grid. */
+enum imp_spread {
+    IMP_SPREAD_REFUSE,
+    IMP_SPREAD_UNIFORM, /* each time is drawn uniformly from its cell, and flagged */
+    IMP_SPREAD_NONE,    /* the bursts are taken as they stand */
+};
+extern const char *const imp_spread_names[]; /* "refuse" "uniform" "none" */
+
 #define IMP_OUT_WHERE_MAX 64
 struct imp_out_done {
     uint64_t operations, answers, late; /* written; late: answers among these that came
@@ -40,20 +53,25 @@ struct imp_out_done {
     int64_t last_ns;                    /* the last arrival */
     uint64_t steps_back; /* arrivals before that of the operation before, sorted */
     int64_t worst_back_ns;
+    char grid[IMP_GRID_TEXT_MAX]; /* empty: not judged */
+    bool spread;
     uint64_t left[IMP_LEFT_COUNT];
     char left_first[IMP_LEFT_COUNT][IMP_OUT_WHERE_MAX]; /* where the first one was */
     uint64_t headers_denied, queries_cut;               /* as capture's rules have it */
     uint64_t bodies_missing;   /* their length is known alone, or not even that */
+    uint64_t bodies_none;      /* requests of a table without one */
     uint64_t bodies_made;      /* of a model type, because there was none */
     uint64_t bodies_decoded;   /* kept without the encoding that they were sent in */
     uint64_t answers_left_out; /* of operations that are there */
 };
 
 struct imp_out_options {
-    const char *path;          /* of the trace; "-" is a pipe */
-    const char *format;        /* "har" */
-    const char *source;        /* the file's name */
-    bool calendar;             /* arrivals count from 1970 */
+    const char *path;   /* of the trace; "-" is a pipe */
+    const char *format; /* "har" */
+    const char *source; /* the file's name */
+    bool calendar;      /* arrivals count from 1970 */
+    enum imp_spread spread;
+    uint64_t seed;             /* of what is drawn */
     size_t ops_max, bytes_max; /* 0: the limits above */
 };
 
@@ -70,7 +88,8 @@ int imp_out_note(struct imp_out *o, const char *key, const char *value,
 void imp_out_epoch(struct imp_out *o, int64_t epoch_wall_ns);
 
 /* Takes a copy of an operation. key: what an answer will name it by; 0: none will come.
- * ERR_FORMAT when it comes too late to be put in order, or before the epoch. */
+ * ERR_FORMAT when it comes too late to be put in order, before the epoch, or says what
+ * no trace can; ERR_LIMIT when it is more than a trace holds. */
 int imp_out_add(struct imp_out *o, const struct op *op, uint64_t key,
                 struct err *e) MUST_USE;
 /* The answer to the latest operation of that key: status, times since the arrival,
