@@ -122,13 +122,46 @@ int rep_target_probe(const struct rep_address *a, int64_t timeout_ns, struct err
     return err_set(e, ERR_PEER, "cannot reach %s: %s", a->authority, strerror(sys));
 }
 
-int rep_target_resolve(struct rep_address *a, bool probe, int64_t timeout_ns,
+/* The next of the list that fits, from i on; NULL: none. */
+static const struct addrinfo *usable(const struct addrinfo *i)
+{
+    while (i && i->ai_addrlen > sizeof((struct rep_address *)0)->to)
+        i = i->ai_next;
+    return i;
+}
+
+static void take(struct rep_address *a, const struct addrinfo *i)
+{
+    memcpy(&a->to, i->ai_addr, i->ai_addrlen);
+    a->length = i->ai_addrlen;
+}
+
+/* Keeps the first of the list that accepts a connection, else the first. needed: each
+ * is given that time, else all together. ERR_PEER: none accepts one. */
+static int take_open(struct rep_address *a, const struct addrinfo *first, bool needed,
+                     int64_t timeout_ns, struct err *last)
+{
+    int64_t end = clk_mono_now(clk_system()).ns + timeout_ns;
+    int rc = ERR_PEER;
+    for (const struct addrinfo *i = first; i && rc < 0; i = usable(i->ai_next)) {
+        int64_t left = needed ? timeout_ns : end - clk_mono_now(clk_system()).ns;
+        err_clear(last);
+        take(a, i);
+        rc = rep_target_probe(a, left > 0 ? left : 0, last);
+    }
+    if (rc < 0)
+        take(a, first);
+    return rc;
+}
+
+int rep_target_resolve(struct rep_address *a, bool needed, int64_t timeout_ns,
                        struct err *e)
 {
     char host[HOST_MAX], port[PORT_MAX];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *list = NULL;
     struct err last = {0};
+    int rc = 0;
 
     if (!split(span_str(a->authority), "80", host, sizeof host, port, sizeof port))
         return err_set(e, ERR_USAGE, "'%s' is not an address", a->authority);
@@ -140,15 +173,13 @@ int rep_target_resolve(struct rep_address *a, bool probe, int64_t timeout_ns,
     }
     if (gai != 0)
         return err_set(e, ERR_PEER, "cannot resolve '%s': %s", host, gai_strerror(gai));
-    int rc = err_set(&last, ERR_PEER, "'%s' has no address that can be used", host);
-    for (struct addrinfo *i = list; i && rc < 0; i = i->ai_next) {
-        if (i->ai_addrlen > sizeof a->to)
-            continue;
-        memcpy(&a->to, i->ai_addr, i->ai_addrlen);
-        a->length = i->ai_addrlen;
-        err_clear(&last);
-        rc = probe ? rep_target_probe(a, timeout_ns, &last) : 0;
-    }
+    const struct addrinfo *first = usable(list);
+    if (!first)
+        rc = err_set(&last, ERR_PEER, "'%s' has no address that can be used", host);
+    else if (needed || usable(first->ai_next))
+        rc = take_open(a, first, needed, timeout_ns, &last);
+    else
+        take(a, first);
     freeaddrinfo(list);
-    return rc < 0 ? err_set(e, rc, "%s", last.text) : 0;
+    return rc < 0 && (needed || !first) ? err_set(e, rc, "%s", last.text) : 0;
 }

@@ -38,9 +38,11 @@ struct rep_address {
 int rep_target_parse(struct rep_address *a, const char *text, const char *option,
                      struct err *e) MUST_USE;
 
-/* Looks the name up. With probe, the first address that accepts a connection within
- * timeout_ns is kept, else the first. ERR_PEER when there is none. */
-int rep_target_resolve(struct rep_address *a, bool probe, int64_t timeout_ns,
+/* Looks the name up, and keeps the first of its addresses that accepts a connection
+ * within timeout_ns. Where none does that is ERR_PEER, if the target is needed; else
+ * the first is kept, for it may be up once it is (all are then tried within timeout_ns,
+ * and a single one is not). ERR_PEER as well where the name has none. */
+int rep_target_resolve(struct rep_address *a, bool needed, int64_t timeout_ns,
                        struct err *e) MUST_USE;
 
 /* Blocks until fd is readable, or writable, or it is end_ns; for what is asked before a
