@@ -325,6 +325,7 @@ static void grpc_cancel(struct rep_engine *base, enum out_cause cause)
         }
         if (c->has_slot)
             h2_client_cancel(&c->link->h2, c->slot, H2_CANCEL);
+        rep_request_cut(r);
         rep_call_finish(c, cause);
     }
 }

@@ -43,6 +43,21 @@ for engine in own curl http2; do
         sort' "$tmp/out")" "[[\"grpc\",$grpc,$((5 * grpc))],[\"rest\",$rest,$((2 * rest))]]"
 done
 
+# A run that is ended in the middle of streams is whole all the same, with the messages that came.
+"$REPRISE" standin --tier envoy --http 127.0.0.1:0 --ports "$tmp/slow.ports" --stream-messages 1000 \
+    --stream-gap 20ms --quiet >/dev/null 2>"$tmp/slow.err" &
+pids+=($!)
+await_file "$tmp/slow.ports"
+for engine in own curl http2; do
+    # shellcheck disable=SC2086  # several words
+    expect 3 "$REPRISE" replay "$tmp/t.trace" --http "$(sed -n 's/^envoy.http=//p' "$tmp/slow.ports")" \
+        ${options[$engine]} --abort-if 'outstanding>30' --abort-window 1s -o "$tmp/ended.run" --force --quiet --json
+    same "$(jq -c '[.operations | .due, .sent, .stopped]' "$tmp/out")" '[40,40,40]' "$engine: ended"
+    same "$("$REPRISE" trace cat --jsonl "$tmp/ended.run" |
+        jq -s 'all((.messages | length) > 0 and (.messages | map(.[1]) | add) == .bytes_in)')" \
+        true "$engine: messages of streams that were ended"
+done
+
 # Faster: the gaps of a request, of a minute and more here, shrink with the schedule.
 python3 "$root/tests/e2e/as_streams.py" iris0 100000 <"$tmp/plain.jsonl" >"$tmp/minutes.jsonl"
 expect 0 "$REPRISE" import jsonl "$tmp/minutes.jsonl" -o "$tmp/minutes.trace" --quiet

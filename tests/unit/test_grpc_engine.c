@@ -893,6 +893,26 @@ static void a_stream_of_answers_has_a_time_for_each(void **state)
     }
 }
 
+static void a_stream_that_is_stopped_keeps_the_messages_before(void **state)
+{
+    struct script s = {.manner = SPREAD};
+    struct peer *p = peer_start(serve_h2, &s);
+    struct rig g;
+    (void)state;
+    setup(&g, peer_port(p), 1, 4, PLENTY);
+    struct rep_request *r = send_stream(&g);
+    g.engine->ops->send(g.engine, r);
+    while (r->out.messages.count == 0)
+        turn(&g);
+    g.engine->ops->cancel(g.engine, OUT_STOPPED);
+    check_int(g.done.count, ==, 1);
+    check_int(r->out.cause, ==, OUT_STOPPED);
+    check_int(r->out.messages.v[0].bytes, ==, 5);
+    check_int(r->out.bytes_in, ==, r->out.messages.count < 3 ? 5 : 305);
+    teardown(&g);
+    peer_stop(p);
+}
+
 static void messages_of_a_request_keep_their_gaps(void **state)
 {
     static const struct op_message parts[] = {
@@ -1067,6 +1087,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_is_timed_counted_and_hashed),
         cmocka_unit_test(a_stream_of_answers_has_a_time_for_each),
+        cmocka_unit_test(a_stream_that_is_stopped_keeps_the_messages_before),
         cmocka_unit_test(messages_of_a_request_keep_their_gaps),
         cmocka_unit_test(a_stream_that_fails_keeps_the_messages_before),
         cmocka_unit_test(streams_share_a_connection),
