@@ -178,13 +178,16 @@ static const struct opt_cmd servegen_page = {
     1,
     1,
 };
-const struct opt_cmd *const trc_import_docs[] = {&azure_page,
-                                                 &mooncake_page,
-                                                 &servegen_page,
-                                                 &trc_import_har_page,
-                                                 &trc_import_csv_page,
-                                                 &trc_import_jsonl_page,
-                                                 NULL};
+const struct opt_cmd *const trc_import_docs[] = {
+    &azure_page,
+    &mooncake_page,
+    &servegen_page,
+    &trc_import_har_page,
+    &trc_import_csv_page,
+    &trc_import_goreplay_page,
+    &trc_import_jsonl_page,
+    NULL,
+};
 
 /* Those that make no operations of their own have a file of their own. */
 static const struct {
@@ -193,6 +196,7 @@ static const struct {
 } others[] = {
     {&trc_import_har_page, trc_import_har_run},
     {&trc_import_csv_page, trc_import_csv_run},
+    {&trc_import_goreplay_page, trc_import_goreplay_run},
     {&trc_import_jsonl_page, trc_import_jsonl_run},
 };
 

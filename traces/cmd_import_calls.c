@@ -1,6 +1,6 @@
 /*
- * cmd_import_calls.c - `reprise import har` and csv: files that hold calls, with their
- * bodies, become operations as they are.
+ * cmd_import_calls.c - `reprise import har`, csv and goreplay: files that hold calls,
+ * with their bodies, become operations as they are.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,6 +12,7 @@
 #include "traces/base/outfile.h"
 #include "traces/base/units.h"
 #include "traces/import/imp_csv.h"
+#include "traces/import/imp_gor.h"
 #include "traces/import/imp_har.h"
 #include "traces/synth/making.h"
 
@@ -157,6 +158,16 @@ static int run(const struct opt_cmd *page, char **argv, struct calls_config *c,
     return EXIT_DONE;
 }
 
+/* A format without options of its own, whose times are the calendar's. */
+static int run_plain(const struct opt_cmd *page, int argc, char **argv, read_fn *read)
+{
+    struct calls_config c = {.tier = OP_TIER_ANY};
+    struct imp_out_options how = {.calendar = true};
+    struct err e = {0};
+    int operands, rc = opt_parse(page, argc, argv, &c, &operands, &e);
+    return rc > 0 ? EXIT_DONE : run(page, argv, &c, &how, read, rc, &e);
+}
+
 /* --- har -------------------------------------------------------------------------- */
 
 static const struct opt har_opts[] = {CALL_OPTS, {.name = NULL}};
@@ -197,13 +208,7 @@ static int read_har(struct zin *in, struct calls_config *c, const struct imp_rul
 
 int trc_import_har_run(int argc, char **argv)
 {
-    struct calls_config c = {.tier = OP_TIER_ANY};
-    struct imp_out_options how = {.calendar = true};
-    struct err e = {0};
-    int operands, rc = opt_parse(&trc_import_har_page, argc, argv, &c, &operands, &e);
-    if (rc > 0)
-        return EXIT_DONE;
-    return run(&trc_import_har_page, argv, &c, &how, read_har, rc, &e);
+    return run_plain(&trc_import_har_page, argc, argv, read_har);
 }
 
 /* --- csv -------------------------------------------------------------------------- */
@@ -339,4 +344,43 @@ int trc_import_csv_run(int argc, char **argv)
     struct imp_out_options how = {.calendar =
                                       c.unit == IMP_UNIT_CALENDAR || c.unix_time};
     return run(&trc_import_csv_page, argv, &c, &how, read_csv, rc, &e);
+}
+
+/* --- goreplay --------------------------------------------------------------------- */
+
+static const struct opt gor_opts[] = {CALL_OPTS, {.name = NULL}};
+const struct opt_cmd trc_import_goreplay_page = {
+    .name = "import goreplay",
+    .summary = "files of GoReplay (gor --output-file) as operations",
+    .synopsis = "FILE -o TRACE [OPTION]...",
+    .about =
+        "Reads requests and the answers that they got (--input-raw-track-response), "
+        "joined by their id, plain or compressed with gzip (.gz) or zstd, - is "
+        "standard input; a payload at a time, of up to 80 MiB, so memory does not grow "
+        "with the file. Answers to a replay are left out, and so is what is no whole "
+        "HTTP/1.1 message; the summary counts both. A body that holds GoReplay's "
+        "separator is read as it was.\n\n" RULES
+        " An answer finds its request among the latest 65536.\n\n"
+        "Times are ns since 1970, as in the file. Of an answer's end, versions 1.0 to "
+        "1.2 tell only what counts from a moment that is not in the file: it is left "
+        "out. GoReplay's own ids join, and are not kept; x-request-id is.",
+    .opts = gor_opts,
+    .examples = "# what was recorded in front of Envoy\n"
+                "reprise import goreplay requests_0.gor --tier envoy -o day.trace\n"
+                "# the chunks of a day, in order\n"
+                "zcat requests_*.gz | reprise import goreplay - -o day.trace\n",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+static int read_gor(struct zin *in, struct calls_config *c, const struct imp_rule *rule,
+                    struct imp_out *o, struct err *e)
+{
+    (void)c;
+    return imp_gor_read(in, rule, o, e);
+}
+
+int trc_import_goreplay_run(int argc, char **argv)
+{
+    return run_plain(&trc_import_goreplay_page, argc, argv, read_gor);
 }

@@ -12,6 +12,7 @@
 #include "traces/base/buf.h"
 #include "traces/container/trc_reader.h"
 #include "traces/import/csv_rows.h"
+#include "traces/import/gor_file.h"
 #include "traces/import/har_doc.h"
 #include "traces/import/imp_call.h"
 #include "traces/import/imp_names.h"
@@ -443,6 +444,74 @@ static void cells_may_be_large(void **state)
     buf_done(&text);
 }
 
+/* --- GoReplay --------------------------------------------------------------------- */
+
+#define MONKEYS "\n\xF0\x9F\x90\xB5\xF0\x9F\x99\x88\xF0\x9F\x99\x89\n"
+
+static void a_payload_ends_where_another_or_nothing_follows(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *messages; /* with | behind each */
+        int closed;                  /* of the last */
+    } cases[] = {
+        {"1 a 2\nx" MONKEYS, "x|", 1},
+        {"1 a 2\nx", "x|", 0},
+        {"1 a 2\n" MONKEYS "2 a 3 4\n\n" MONKEYS, "|\n|", 1},
+        {"1 a 2\nx" MONKEYS "y" MONKEYS, "x" MONKEYS "y|", 1},
+        {"1 a 2\nx" MONKEYS "1 b x\n" MONKEYS "1 c 2\nz", "x" MONKEYS "1 b x\n|z|", 0},
+        {"1 a 2\nx" MONKEYS MONKEYS, "x" MONKEYS "|", 1},
+        {"1 a 2\nx\n\xF0\x9F\x90\xB5\n" MONKEYS, "x\n\xF0\x9F\x90\xB5\n|", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct zin *in;
+        struct gor_file f;
+        struct gor_payload p = {.closed = false};
+        struct buf got = {0};
+        struct err e = {0};
+        int rc;
+        check_ok(zin_open_bytes(&in, span_str(cases[i].text), &e), &e);
+        gor_file_init(&f, in);
+        while ((rc = gor_file_next(&f, &p, &e)) == 1) {
+            buf_span(&got, p.message);
+            buf_u8(&got, '|');
+        }
+        check_ok(rc, &e);
+        check_str(buf_text(&got), cases[i].messages);
+        check_int(p.closed, ==, cases[i].closed);
+        buf_done(&got);
+        gor_file_done(&f);
+        zin_close(in);
+    }
+}
+
+static void the_first_line_of_a_payload_is_taken_apart(void **state)
+{
+    (void)state;
+    struct zin *in;
+    struct gor_file f;
+    struct gor_payload p;
+    struct err e = {0};
+    check_ok(
+        zin_open_bytes(&in, SPAN_LIT("1 ab 17\nx" MONKEYS "2 cd 18 19 tail\ny"), &e),
+        &e);
+    gor_file_init(&f, in);
+    check_int(gor_file_next(&f, &p, &e), ==, 1);
+    check_int(p.type, ==, GOR_REQUEST);
+    check_span(p.id, "ab");
+    check_int(p.time_ns, ==, 17);
+    check_true(!p.has_duration);
+    check_int(p.at, ==, 0);
+    check_int(gor_file_next(&f, &p, &e), ==, 1);
+    check_int(p.type, ==, GOR_ANSWER);
+    check_span(p.id, "cd");
+    check_int(p.duration_ns, ==, 19); /* what is behind it is for later versions */
+    check_int(p.at, ==, 23);
+    check_int(gor_file_next(&f, &p, &e), ==, 0);
+    gor_file_done(&f);
+    zin_close(in);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -458,6 +527,8 @@ int main(void)
         cmocka_unit_test(rows_are_read_as_the_rfc_has_them),
         cmocka_unit_test(a_row_knows_the_line_that_it_begins_in),
         cmocka_unit_test(cells_may_be_large),
+        cmocka_unit_test(a_payload_ends_where_another_or_nothing_follows),
+        cmocka_unit_test(the_first_line_of_a_payload_is_taken_apart),
     };
     return cmocka_run_group_tests(tests, make_path, drop_path);
 }
