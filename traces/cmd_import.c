@@ -19,6 +19,7 @@
 #include "traces/cmd_import_jsonl.h"
 #include "traces/container/trc_writer.h"
 #include "traces/import/imp_azure.h"
+#include "traces/import/imp_burst.h"
 #include "traces/import/imp_grid.h"
 #include "traces/import/imp_mooncake.h"
 #include "traces/import/imp_out.h"
@@ -36,7 +37,8 @@ struct import_config {
     const char *clients; /* of servegen: numbers and ranges, or NULL */
     int64_t from_ns, duration_ns;
     uint64_t seed, tokens_per_item, batch_max;
-    int spread;
+    int spread, log_type;
+    const char *called;
     bool has_duration, force, quiet;
 };
 
@@ -106,6 +108,21 @@ static const struct opt row_opts[] = {OUTPUT_OPT,
                                       ROW_OPTS,
                                       COMMON_OPTS};
 
+static const char *const log_names[] = {"all", "conversation", "api", NULL};
+static const struct opt burst_opts[] = {
+    OUTPUT_OPT,
+    OUTFILE_FORCE_OPT(AT(force)),
+    {"called", 0, OPT_STR, AT(called), "MODEL", NULL,
+     "take the rows of this Model alone "
+     "(ChatGPT, GPT-4)",
+     NULL, NULL},
+    {"log-type", 0, OPT_CHOICE, AT(log_type), "TYPE", "all",
+     "take the rows of this Log Type alone", log_names, NULL},
+    MIX_OPTS(struct import_config, mix),
+    FROM_OPT,
+    ROW_OPTS,
+    COMMON_OPTS};
+
 static const struct opt servegen_opts[] = {
     OUTPUT_OPT,
     OUTFILE_FORCE_OPT(AT(force)),
@@ -131,7 +148,7 @@ static const struct opt_cmd azure_page = {
     "zstd, - is standard input. " MADE
     "Token counts are kept with the operations. Rows out of order are sorted, and the "
     "disorder is stated. Times on a grid are refused unless --spread says otherwise. "
-    "The rows are held in memory, 16 bytes each, 67 million at most.",
+    "The rows are held in memory, 24 bytes each, 67 million at most.",
     row_opts,
     "# an hour of conversations as requests to two models\n"
     "reprise import azure-llm AzureLLMInferenceTrace_conv.csv --model-type "
@@ -160,6 +177,31 @@ static const struct opt_cmd mooncake_page = {
     1,
 };
 
+static const struct opt_cmd burst_page = {
+    "import burstgpt",
+    "BurstGPT traces (CSV) as operations",
+    "FILE -o TRACE [OPTION]...",
+    "Reads Timestamp, Model, Request tokens and Response tokens, and where they are "
+    "there Session ID, Elapsed time and Log Type, plain or compressed with zstd or "
+    "gzip, - is standard input. " MADE
+    "Token counts are kept with the operations, sessions as clients, and Elapsed time "
+    "as the time of the answer's end. Rows without response tokens were failures: they "
+    "arrived, so they are kept, and the summary counts them. Rows out of order are "
+    "sorted, and the disorder is stated.\n\n"
+    "Releases up to 1.1 have whole seconds: such a file is refused unless --spread "
+    "uniform puts the requests of each second at uniformly drawn moments of it (each "
+    "is "
+    "flagged as dequantized), or --spread none takes the bursts as they stand. The "
+    "file has 121 days: choose a part with --from and --duration. All its rows are "
+    "held in memory, 24 bytes each, 67 million at most.",
+    burst_opts,
+    "# an hour of the fifth day, conversations with GPT-4\n"
+    "reprise import burstgpt BurstGPT_1.csv --called GPT-4 --log-type conversation "
+    "--from 105h --duration 1h --spread uniform -o burst.trace\n",
+    1,
+    1,
+};
+
 static const struct opt_cmd servegen_page = {
     "import servegen",
     "ServeGen client windows (CSV) as operations",
@@ -182,6 +224,7 @@ const struct opt_cmd *const trc_import_docs[] = {
     &azure_page,
     &mooncake_page,
     &servegen_page,
+    &burst_page,
     &trc_import_har_page,
     &trc_import_csv_page,
     &trc_import_goreplay_page,
@@ -207,6 +250,7 @@ struct summary {
     char grid[IMP_GRID_TEXT_MAX];
     uint64_t steps_back;
     int64_t worst_back_ns;
+    struct imp_burst burst;
     bool dequantized;
 };
 
@@ -240,6 +284,10 @@ static void describe(const struct job *j, bool rows, struct buf *out)
     struct jsonw w = {.out = out};
     jsonw_object(&w);
     mix_describe(j->mix, &w);
+    if (c->called)
+        jsonw_key_str(&w, "called", c->called);
+    if (c->log_type)
+        jsonw_key_str(&w, "log_type", log_names[c->log_type]);
     jsonw_key_i64(&w, "from_ns", c->from_ns);
     if (c->has_duration || !rows)
         jsonw_key_i64(&w, "duration_ns", c->duration_ns);
@@ -288,6 +336,7 @@ static int write_op(struct job *j, uint32_t batch, const struct op *own, struct 
     op.tokens_in = own->tokens_in;
     op.tokens_out = own->tokens_out;
     op.flags |= own->flags;
+    op.last_ns = own->last_ns;
     rc = trc_writer_op(j->w, &op, e);
     if (rc < 0)
         return rc;
@@ -332,16 +381,28 @@ static int finish(struct job *j, int rc, struct err *e)
 /* --- formats of rows
  * ------------------------------------------------------------------ */
 
-typedef int read_fn(struct zin *in, struct imp_rows *rows, struct err *e);
-
-static int load_rows(const struct import_config *c, read_fn *read,
+static int read_rows(struct job *j, const struct opt_cmd *page, struct zin *in,
                      struct imp_rows *rows, struct err *e)
 {
+    static const char *const logs[] = {NULL, "Conversation log", "API log"};
+    if (page == &azure_page)
+        return imp_azure_read(in, rows, e);
+    if (page == &mooncake_page)
+        return imp_mooncake_read(in, rows, e);
+    j->s->burst =
+        (struct imp_burst){.model = j->c->called, .log_type = logs[j->c->log_type]};
+    return imp_burst_read(in, &j->s->burst, rows, e);
+}
+
+static int load_rows(struct job *j, const struct opt_cmd *page, struct imp_rows *rows,
+                     struct err *e)
+{
+    const struct import_config *c = j->c;
     struct zin *in;
     int rc = zin_open(&in, c->file, e);
     if (rc < 0)
         return rc;
-    rc = read(in, rows, e);
+    rc = read_rows(j, page, in, rows, e);
     zin_close(in);
     if (rc == 0)
         rc = imp_rows_sort(rows, e);
@@ -432,15 +493,18 @@ static int write_row(struct job *j, const struct imp_row *r, int64_t zero_ns,
     own.tokens_in = r->tokens_in;
     own.tokens_out = r->tokens_out;
     own.flags = r->spread ? OP_FLAG_DEQUANTIZED : 0;
+    own.client = r->client;
+    if (r->took_ms != OP_NONE)
+        own.last_ns = r->took_ms * CLK_MS;
     return write_op(j, batch_of(j->c, r->tokens_in), &own, e);
 }
 
-static int run_rows(struct job *j, read_fn *read, struct err *e)
+static int run_rows(struct job *j, const struct opt_cmd *page, struct err *e)
 {
     struct imp_rows rows = {0};
     int64_t start_ns = 0;
     size_t from = 0, to = 0;
-    int rc = load_rows(j->c, read, &rows, e);
+    int rc = load_rows(j, page, &rows, e);
     if (rc == 0)
         rc = treat_grid(j, &rows, &start_ns, e);
     int64_t zero_ns = start_ns + j->c->from_ns;
@@ -565,12 +629,8 @@ static int import_run(const struct import_config *c, const struct opt_cmd *page,
     int rc = check_config(c, e);
     if (rc == 0)
         rc = mix_new(&j.mix, &c->mix, c->seed, e);
-    if (rc == 0 && page == &azure_page)
-        rc = run_rows(&j, imp_azure_read, e);
-    else if (rc == 0 && page == &mooncake_page)
-        rc = run_rows(&j, imp_mooncake_read, e);
-    else if (rc == 0)
-        rc = run_servegen(&j, e);
+    if (rc == 0)
+        rc = page == &servegen_page ? run_servegen(&j, e) : run_rows(&j, page, e);
     rc = finish(&j, rc, e);
     mix_free(j.mix);
     return rc;
@@ -586,6 +646,13 @@ static void print_summary(const struct import_config *c, const struct summary *s
     if (s->grid[0])
         fprintf(stderr, "import: %s%s\n", s->grid,
                 s->dequantized ? "; spread uniformly within each cell" : "");
+    if (s->burst.failures)
+        fprintf(stderr, "import: %" PRIu64 " rows have no response tokens: failures\n",
+                s->burst.failures);
+    if (s->burst.left_out)
+        fprintf(stderr,
+                "import: left out: %" PRIu64 " rows of another Model or Log Type\n",
+                s->burst.left_out);
     if (s->steps_back)
         fprintf(stderr,
                 "import: %" PRIu64 " rows came with an earlier time than the row "

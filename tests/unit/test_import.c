@@ -13,6 +13,7 @@
 #include "traces/base/buf.h"
 #include "traces/base/clk.h"
 #include "traces/import/imp_azure.h"
+#include "traces/import/imp_burst.h"
 #include "traces/import/imp_grid.h"
 #include "traces/import/imp_mooncake.h"
 #include "traces/import/imp_servegen.h"
@@ -552,9 +553,75 @@ static void servegen_faults_name_line_and_column(void **state)
     check_str_has(e.text, "line 1: the header has no column 'client'");
 }
 
+/* --- BurstGPT ------------------------------------------------------------------------
+ */
+
+static int read_burst(struct zin *in, struct imp_rows *rows, struct err *e)
+{
+    struct imp_burst b = {.log_type = "Conversation log"};
+    return imp_burst_read(in, &b, rows, e);
+}
+
+#define BURST_HEAD                                                                     \
+    "Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Log "      \
+    "Type\n"
+
+static void sessions_and_elapsed_times_are_kept_where_a_row_has_them(void **state)
+{
+    (void)state;
+    struct imp_rows rows;
+    struct err e = {0};
+    static const struct imp_row want[] = {
+        {5000000000, 472, 18, 0, 0, 1500},
+        {5000000001, 1, 0, 0, OP_NONE, OP_NONE},
+        {7000000000, 2, 3, 0, 1, 0},
+        {9000000000, 4, 5, 0, 0, 4294967294},
+    };
+    check_ok(read_text(read_burst,
+                       BURST_HEAD "5,a,1.4995,ChatGPT,472,18,Conversation log\n"
+                                  "6,a,1.4995,ChatGPT,472,18,API log\n"
+                                  "5.000000001,,,GPT-4,1,0,Conversation log\n"
+                                  "7.0,b,0.0004999,GPT-4,2,3,Conversation log\n"
+                                  "9,a,4294967.2944,GPT-4,4,5,Conversation log\n",
+                       &rows, &e),
+             &e);
+    check_int(rows.n, ==, 4);
+    check_true(!rows.has_calendar);
+    for (size_t i = 0; i < rows.n; i++) {
+        check_int(rows.v[i].at_ns, ==, want[i].at_ns);
+        check_int(rows.v[i].tokens_in, ==, want[i].tokens_in);
+        check_int(rows.v[i].tokens_out, ==, want[i].tokens_out);
+        check_int(rows.v[i].client, ==, want[i].client);
+        check_int(rows.v[i].took_ms, ==, want[i].took_ms);
+    }
+    imp_rows_done(&rows);
+}
+
+static void rows_that_are_none_of_burstgpt_are_refused(void **state)
+{
+    (void)state;
+    refused(read_burst, "Timestamp,Model,Request tokens\n", ERR_FORMAT,
+            "the header has no column 'Response tokens'");
+    refused(read_burst, "Timestamp,Model,Request tokens,Response tokens\n", ERR_FORMAT,
+            "the header has no column 'Log Type'");
+    refused(read_burst, "Timestamp,Timestamp,Model,Request tokens,Response tokens\n",
+            ERR_FORMAT, "the header has more than one column 'Timestamp'");
+    refused(read_burst, BURST_HEAD, ERR_FORMAT, "a header and no rows");
+    refused(read_burst, BURST_HEAD "1,,,m,1,1,API log\n", ERR_FORMAT,
+            "no row of that Model and Log Type");
+    refused(read_burst, BURST_HEAD "-1,,,m,1,1,API log\n", ERR_FORMAT,
+            "line 2: Timestamp '-1' is not a number of seconds");
+    refused(read_burst, BURST_HEAD "1,,nan,m,1,1,Conversation log\n", ERR_FORMAT,
+            "line 2: Elapsed time 'nan' is not a number of seconds");
+    refused(read_burst, BURST_HEAD "1,,4294967.2946,m,1,1,Conversation log\n",
+            ERR_LIMIT, "line 2: Elapsed time of more than 49 days");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sessions_and_elapsed_times_are_kept_where_a_row_has_them),
+        cmocka_unit_test(rows_that_are_none_of_burstgpt_are_refused),
         cmocka_unit_test(moments_are_read_to_the_nanosecond),
         cmocka_unit_test(impossible_moments_are_refused),
         cmocka_unit_test(azure_rows_are_read_whatever_the_order_of_columns),

@@ -167,29 +167,6 @@ static int bad_cell(const struct reading *r, enum column column, const char *wha
                    c.n > 40 ? 40 : (int)c.n, (const char *)c.p, what);
 }
 
-/* "12.5" in units of 10^digits ns, without a detour over binary fractions; what is
- * finer than a nanosecond is cut. */
-static bool decimal_ns(struct span s, int digits, int64_t *ns)
-{
-    size_t point = span_find(s, '.', 0);
-    uint64_t whole = 0;
-    struct span fraction = span_sub(s, point + 1, s.n);
-    if (s.n == 0 || (point < s.n && fraction.n == 0) ||
-        !span_u64(span_sub(s, 0, point), &whole))
-        return false;
-    for (size_t i = 0; i < fraction.n; i++)
-        if (fraction.p[i] < '0' || fraction.p[i] > '9')
-            return false;
-    for (int i = 0; i < digits; i++) {
-        uint8_t next = (size_t)i < fraction.n ? fraction.p[i] - '0' : 0;
-        if (whole > (uint64_t)IMP_SPAN_MAX_NS / 10)
-            return false;
-        whole = whole * 10 + next;
-    }
-    *ns = (int64_t)whole;
-    return whole <= (uint64_t)IMP_SPAN_MAX_NS;
-}
-
 static int digits_of(enum imp_unit unit)
 {
     return 3 * (int)unit; /* ns, us, ms, s */
@@ -205,7 +182,7 @@ static int take_arrival(struct reading *r, int64_t *ns)
             *ns = t.ns;
         return rc;
     }
-    return decimal_ns(text, digits_of(r->how->unit), ns)
+    return imp_decimal_ns(text, digits_of(r->how->unit), ns)
                ? 0
                : bad_cell(r, ARRIVAL, "a decimal number of up to 73 years");
 }
@@ -213,7 +190,7 @@ static int take_arrival(struct reading *r, int64_t *ns)
 static int take_latency(struct reading *r, enum column column, int64_t *ns)
 {
     struct span text = span_trim(cell(r, column));
-    return text.n == 0 || decimal_ns(text, digits_of(r->how->latency_unit), ns)
+    return text.n == 0 || imp_decimal_ns(text, digits_of(r->how->latency_unit), ns)
                ? 0
                : bad_cell(r, column, "a decimal number of up to 73 years");
 }

@@ -13,7 +13,7 @@
 #include "traces/base/err.h"
 #include "traces/base/span.h"
 
-#define IMP_NAMES_MAX (1u << 20) /* different texts */
+#define IMP_NAMES_MAX (1u << 22) /* different texts: 192 MiB */
 
 struct imp_name;
 struct imp_names {

@@ -33,8 +33,16 @@ int imp_rows_add(struct imp_rows *rows, int64_t at_ns, uint64_t tokens_in,
     }
     rows->v[rows->n++] = (struct imp_row){.at_ns = at_ns,
                                           .tokens_in = (uint32_t)tokens_in,
-                                          .tokens_out = tokens_out & IMP_TOKENS_MAX};
+                                          .tokens_out = tokens_out & IMP_TOKENS_MAX,
+                                          .client = OP_NONE,
+                                          .took_ms = OP_NONE};
     return 0;
+}
+
+void imp_rows_more(struct imp_rows *rows, uint32_t client, uint32_t took_ms)
+{
+    rows->v[rows->n - 1].client = client;
+    rows->v[rows->n - 1].took_ms = took_ms;
 }
 
 /* Merges v[low, middle) and v[middle, high), both in order, by way of spare. */
@@ -94,16 +102,17 @@ static int split(struct imp_cells *c, struct span line, struct err *e)
 }
 
 static int find(const struct imp_cells *header, const char *const *names, size_t n,
-                size_t *at, struct err *e)
+                size_t needed, size_t *at, struct err *e)
 {
     for (size_t i = 0; i < n; i++) {
         size_t found = 0;
+        at[i] = SIZE_MAX;
         for (size_t k = 0; k < header->n; k++)
             if (span_eq_str(header->v[k], names[i])) {
                 at[i] = k;
                 found++;
             }
-        if (found != 1)
+        if (found > 1 || (found == 0 && i < needed))
             return err_set(e, ERR_FORMAT, "the header has %s column '%s'",
                            found ? "more than one" : "no", names[i]);
     }
@@ -112,6 +121,12 @@ static int find(const struct imp_cells *header, const char *const *names, size_t
 
 int imp_cells_header(struct zin *in, const char *const *names, size_t n, size_t *at,
                      size_t *width, struct err *e)
+{
+    return imp_cells_header_some(in, names, n, n, at, width, e);
+}
+
+int imp_cells_header_some(struct zin *in, const char *const *names, size_t n,
+                          size_t needed, size_t *at, size_t *width, struct err *e)
 {
     struct span line;
     struct imp_cells cells;
@@ -122,7 +137,7 @@ int imp_cells_header(struct zin *in, const char *const *names, size_t n, size_t 
         return rc;
     rc = split(&cells, line, e);
     if (rc == 0)
-        rc = find(&cells, names, n, at, e);
+        rc = find(&cells, names, n, needed, at, e);
     *width = rc == 0 ? cells.n : 0;
     return rc < 0 ? err_note(e, "line 1") : 0;
 }
@@ -152,6 +167,27 @@ int imp_u64(struct span cell, const char *name, uint64_t low, uint64_t high,
                        (unsigned long long)*value, (unsigned long long)low,
                        (unsigned long long)high);
     return 0;
+}
+
+bool imp_decimal_ns(struct span s, int digits, int64_t *ns)
+{
+    size_t point = span_find(s, '.', 0);
+    uint64_t whole = 0;
+    struct span fraction = span_sub(s, point + 1, s.n);
+    if (s.n == 0 || (point < s.n && fraction.n == 0) ||
+        !span_u64(span_sub(s, 0, point), &whole))
+        return false;
+    for (size_t i = 0; i < fraction.n; i++)
+        if (fraction.p[i] < '0' || fraction.p[i] > '9')
+            return false;
+    for (int i = 0; i < digits; i++) {
+        uint8_t next = (size_t)i < fraction.n ? fraction.p[i] - '0' : 0;
+        if (whole > (uint64_t)IMP_SPAN_MAX_NS / 10)
+            return false;
+        whole = whole * 10 + next;
+    }
+    *ns = (int64_t)whole;
+    return whole <= (uint64_t)IMP_SPAN_MAX_NS;
 }
 
 int imp_f64(struct span cell, const char *name, double low, double high, double *value,

@@ -2,7 +2,7 @@
  * imp_rows.h - rows of a foreign trace: a time and two sizes, all in memory.
  *
  * Importers of row formats fill one of these, so that a file is understood whole before
- * anything is written: order, span, time grid. 16 bytes a row; a zeroed struct is a
+ * anything is written: order, span, time grid. 24 bytes a row; a zeroed struct is a
  * valid empty one. Not thread-safe.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -13,8 +13,9 @@
 #include <stddef.h>
 
 #include "traces/container/zin.h"
+#include "traces/op.h"
 
-#define IMP_ROWS_MAX    (1u << 26) /* 67 million: 1 GiB */
+#define IMP_ROWS_MAX    (1u << 26) /* 67 million: 1.5 GiB */
 #define IMP_TOKENS_MAX  ((1u << 31) - 1)
 #define IMP_SPAN_MAX_NS (INT64_C(1) << 61) /* 73 years, the limit of the container */
 
@@ -24,6 +25,8 @@ struct imp_row {
     uint32_t tokens_in;
     uint32_t tokens_out : 31;
     uint32_t spread : 1; /* at_ns was moved within its grid cell (imp_grid.h) */
+    uint32_t client;     /* or OP_NONE */
+    uint32_t took_ms;    /* from the request to the answer's end, or OP_NONE */
 };
 
 struct imp_rows {
@@ -37,6 +40,8 @@ struct imp_rows {
 /* ERR_LIMIT above IMP_ROWS_MAX or IMP_SPAN_MAX_NS, ERR_NOMEM. */
 int imp_rows_add(struct imp_rows *rows, int64_t at_ns, uint64_t tokens_in,
                  uint64_t tokens_out, struct err *e) MUST_USE;
+/* Of the row added last. */
+void imp_rows_more(struct imp_rows *rows, uint32_t client, uint32_t took_ms);
 /* By time; rows of equal time keep their order. ERR_NOMEM. */
 int imp_rows_sort(struct imp_rows *rows, struct err *e) MUST_USE;
 void imp_rows_done(struct imp_rows *rows);
@@ -55,12 +60,21 @@ struct imp_cells {
  * line. */
 int imp_cells_header(struct zin *in, const char *const *names, size_t n, size_t *at,
                      size_t *width, struct err *e) MUST_USE;
+/* The same where only the first `needed` of names must be there; at is SIZE_MAX of the
+ * others that are not. */
+int imp_cells_header_some(struct zin *in, const char *const *names, size_t n,
+                          size_t needed, size_t *at, size_t *width,
+                          struct err *e) MUST_USE;
 /* Splits a row. ERR_FORMAT when it has not width cells. */
 int imp_cells_row(struct imp_cells *c, struct span line, size_t width,
                   struct err *e) MUST_USE;
 /* A plain decimal number with high >= value >= low. ERR_FORMAT names the column. */
 int imp_u64(struct span cell, const char *name, uint64_t low, uint64_t high,
             uint64_t *value, struct err *e) MUST_USE;
+/* "12.5" in units of 10^digits ns (9: seconds), without a detour over binary fractions;
+ * what is finer than a nanosecond is cut. False when it is no such number, negative or
+ * beyond IMP_SPAN_MAX_NS. */
+bool imp_decimal_ns(struct span cell, int digits, int64_t *ns);
 /* Likewise, with point and exponent; "nan", "inf" and hexadecimal are none. */
 int imp_f64(struct span cell, const char *name, double low, double high, double *value,
             struct err *e) MUST_USE;
