@@ -67,7 +67,9 @@ uint64_t outcome_answer_hash(struct span body)
 static void status_class(const struct outcome *o, char out[OUT_CLASS_MAX])
 {
     const char *name = out_grpc_name(o->grpc_status);
-    if (o->grpc_status > 0)
+    if (o->stream && o->stream->protocol == OP_KAFKA)
+        snprintf(out, OUT_CLASS_MAX, "kafka error");
+    else if (o->grpc_status > 0)
         snprintf(out, OUT_CLASS_MAX, "grpc %d%s%s", o->grpc_status, name ? " " : "",
                  name ? name : "");
     else if (o->status != 0)

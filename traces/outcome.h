@@ -22,7 +22,8 @@
 
 enum out_cause {
     OUT_OK,       /* HTTP 2xx; gRPC OK */
-    OUT_STATUS,   /* answered with an error status (status, grpc_status) */
+    OUT_STATUS,   /* answered with an error status (status, grpc_status); Kafka: with
+                     an error record, or refused by a broker */
     OUT_CONNECT,  /* no connection could be made */
     OUT_RESET,    /* connection or stream reset after sending began */
     OUT_CLOSED,   /* closed before the answer was complete */
@@ -83,8 +84,9 @@ struct outcome outcome_empty(void);
  * otherwise (note answer.digest); never 0. */
 uint64_t outcome_answer_hash(struct span body);
 
-/* What the report calls it: "http 503", "grpc 5 NOT_FOUND", "deadline", "wrong answer",
- * "crossed answer" (whatever its status); "ok" for a good one. Returns out. */
+/* What the report calls it: "http 503", "grpc 5 NOT_FOUND", "kafka error", "deadline",
+ * "wrong answer", "crossed answer" (whatever its status); "ok" for a good one. Returns
+ * out. */
 #define OUT_CLASS_MAX 48
 char *outcome_class(const struct outcome *o, char out[OUT_CLASS_MAX]);
 /* Answered, with success, and found neither wrong nor another's. */

@@ -12,15 +12,18 @@
 #define TRACES_RUN_NOTES_H
 
 /* --- at the start ----------------------------------------------------------------- */
-#define NOTE_TOOL_VERSION       "tool.version"
-#define NOTE_TRACE_FILE         "trace.file"
-#define NOTE_TRACE_HASH         "trace.hash"       /* content hash, 32 hex digits */
-#define NOTE_TRACE_OPERATIONS   "trace.operations" /* in the whole trace */
-#define NOTE_TRACE_SPAN         "trace.span_ns"    /* last arrival - first arrival */
-#define NOTE_TRACE_COVERAGE     "trace.coverage"   /* of a captured one: its share */
-#define NOTE_TARGET_TIER        "target.tier"
-#define NOTE_TARGET_HTTP        "target.http"
-#define NOTE_TARGET_GRPC        "target.grpc"
+#define NOTE_TOOL_VERSION     "tool.version"
+#define NOTE_TRACE_FILE       "trace.file"
+#define NOTE_TRACE_HASH       "trace.hash"       /* content hash, 32 hex digits */
+#define NOTE_TRACE_OPERATIONS "trace.operations" /* in the whole trace */
+#define NOTE_TRACE_SPAN       "trace.span_ns"    /* last arrival - first arrival */
+#define NOTE_TRACE_COVERAGE   "trace.coverage"   /* of a captured one: its share */
+#define NOTE_TARGET_TIER      "target.tier"
+#define NOTE_TARGET_HTTP      "target.http"
+#define NOTE_TARGET_GRPC      "target.grpc"
+/* Brokers, "seldon.default" and form of the keys: "h:9092, seldon.default, 2.10 keys"
+ */
+#define NOTE_TARGET_KAFKA       "target.kafka"
 #define NOTE_TARGET_TLS         "target.tls" /* version, cipher, ALPN, whether verified */
 #define NOTE_TARGET_HEADERS     "target.headers" /* sent along: names, never values */
 #define NOTE_SCHEDULE_MODE      "schedule.mode"  /* "open", "partly-open", "closed" */
@@ -97,10 +100,27 @@
 #define NOTE_CONNECT_FAILURES "client.connect_failures" /* "COUNT: reason" lines */
 #define NOTE_TLS_FULL         "client.tls_full"         /* handshakes */
 #define NOTE_TLS_RESUMED      "client.tls_resumed"      /* those with a ticket */
-#define NOTE_RETRIES          "client.retries"     /* operations sent a second time */
-#define NOTE_WARM_FAILED      "client.warm_failed" /* connections not there at the start */
-#define NOTE_PACER_MARGIN     "pacer.margin_ns"    /* spin before due; 0: sleep only */
-#define NOTE_PACER_SLICE      "pacer.slice_ns"     /* of workers; 0: the kernel's own */
+/* Kafka: messages, and records that were read, each under the name of what it was. */
+#define NOTE_KAFKA_DELIVERED    "kafka.delivered"       /* acknowledged by a broker */
+#define NOTE_KAFKA_UNDELIVERED  "kafka.undelivered"     /* refused, lost, or too late */
+#define NOTE_KAFKA_DELIVERY_P50 "kafka.delivery.p50_ns" /* sent to acknowledged */
+#define NOTE_KAFKA_DELIVERY_P99 "kafka.delivery.p99_ns"
+#define NOTE_KAFKA_DELIVERY_MAX "kafka.delivery.max_ns"
+#define NOTE_KAFKA_ANSWERS      "kafka.answers"          /* that ended an operation */
+#define NOTE_KAFKA_AGAIN        "kafka.answers_again"    /* to what was answered */
+#define NOTE_KAFKA_LATE         "kafka.answers_late"     /* to what had ended without */
+#define NOTE_KAFKA_HOPS         "kafka.records_of_steps" /* of pipelines, in between */
+#define NOTE_KAFKA_UNKNOWN      "kafka.records_of_others" /* keys that are not ours */
+#define NOTE_KAFKA_READ_ERRORS  "kafka.read_errors"
+#define NOTE_KAFKA_QUEUE_FULL   "kafka.queue_full" /* times */
+#define NOTE_KAFKA_TOPICS_LATE                                                         \
+    "kafka.topics_late"                        /* of answers; made during the run      \
+                                                */
+#define NOTE_KAFKA_ERRORS "kafka.errors"       /* "COUNT: what was said" lines */
+#define NOTE_RETRIES      "client.retries"     /* operations sent a second time */
+#define NOTE_WARM_FAILED  "client.warm_failed" /* connections not there at the start */
+#define NOTE_PACER_MARGIN "pacer.margin_ns"    /* spin before due; 0: sleep only */
+#define NOTE_PACER_SLICE  "pacer.slice_ns"     /* of workers; 0: the kernel's own */
 /* Whether workers share their processors with what prepares and writes: "no", "gives
  * way" (that does), "refused" (it should, but the system does not let it) */
 #define NOTE_PACER_SHARED   "pacer.shared"
