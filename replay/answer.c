@@ -10,6 +10,7 @@
 #include "traces/base/units.h"
 #include "traces/payload/model_type.h"
 #include "traces/payload/pay_compare.h"
+#include "traces/payload/pay_mask.h"
 #include "traces/payload/v2_json.h"
 #include "traces/payload/v2_proto.h"
 #include "traces/tool/trc_print.h"
@@ -45,21 +46,29 @@ bool rep_answer_wanted(const struct rep_answer_want *w)
 
 static bool is_inference(const struct op_stream *s)
 {
-    return span_ends(s->path, s->protocol == OP_REST ? "/infer" : "/ModelInfer");
+    return s->protocol == OP_KAFKA ||
+           span_ends(s->path, s->protocol == OP_REST ? "/infer" : "/ModelInfer");
+}
+
+/* In which protocol the trace has it: at the tier kafka it may have been another. */
+static enum op_protocol recorded_protocol(const struct rep_request *r)
+{
+    enum op_protocol sent = r->stream->as_sent.protocol;
+    return sent == OP_KAFKA && r->op ? r->op->stream->protocol : sent;
 }
 
 static int parse_request(const struct rep_request *r, struct arena *a,
                          struct pay_message *m)
 {
-    return r->stream->as_sent.protocol == OP_REST
+    return pay_mask_form(recorded_protocol(r), r->body) == OP_REST
                ? v2_json_parse_request(r->body, a, m, NULL)
                : v2_proto_parse_request(r->body, a, m, NULL);
 }
 
-static int parse_response(const struct rep_request *r, struct span body,
-                          struct arena *a, struct pay_message *m, struct err *e)
+static int parse_response(enum op_protocol protocol, struct span body, struct arena *a,
+                          struct pay_message *m, struct err *e)
 {
-    return r->stream->as_sent.protocol == OP_REST
+    return pay_mask_form(protocol, body) == OP_REST
                ? v2_json_parse_response(body, a, m, e)
                : v2_proto_parse_response(body, a, m, e);
 }
@@ -104,12 +113,12 @@ static enum out_check by_body(struct rep_request *r, struct span recorded,
     struct pay_message then;
     bool same = span_eq(recorded, buf_view(&r->answer));
     bool inference = is_inference(&r->stream->as_sent);
-    if (!inference || parse_response(r, recorded, a, &then, NULL) < 0) {
+    if (!inference ||
+        parse_response(recorded_protocol(r), recorded, a, &then, NULL) < 0) {
         if (same)
             return OUT_RIGHT;
         /* Traces that were made before encodings were kept do not tell them. */
-        if (inference &&
-            !(r->stream->as_sent.protocol == OP_REST && trc_is_text(recorded)))
+        if (inference && !(recorded_protocol(r) == OP_REST && trc_is_text(recorded)))
             return rep_answer_unjudged(
                 r, "the recorded answer is no V2 answer; it may be in an "
                    "encoding that the trace does not tell");
@@ -220,7 +229,8 @@ static enum out_check judge_unary(struct rep_request *r,
     if (rc < 0 && rc != ERR_FORMAT)
         return OUT_UNCHECKED;
     bool parsed = rc == 0 && inference &&
-                  parse_response(r, buf_view(&r->answer), a, &answer, why) == 0;
+                  parse_response(r->stream->as_sent.protocol, buf_view(&r->answer), a,
+                                 &answer, why) == 0;
     if (parsed && w->content) {
         pay_content(&answer, &content);
         if (!content.failed)
@@ -274,7 +284,7 @@ bool rep_answer_fits(const struct rep_request *r, const struct rep_request *othe
         (span_eq(x->model_type, y->model_type) && span_eq(r->body, other->body)))
         return false;
     arena_reset(a);
-    return parse_response(r, buf_view(&r->answer), a, &answer, NULL) == 0 &&
+    return parse_response(x->protocol, buf_view(&r->answer), a, &answer, NULL) == 0 &&
            parse_request(other, a, &request) == 0 &&
            model_type_check(model_type_find(y->model_type), &request, &answer, NULL) ==
                0;

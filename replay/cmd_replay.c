@@ -92,6 +92,8 @@ static int read_headers(const struct rep_options *c, struct rep_headers *h,
                         struct err *e)
 {
     const char *token = getenv("REPRISE_BEARER");
+    if (c->kafka) /* topics are kept, and read by others: no place for credentials */
+        return 0;
     int rc = c->header_file ? rep_headers_file(h, c->header_file, e) : 0;
     if (rc == 0 && c->bearer_file)
         rc = rep_headers_bearer_file(h, c->bearer_file, e);
@@ -139,6 +141,13 @@ static struct rep_run_config config_of(const struct rep_options *c, struct asked
         .tier = (enum op_tier)(OP_TIER_ENVOY + c->tier),
         .http = c->http,
         .grpc = c->grpc || c->tier != 0 ? c->grpc : c->http,
+        .kafka = {.brokers = c->kafka,
+                  .prefix = c->topic_prefix,
+                  .name_space = c->name_space,
+                  .options = c->kafka_options.v,
+                  .option_count = c->kafka_options.n,
+                  .keys =
+                      (enum kafka_key_style)(KAFKA_KEY_PARTITION_NAME_ID - c->keys)},
         .tls = c->tls,
         .curl = c->engine == REP_ENGINE_CURL,
         .http_version = c->http_version + 1,

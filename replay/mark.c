@@ -5,6 +5,8 @@
  */
 #include "replay/mark.h"
 
+#include <string.h>
+
 #define NONCE_DIGITS 8
 #define INDEX_DIGITS 16 /* at most */
 
@@ -43,6 +45,19 @@ static bool is_mark(struct span s)
     return s.n > NONCE_DIGITS + 1 && s.n <= NONCE_DIGITS + 1 + INDEX_DIGITS &&
            s.p[NONCE_DIGITS] == '-' && all_hex(span_sub(s, 0, NONCE_DIGITS)) &&
            all_hex(span_sub(s, NONCE_DIGITS + 1, s.n));
+}
+
+bool rep_mark_read(uint64_t nonce, struct span id, uint64_t *op_index)
+{
+    char own[NONCE_DIGITS];
+    put_hex(own, nonce, NONCE_DIGITS);
+    if (!is_mark(id) || memcmp(id.p, own, NONCE_DIGITS) != 0)
+        return false;
+    *op_index = 0;
+    for (size_t i = NONCE_DIGITS + 1; i < id.n; i++)
+        *op_index = *op_index << 4 |
+                    (uint64_t)(id.p[i] <= '9' ? id.p[i] - '0' : id.p[i] - 'a' + 10);
+    return true;
 }
 
 /* One id: what stands behind the last dot, since names of pipelines may hold dashes. */

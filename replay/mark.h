@@ -23,6 +23,9 @@
 /* Writes the id of an operation, at most REP_ID_MAX bytes; how many. */
 size_t rep_mark_make(uint64_t nonce, uint64_t op_index, char out[REP_ID_MAX]);
 
+/* The index in an id that this run minted; false: it is none. */
+bool rep_mark_read(uint64_t nonce, struct span id, uint64_t *op_index);
+
 /* Takes a value of the answer's field in: sets r->mark to what it proves. One proof of
  * another's answer outweighs any number of own ids. */
 void rep_mark_look(struct rep_request *r, struct span value);

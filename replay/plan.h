@@ -33,8 +33,9 @@ enum rep_ids { REP_IDS_MINT, REP_IDS_KEEP, REP_IDS_NONE };
 struct rep_plan_config {
     const char *trace; /* path, or "-" */
     enum op_tier tier;
-    const char *http, *grpc; /* authorities ("host:port"), or NULL: not given */
-    bool grpc_tls;           /* the scheme is https */
+    struct rep_routes routes; /* of the tier kafka */
+    const char *http, *grpc;  /* authorities ("host:port"), or NULL: not given */
+    bool grpc_tls;            /* the scheme is https */
     bool rest_wanted, grpc_wanted;
     struct rep_speed speed;
     struct rep_shard shard; /* plan its operations alone */

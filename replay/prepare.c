@@ -11,6 +11,7 @@
 
 #include "replay/mark.h"
 #include "traces/base/rng.h"
+#include "traces/payload/v2_json.h"
 #include "traces/payload/v2_proto.h"
 
 #define USER_AGENT "reprise/" REPRISE_VERSION
@@ -230,6 +231,56 @@ static int prepare_grpc(struct rep_preparer *p, const struct op_stream *s,
     return 0;
 }
 
+/* Whether a record can say it: one message in, one out. NULL, or why not. */
+static const char *record_refusal(const struct op_stream *s)
+{
+    if (s->protocol == OP_KAFKA)
+        return NULL;
+    if (span_ends(s->path, "/infer_stream") || span_ends(s->path, "/ModelStreamInfer"))
+        return "a call that streams cannot be asked for by a record";
+    if (s->protocol == OP_REST
+            ? (s->method.n > 0 && !span_eq_str(s->method, "POST")) ||
+                  (s->path.n > 0 && !span_ends(s->path, "/infer"))
+            : s->path.n > 0 && !span_eq_str(s->path, GRPC_SERVICE "ModelInfer"))
+        return "it is no inference, and topics take nothing else";
+    if (s->content_encoding.n > 0 && !span_eq_nocase(s->content_encoding, "identity"))
+        return "its body is in an encoding, and a record's value is not";
+    return NULL;
+}
+
+static int prepare_record(struct rep_preparer *p, const struct op_stream *s,
+                          struct arena *a, struct rep_stream *out, struct err *e)
+{
+    const struct rep_routes *routes = &p->config->routes;
+    out->refusal = record_refusal(s);
+    if (!out->refusal && !routes->find)
+        out->refusal = "no --kafka target was given";
+    if (!out->refusal)
+        out->route = routes->find(routes->arg, s->resource, s->name, &out->refusal);
+    if (out->refusal)
+        return 0;
+    out->as_sent.protocol = OP_KAFKA;
+    out->as_sent.path = out->route->topic;
+    out->as_sent.method = out->as_sent.content_type = out->as_sent.content_encoding =
+        (struct span){0};
+    out->target_name = s->name;
+    out->fields = arena_alloc(a, REP_FIELDS_MAX * sizeof *out->fields);
+    if (!out->fields)
+        return err_set(e, ERR_NOMEM, "%s", no_memory);
+    if (s->resource == OP_PIPELINE)
+        add_field(out, SPAN_LIT("pipeline"), s->name);
+    for (uint32_t i = 0; i < s->header_count; i++) {
+        if (!rep_tier_record_header_passes(s->protocol, &s->headers[i]))
+            continue;
+        if (out->field_count == REP_FIELDS_MAX - 1) {
+            out->refusal = "it has too many headers";
+            return 0;
+        }
+        add_field(out, s->headers[i].name, s->headers[i].value);
+    }
+    return 0;
+}
+
 int rep_prepare_stream(struct rep_preparer *p, const struct op_stream *s,
                        struct arena *a, struct rep_stream **out, struct err *e)
 {
@@ -254,6 +305,8 @@ int rep_prepare_stream(struct rep_preparer *p, const struct op_stream *s,
     }
     st->sends_id =
         c->ids != REP_IDS_NONE || rep_tier_needs_unique_id(c->tier, s->resource);
+    if (c->tier == OP_TIER_KAFKA)
+        return prepare_record(p, s, a, st, e);
     if (s->protocol == OP_REST) {
         if (!c->http)
             st->refusal = "it is a REST operation, and no --http target was given";
@@ -415,6 +468,52 @@ static int frame_grpc(struct rep_preparer *p, const struct rep_stream *s,
     return rc;
 }
 
+/* What the pipeline gateway makes of a JSON request. NULL, or why it is none. */
+static const char *put_transcoded(struct rep_preparer *p, const struct rep_stream *s,
+                                  struct span body, struct buf *b)
+{
+    struct pay_message m;
+    arena_reset(&p->work);
+    if (v2_json_parse_request(body, &p->work, &m, NULL) < 0)
+        return "its body is no V2 request in JSON";
+    m.model_name = s->target_name;
+    m.model_version = (struct span){0};
+    v2_proto_request(&m, b);
+    return NULL;
+}
+
+/* The value of a record: what was recorded as one stays as it is. */
+static int frame_record(struct rep_preparer *p, const struct rep_stream *s,
+                        struct arena *a, struct rep_request *r, struct err *e)
+{
+    struct buf *b = &p->scratch;
+    enum op_protocol protocol = r->op->stream->protocol;
+    uint64_t slot = rng_hash((uintptr_t)r->body.p, (uintptr_t)s) % REP_RENAMED_SLOTS;
+    struct rep_renamed *known = &p->renamed[slot];
+
+    r->wire[0] = r->body;
+    if (protocol == OP_KAFKA) {
+        r->refusal = r->body.n == 0 ? "a record without a value asks nothing" : NULL;
+        return 0;
+    }
+    if (known->wire[0].p && known->stream == s && known->body == r->body.p &&
+        known->body_bytes == r->body.n) {
+        r->wire[0] = known->wire[0];
+        return 0;
+    }
+    buf_reset(b);
+    if (protocol == OP_REST)
+        r->refusal = put_transcoded(p, s, r->body, b);
+    else if (v2_proto_rename(r->body, s->target_name, (struct span){0}, b, NULL) < 0)
+        r->refusal = "its body is not a protobuf message";
+    if (r->refusal)
+        return 0;
+    int rc = keep(p, a, &r->wire[0], e);
+    if (rc == 0)
+        *known = (struct rep_renamed){s, r->body.p, r->body.n, {r->wire[0]}};
+    return rc;
+}
+
 static int refuse(struct rep_request *r, const char *why)
 {
     r->refusal = why;
@@ -443,12 +542,17 @@ int rep_prepare_request(struct rep_preparer *p, const struct op *op,
     int rc = make_id(p, op, s, a, r, e);
     if (rc == 0 && s->as_sent.protocol == OP_REST)
         rc = frame_rest(p, s, a, r, e);
+    else if (rc == 0 && s->as_sent.protocol == OP_KAFKA)
+        rc = op->request_messages.count > 0
+                 ? refuse(r, "it has messages, and a record holds one")
+                 : frame_record(p, s, a, r, e);
     else if (rc == 0 && op->request_messages.count > 0)
         rc = s->streams ? frame_messages(p, &op->request_messages, s, a, r, e)
                         : refuse(r, "it has messages, and its method takes one");
     else if (rc == 0)
         rc = frame_grpc(p, s, a, r, e);
-    r->out.bytes_out = s->as_sent.protocol == OP_REST ? r->body.n
+    r->out.bytes_out = s->as_sent.protocol == OP_REST    ? r->body.n
+                       : s->as_sent.protocol == OP_KAFKA ? r->wire[0].n
                        : r->wire[0].n > 5 || r->wire[1].n > 0
                            ? r->wire[0].n + r->wire[1].n -
                                  5 * (uint64_t)(r->parts.count ? r->parts.count : 1)
@@ -464,4 +568,5 @@ void rep_preparer_next_slice(struct rep_preparer *p)
 void rep_preparer_done(struct rep_preparer *p)
 {
     buf_done(&p->scratch);
+    arena_done(&p->work);
 }

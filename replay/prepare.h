@@ -25,6 +25,7 @@ struct rep_renamed {
 struct rep_preparer {
     const struct rep_plan_config *config;
     struct buf scratch;
+    struct arena work;                             /* of one message */
     uint64_t streams;                              /* prepared so far */
     struct rep_renamed renamed[REP_RENAMED_SLOTS]; /* of the slice in hand */
 };

@@ -8,15 +8,17 @@
 
 #include <inttypes.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "traces/base/outfile.h"
 
 /* In the order of enum op_tier, from OP_TIER_ENVOY on. */
-static const char *const tier_choices[] = {"envoy",           "rproxy",       "server",
-                                           "pipelinegateway", "modelgateway", NULL};
+static const char *const tier_choices[] = {
+    "envoy", "rproxy", "server", "pipelinegateway", "modelgateway", "kafka", NULL};
 static const char *const protocol_choices[] = {"both", "rest", "grpc", NULL};
 static const char *const engine_choices[] = {"own", "curl", NULL};
 static const char *const version_choices[] = {"1.1", "2", NULL};
+static const char *const key_choices[] = {"2.10", "2.8", "2.7", NULL};
 static const char *const id_choices[] = {"mint", "keep", "none", NULL};
 static const char *const invalid_choices[] = {"fail", "pass", NULL};
 static const char *const session_choices[] = {"continue", "stop", NULL};
@@ -47,6 +49,41 @@ static const struct opt options[] = {
      .env = "INFER_GRPC_ENDPOINT",
      .help = "target of gRPC operations, with TLS grpcs://HOST:PORT; at the tier "
              "envoy, which takes both on one port, the address of --http unless given"},
+    OPT_GROUP_ROW("Kafka"),
+    {.name = "kafka",
+     .type = OPT_STR,
+     .at = FIELD(kafka),
+     .arg = "BROKERS",
+     .help = "with --tier kafka: produce operations of every protocol to the topics of "
+             "models and pipelines at these brokers, HOST:PORT,..., and take the "
+             "answers from theirs; joins no group, commits nothing, makes no topic"},
+    {.name = "topic-prefix",
+     .type = OPT_STR,
+     .at = FIELD(topic_prefix),
+     .arg = "TEXT",
+     .def = "seldon",
+     .help = "what topics begin with"},
+    {.name = "namespace",
+     .type = OPT_STR,
+     .at = FIELD(name_space),
+     .arg = "NAME",
+     .def = "default",
+     .help = "the second part of the topics' names"},
+    {.name = "kafka-option",
+     .type = OPT_STRV,
+     .at = FIELD(kafka_options),
+     .arg = "KEY=VALUE",
+     .help = "a setting of librdkafka, as security.protocol=SASL_SSL or linger.ms=5; "
+             "VALUE may be file:PATH or env:NAME; passwords and other secrets must be"},
+    {.name = "kafka-keys",
+     .type = OPT_CHOICE,
+     .at = FIELD(keys),
+     .arg = "RELEASE",
+     .def = "2.10",
+     .choices = key_choices,
+     .help = "form of the keys, by the release of Seldon Core from which on it is so: "
+             "2.10, PARTITION.NAME.ID, where the partition is chosen in turn; 2.8, "
+             "NAME.ID, or 2.7 (and before), ID, where it follows from the key"},
     OPT_GROUP_ROW("What is written"),
     {.name = "output",
      .letter = 'o',
@@ -414,7 +451,8 @@ static const struct opt options[] = {
 const struct opt_cmd rep_replay_doc = {
     .name = "replay",
     .summary = "send a trace to a target on its own schedule, and record what happens",
-    .synopsis = "TRACE --tier TIER --http URL --grpc HOST:PORT -o RUN [OPTION]...",
+    .synopsis = "TRACE --tier TIER (--http URL --grpc HOST:PORT | --kafka BROKERS) -o "
+                "RUN [OPTION]...",
     .about = "Every operation of the trace is due at its own moment: the start, plus "
              "its arrival since the trace's first, divided by --speed. It is sent "
              "then, whatever became of the others; if no connection is free it waits "
@@ -449,6 +487,9 @@ const struct opt_cmd rep_replay_doc = {
         "# as k6 does it: twenty users, each waiting for its answer\n"
         "reprise replay day.trace --http 127.0.0.1:9000 --closed-loop 20 --duration 1m "
         "-o c.run\n"
+        "# past the gateways: straight into the topics of models and pipelines\n"
+        "reprise replay day.trace --tier kafka --kafka broker:9092 --namespace "
+        "seldon-mesh -o k.run\n"
         "# a third of the load from this machine, with two others, at noon\n"
         "reprise replay day.trace --http 10.0.0.7:9000 --shard 1/3 --start-at "
         "2031-05-04T12:00:00Z -o c1.run\n",
@@ -463,6 +504,13 @@ void rep_options_describe(const struct rep_options *c, struct buf *out)
             " grpc-connections=%" PRIu64 " streams=%" PRIu64 " closed-loop=%" PRIu64,
             tier_choices[c->tier], protocol_choices[c->protocol], c->speed, c->workers,
             c->connections, c->grpc_connections, c->streams, c->users);
+    if (c->kafka)
+        buf_fmt(out, " topic-prefix=%s namespace=%s kafka-keys=%s", c->topic_prefix,
+                c->name_space, key_choices[c->keys]);
+    /* Names alone: a value may say where a secret is. */
+    for (size_t i = 0; i < c->kafka_options.n; i++)
+        buf_fmt(out, " kafka-option=%.*s", (int)strcspn(c->kafka_options.v[i], "="),
+                c->kafka_options.v[i]);
     if (c->requests_per_connection > 0)
         buf_fmt(out, " requests-per-connection=%" PRIu64, c->requests_per_connection);
     buf_fmt(out, " engine=%s http-version=%s", engine_choices[c->engine],
@@ -493,4 +541,5 @@ void rep_options_done(struct rep_options *c)
     opt_strv_done(&c->labels);
     opt_strv_done(&c->rules);
     opt_strv_done(&c->checks);
+    opt_strv_done(&c->kafka_options);
 }

@@ -24,6 +24,9 @@ enum { REP_DIGEST_BODY, REP_DIGEST_CONTENT };
 struct rep_options {
     struct rep_tls_config tls;
     const char *out, *http, *grpc, *speed, *debug, *start_at, *shard;
+    const char *kafka, *topic_prefix, *name_space;
+    struct opt_strv kafka_options;
+    int keys; /* enum kafka_key_style, newest first */
     const char *proxy, *connections_text, *header_file, *bearer_file;
     int invalid, tier, protocol, ids, engine, http_version, session_error;
     uint64_t connections, grpc_connections, streams, workers, users, seed, version;

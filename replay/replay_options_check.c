@@ -161,9 +161,9 @@ static int check_debug(const char *list, struct err *e)
         size_t comma = span_find(s, ',', from);
         struct span area = span_trim(span_sub(s, from, comma));
         if (!span_eq_str(area, "engine") && !span_eq_str(area, "pacer") &&
-            !span_eq_str(area, "all"))
+            !span_eq_str(area, "kafka") && !span_eq_str(area, "all"))
             return err_set(e, ERR_USAGE,
-                           "--debug '%.*s' is none of engine, pacer and all",
+                           "--debug '%.*s' is none of engine, kafka, pacer and all",
                            SPAN_ARG(area));
         from = comma + 1;
     }
@@ -212,6 +212,60 @@ static int check_discipline(const struct rep_options *c, struct err *e)
     return CHECK_RULES(rules, e);
 }
 
+static bool is_kafka(const struct rep_options *c)
+{
+    return c->tier + OP_TIER_ENVOY == OP_TIER_KAFKA;
+}
+
+static const char *first_given(const char *const *names)
+{
+    while (*names && !opt_given(&rep_replay_doc, *names))
+        names++;
+    return *names;
+}
+
+/* The tier kafka has brokers in place of connections, and topics in place of ports. */
+static int check_kafka(const struct rep_options *c, struct err *e)
+{
+    static const char *const of_kafka[] = {"kafka",        "kafka-option", "kafka-keys",
+                                           "topic-prefix", "namespace",    NULL};
+    static const char *const of_others[] = {"http",
+                                            "grpc",
+                                            "connections",
+                                            "grpc-connections",
+                                            "requests-per-connection",
+                                            "streams",
+                                            "header-file",
+                                            "bearer-file",
+                                            "tls-ca",
+                                            "tls-cert",
+                                            "tls-key",
+                                            "tls-server-name",
+                                            "tls-insecure",
+                                            "tls-resume",
+                                            "engine",
+                                            "http-version",
+                                            "proxy",
+                                            "request-ids",
+                                            NULL};
+    const char *odd = first_given(is_kafka(c) ? of_others : of_kafka);
+    if (!is_kafka(c))
+        return odd ? err_set(e, ERR_USAGE, "--%s needs --tier kafka", odd) : 0;
+    if (!c->kafka)
+        return err_set(e, ERR_USAGE, "no target: --tier kafka needs --kafka BROKERS");
+    if (odd && strncmp(odd, "tls-", 4) == 0)
+        return err_set(e, ERR_USAGE,
+                       "--%s is not for --tier kafka, where TLS is set by "
+                       "--kafka-option: security.protocol=SSL, ssl.ca.location=FILE",
+                       odd);
+    if (odd)
+        return err_set(e, ERR_USAGE, "--%s has no meaning with --tier kafka", odd);
+    if (c->workers > 1)
+        return err_set(e, ERR_USAGE,
+                       "--tier kafka takes one worker: librdkafka's own threads send");
+    return 0;
+}
+
 static int check_surface(const struct rep_options *c, struct err *e)
 {
     const struct rule rules[] = {
@@ -219,7 +273,8 @@ static int check_surface(const struct rep_options *c, struct err *e)
          "--live goes with neither --quiet nor --debug"},
         {c->live && !isatty(STDERR_FILENO),
          "--live needs a terminal on standard error"},
-        {!c->http && !c->grpc, "no target: give --http, --grpc or both"},
+        {!c->http && !c->grpc && !c->kafka && !is_kafka(c),
+         "no target: give --http, --grpc or both"},
         {c->json && c->out && strcmp(c->out, "-") == 0,
          "--json and -o - both want standard output"},
     };
@@ -229,8 +284,8 @@ static int check_surface(const struct rep_options *c, struct err *e)
 int rep_options_check(struct rep_options *c, struct err *e)
 {
     int (*const checks[])(const struct rep_options *, struct err *) = {
-        check_ranges, check_zeros,      check_connections, check_shares,
-        check_times,  check_discipline, check_lists,       check_surface,
+        check_ranges,     check_zeros, check_connections, check_shares,  check_times,
+        check_discipline, check_lists, check_kafka,       check_surface,
     };
     int rc = parse_connections(c, e);
     if (rc == 0 && c->debug)

@@ -16,6 +16,7 @@
 #ifndef REPLAY_REQUEST_H
 #define REPLAY_REQUEST_H
 
+#include "replay/route.h"
 #include "traces/base/buf.h"
 #include "traces/op.h"
 #include "traces/outcome.h"
@@ -31,12 +32,14 @@ struct rep_stream {
     struct op_stream as_sent; /* tier and path are the target's; no headers */
     const char *refusal;      /* constant text, or NULL: can be sent */
     struct span head;         /* REST: request line and fields, without id and length */
-    struct op_header *fields; /* gRPC: all but the id, pseudo fields first */
+    /* gRPC: all but the id, pseudo fields first; Kafka: headers, all but the id */
+    struct op_header *fields;
     uint32_t field_count;
     uint64_t serial;         /* among all that the run prepares, from 1; 0: not told */
     struct span target_name; /* gRPC: model_name */
-    bool streams;            /* gRPC: both sides may send any number of messages */
-    bool renames;            /* gRPC: field 1 of the message is a name to be set */
+    const struct rep_route *route; /* Kafka: where to */
+    bool streams; /* gRPC: both sides may send any number of messages */
+    bool renames; /* gRPC: field 1 of the message is a name to be set */
     bool sends_id;
 };
 
@@ -49,7 +52,7 @@ struct rep_request {
     const char *refusal; /* of this one alone; or NULL */
     /* What goes out, in parts so that a large body need not be copied. REST: what
      * follows stream->head in its head, and its body; gRPC: message with its prefix, of
-     * which the second part may be empty. */
+     * which the second part may be empty; Kafka: the record's value, in one part. */
     struct span wire[2];
     struct span id;   /* value of x-request-id; empty: none */
     bool minted;      /* … and it is this run's own: a mark */

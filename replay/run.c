@@ -93,6 +93,7 @@ static int start_workers(struct rep_running *x, struct err *e)
             .http_version = c->http_version,
             .proxy = c->proxy ? &x->proxy : NULL,
             .pinned = c->pinned,
+            .kafka = x->kafka,
             .warm = c->pinned ? 0 : rep_plan_protocols(x->plan),
             .warm_limit_ns = c->connect_limit_ns,
             .deadline_ns = c->deadline_ns,
@@ -216,6 +217,18 @@ static void look_at_checks(const struct rep_running *x)
                  t->unjudged, most->text);
 }
 
+/* The engine is closed: what it counted stands. */
+static void take_kafka(struct rep_running *x)
+{
+    if (!x->kafka)
+        return;
+    x->result->kafka = *rep_kafka_counts(x->kafka);
+    x->result->kafka.delivery = (struct hist){0};
+    if (hist_init(&x->result->kafka.delivery,
+                  rep_kafka_counts(x->kafka)->delivery.limit_ns, &x->fault) == 0)
+        hist_merge(&x->result->kafka.delivery, &rep_kafka_counts(x->kafka)->delivery);
+}
+
 static int finish(struct rep_running *x, struct err *e)
 {
     struct rep_run_result *r = x->result;
@@ -228,6 +241,7 @@ static int finish(struct rep_running *x, struct err *e)
     memcpy(r->connection_ends, x->stats.engine.ends, sizeof r->connection_ends);
     r->tls_full = x->stats.engine.tls_full;
     r->tls_resumed = x->stats.engine.tls_resumed;
+    take_kafka(x);
     rep_running_look_at_rules(x); /* the last word of a worker */
     bool whole = !rep_running_interrupted(x) && x->fault.code == ERR_OK && !*r->aborted;
     if (rep_plan_join(x->plan, &reading) < 0)
@@ -377,6 +391,7 @@ int rep_run(const struct rep_run_config *c, struct rep_run_result *r, struct err
     }
     trc_writer_abandon(x->writer);
     rep_plan_close(x->plan);
+    rep_kafka_close(x->kafka);
     rep_progress_done(&x->progress);
     rep_gaps_done(&x->gaps);
     rep_metrics_close(x->metrics);
@@ -390,4 +405,5 @@ int rep_run(const struct rep_run_config *c, struct rep_run_result *r, struct err
 void rep_run_result_done(struct rep_run_result *r)
 {
     rep_tally_done(&r->tally);
+    hist_done(&r->kafka.delivery);
 }

@@ -15,6 +15,7 @@
 #include <signal.h>
 
 #include "replay/answer.h"
+#include "replay/engine/kafka_brokers.h"
 #include "replay/health.h"
 #include "replay/plan.h"
 #include "replay/rules.h"
@@ -30,7 +31,10 @@ struct rep_run_config {
     const char *trace, *out; /* paths, or "-" */
     bool force;              /* replace an existing run file */
     enum op_tier tier;
-    const char *http, *grpc;   /* targets, or NULL */
+    const char *http, *grpc; /* targets, or NULL */
+    /* Of the tier kafka, in place of them; brokers NULL: another tier. What is not of
+     * its options (ids, times) is filled in. */
+    struct rep_kafka_config kafka;
     struct rep_tls_config tls; /* where a target's address asks for it */
     bool curl;                 /* REST goes out by libcurl */
     int http_version;          /* of libcurl: 1 or 2 */
@@ -83,7 +87,8 @@ struct rep_run_result {
      * its recorded arrival each operation was due. */
     int64_t lag_ns;
     bool lag_known;
-    int64_t lag_asked_ns; /* 0: none was */
+    int64_t lag_asked_ns;          /* 0: none was */
+    struct rep_kafka_counts kafka; /* of the tier kafka; its histogram is ours */
     uint64_t never_due;
     bool never_due_known;
     bool interrupted;

@@ -103,6 +103,10 @@ static void note_client(struct rep_running *x)
                                                 : "curl, HTTP/1.1";
     if (c->http)
         rep_running_note(x, NOTE_ENGINE, engine);
+    if (x->kafka) {
+        note_fmt(x, NOTE_ENGINE, "librdkafka %s", rep_kafka_version());
+        return;
+    }
     if (*x->result->tls)
         rep_running_note(x, NOTE_TARGET_TLS, x->result->tls);
     if (c->pinned) {
@@ -143,6 +147,10 @@ void rep_running_note_start(struct rep_running *x)
         rep_running_note(x, NOTE_TARGET_HTTP, x->http.text);
     if (c->grpc)
         rep_running_note(x, NOTE_TARGET_GRPC, x->grpc.text);
+    if (x->kafka)
+        note_fmt(x, NOTE_TARGET_KAFKA, "%s, %s.%s, %s keys", c->kafka.brokers,
+                 c->kafka.prefix, c->kafka.name_space,
+                 rep_kafka_key_names[c->kafka.keys]);
     note_headers(x);
     rep_running_note(x, NOTE_SCHEDULE_MODE, x->result->discipline);
     if (c->sessions)
@@ -213,6 +221,20 @@ static void note_lateness(struct rep_running *x, const struct rep_health_facts *
         note_fmt(x, NOTE_RATE_ACHIEVED, "%.6g", rep_tally_achieved(t));
 }
 
+/* "COUNT: text" lines, where there are any. */
+static void note_failures(struct rep_running *x, const char *key,
+                          const struct rep_failures *f)
+{
+    struct buf lines = {0};
+    for (size_t i = 0; i < f->n; i++)
+        if (f->v[i].count > 0)
+            buf_fmt(&lines, "%s%" PRIu64 ": %s", lines.n ? "\n" : "", f->v[i].count,
+                    f->v[i].text);
+    if (lines.n > 0)
+        rep_running_note(x, key, buf_text(&lines));
+    buf_done(&lines);
+}
+
 /* Connections that ended, and those that could not be made, by reason; handshakes. */
 static void note_connecting(struct rep_running *x)
 {
@@ -225,18 +247,42 @@ static void note_connecting(struct rep_running *x)
                     rep_end_codes[i]);
     if (lines.n > 0)
         rep_running_note(x, NOTE_CONNECTION_ENDS, buf_text(&lines));
-    buf_reset(&lines);
-    for (size_t i = 0; i < s->failures.n; i++)
-        if (s->failures.v[i].count > 0)
-            buf_fmt(&lines, "%s%" PRIu64 ": %s", lines.n ? "\n" : "",
-                    s->failures.v[i].count, s->failures.v[i].text);
-    if (lines.n > 0)
-        rep_running_note(x, NOTE_CONNECT_FAILURES, buf_text(&lines));
+    note_failures(x, NOTE_CONNECT_FAILURES, &s->failures);
     if (*x->result->tls) {
         note_fmt(x, NOTE_TLS_FULL, "%" PRIu64, s->tls_full);
         note_fmt(x, NOTE_TLS_RESUMED, "%" PRIu64, s->tls_resumed);
     }
     buf_done(&lines);
+}
+
+static void note_kafka(struct rep_running *x)
+{
+    const struct rep_kafka_counts *k = &x->result->kafka;
+    const struct {
+        const char *key;
+        uint64_t count;
+    } rows[] = {
+        {NOTE_KAFKA_DELIVERED, k->delivered},
+        {NOTE_KAFKA_UNDELIVERED, k->undelivered},
+        {NOTE_KAFKA_ANSWERS, k->answers},
+        {NOTE_KAFKA_AGAIN, k->again},
+        {NOTE_KAFKA_LATE, k->late},
+        {NOTE_KAFKA_HOPS, k->hops},
+        {NOTE_KAFKA_UNKNOWN, k->unknown},
+        {NOTE_KAFKA_READ_ERRORS, k->read_errors},
+        {NOTE_KAFKA_QUEUE_FULL, k->queue_full},
+        {NOTE_KAFKA_TOPICS_LATE, k->topics_late},
+    };
+    if (!x->kafka)
+        return;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        note_fmt(x, rows[i].key, "%" PRIu64, rows[i].count);
+    if (k->delivery.total > 0) {
+        note_i64(x, NOTE_KAFKA_DELIVERY_P50, hist_quantile(&k->delivery, 0.5));
+        note_i64(x, NOTE_KAFKA_DELIVERY_P99, hist_quantile(&k->delivery, 0.99));
+        note_i64(x, NOTE_KAFKA_DELIVERY_MAX, k->delivery.max_ns);
+    }
+    note_failures(x, NOTE_KAFKA_ERRORS, &k->errors);
 }
 
 void rep_running_note_end(struct rep_running *x, const struct rep_health_facts *f)
@@ -264,6 +310,7 @@ void rep_running_note_end(struct rep_running *x, const struct rep_health_facts *
     }
     note_reasons(x, NOTE_REFUSALS, r->tally.reasons, r->tally.reason_count);
     note_connecting(x);
+    note_kafka(x);
     note_lateness(x, f);
     note_fmt(x, NOTE_CHECK_CROSSED, "%" PRIu64, r->tally.crossed);
     if (x->config->answers.model || x->config->answers.recorded) {

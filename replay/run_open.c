@@ -62,9 +62,26 @@ static int place_start(struct rep_running *x, struct err *e)
     return 0;
 }
 
+/* Before the plan, which asks for topics. */
+static int open_kafka(struct rep_running *x, uint64_t nonce, struct err *e)
+{
+    const struct rep_run_config *c = x->config;
+    struct rep_kafka_config k = c->kafka;
+    if (!k.brokers)
+        return 0;
+    k.id_nonce = nonce;
+    k.connect_ns = c->connect_limit_ns;
+    k.deadline_ns = c->deadline_ns;
+    return rep_kafka_open(&x->kafka, &k, e);
+}
+
 static int open_plan(struct rep_running *x, struct err *e)
 {
     const struct rep_run_config *c = x->config;
+    uint64_t nonce = id_nonce(c->seed);
+    int rc = open_kafka(x, nonce, e);
+    if (rc < 0)
+        return rc;
     struct rep_plan_config plan = {
         .trace = c->trace,
         .tier = c->tier,
@@ -78,7 +95,7 @@ static int open_plan(struct rep_running *x, struct err *e)
         .versions = c->versions,
         .headers = c->headers,
         .ids = c->ids,
-        .id_nonce = id_nonce(c->seed),
+        .id_nonce = nonce,
         .deadline_ns = c->deadline_ns,
         .pins = c->pinned,
         .sessions = c->sessions,
@@ -90,7 +107,9 @@ static int open_plan(struct rep_running *x, struct err *e)
     };
     /* In closed loop nothing is due at a moment that others could miss for it. */
     x->share.crowded = c->users == 0 && rep_share_crowded(c->workers);
-    int rc = rep_plan_open(&x->plan, &plan, e);
+    if (x->kafka)
+        plan.routes = rep_kafka_routes(x->kafka);
+    rc = rep_plan_open(&x->plan, &plan, e);
     if (rc < 0)
         return rc;
     look_at_coverage(x);

@@ -31,6 +31,7 @@ struct rep_running {
     const struct clk *clk;
     struct rep_address http, grpc, proxy;
     struct rep_speed speed;
+    struct rep_kafka *kafka; /* of the tier kafka, or NULL */
     struct rep_plan *plan;
     char coverage[32]; /* share that a captured trace states; empty: none */
     struct trc_writer *writer;

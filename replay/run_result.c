@@ -141,6 +141,39 @@ static int64_t lag_most(const struct rep_run_result *r)
 }
 
 /* Quantiles here are those of the histograms: at most 0.8 % too high. */
+static void json_kafka(struct jsonw *w, const struct rep_run_result *r)
+{
+    const struct rep_kafka_counts *k = &r->kafka;
+    if (k->delivery.limit_ns == 0)
+        return; /* another tier */
+    jsonw_key(w, "kafka");
+    jsonw_object(w);
+    jsonw_key_u64(w, "delivered", k->delivered);
+    jsonw_key_u64(w, "undelivered", k->undelivered);
+    json_hist(w, "delivery_ns", &k->delivery);
+    jsonw_key_u64(w, "answers", k->answers);
+    jsonw_key_u64(w, "failures", k->failures);
+    jsonw_key_u64(w, "answers_again", k->again);
+    jsonw_key_u64(w, "answers_late", k->late);
+    jsonw_key_u64(w, "records_of_steps", k->hops);
+    jsonw_key_u64(w, "records_of_others", k->unknown);
+    jsonw_key_u64(w, "read_errors", k->read_errors);
+    jsonw_key_u64(w, "queue_full", k->queue_full);
+    jsonw_key_u64(w, "topics_late", k->topics_late);
+    jsonw_key(w, "errors");
+    jsonw_array(w);
+    for (size_t i = 0; i < k->errors.n; i++) {
+        if (k->errors.v[i].count == 0)
+            continue;
+        jsonw_object(w);
+        jsonw_key_str(w, "text", k->errors.v[i].text);
+        jsonw_key_u64(w, "count", k->errors.v[i].count);
+        jsonw_end(w);
+    }
+    jsonw_end(w);
+    jsonw_end(w);
+}
+
 void rep_result_json(const struct rep_run_result *r, FILE *f)
 {
     struct buf out = {0};
@@ -196,6 +229,7 @@ void rep_result_json(const struct rep_run_result *r, FILE *f)
     }
     jsonw_end(&w);
     json_connections(&w, r);
+    json_kafka(&w, r);
     json_health(&w, &r->health);
     jsonw_end(&w);
     buf_str(&out, "\n");
@@ -223,6 +257,34 @@ static const char *gap_text(const struct rep_run_result *r, char *out, size_t si
 {
     snprintf(out, size, " (%" PRIu64 " by gap)", r->plan.gaps);
     return r->plan.gaps > 0 ? out : "";
+}
+
+static void print_kafka(FILE *f, const struct rep_kafka_counts *k)
+{
+    const struct {
+        const char *what;
+        uint64_t count;
+    } rows[] = {
+        {"answers to what was answered", k->again},
+        {"answers to what had ended without", k->late},
+        {"records of steps of pipelines", k->hops},
+        {"records with keys of others", k->unknown},
+        {"partitions that could not be read", k->read_errors},
+    };
+    if (k->delivery.limit_ns == 0)
+        return;
+    print_hist(f, "delivery, from sent", &k->delivery);
+    fprintf(f,
+            "  kafka       delivered %" PRIu64 ", not delivered %" PRIu64
+            ", answers %" PRIu64 ", of them failures %" PRIu64 "\n",
+            k->delivered, k->undelivered, k->answers, k->failures);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].count > 0)
+            fprintf(f, "  %s: %" PRIu64 "\n", rows[i].what, rows[i].count);
+    for (size_t i = 0; i < k->errors.n; i++)
+        if (k->errors.v[i].count > 0)
+            fprintf(f, "  said %" PRIu64 ": %s\n", k->errors.v[i].count,
+                    k->errors.v[i].text);
 }
 
 void rep_result_text(const struct rep_run_result *r, FILE *f)
@@ -268,6 +330,7 @@ void rep_result_text(const struct rep_run_result *r, FILE *f)
     print_hist(f, "service, from sent", &t->service);
     print_hist(f, "lateness, generator", &t->generator);
     print_hist(f, "lateness, back-pressure", &t->pressure);
+    print_kafka(f, &r->kafka);
     for (size_t i = 0; i < t->class_count; i++)
         fprintf(f, "  %-24s %" PRIu64 "\n", t->classes[i].text, t->classes[i].count);
     for (size_t i = 0; i < t->reason_count; i++)

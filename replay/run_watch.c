@@ -193,9 +193,11 @@ static void draw_screen(struct rep_running *x, int64_t now,
         .wall = clk_wall_now(x->clk),
     };
     judge_so_far(x, &health);
-    snprintf(title, sizeof title, "%s to %s%s%s%s%s", c->trace, op_tier_names[c->tier],
-             c->http ? ", http " : "", c->http ? x->http.text : "",
-             c->grpc ? ", grpc " : "", c->grpc ? x->grpc.text : "");
+    snprintf(title, sizeof title, "%s to %s%s%s%s%s%s%s", c->trace,
+             op_tier_names[c->tier], c->http ? ", http " : "",
+             c->http ? x->http.text : "", c->grpc ? ", grpc " : "",
+             c->grpc ? x->grpc.text : "", c->kafka.brokers ? ", " : "",
+             c->kafka.brokers ? c->kafka.brokers : "");
     rep_screen_draw(&x->screen, &view);
     rep_progress_step(&x->progress, now, counts);
 }

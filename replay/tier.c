@@ -38,13 +38,20 @@ static const struct rep_tier_rule rules[] = {
      REP_NAME_NONE},
     {OP_TIER_MODELGATEWAY, OP_GRPC, OP_MODEL, REP_NAME_BARE, REP_NAME_MODEL,
      REP_NAME_NONE},
+    /* What the pipeline gateway writes for them, and what other producers may. */
+    {OP_TIER_KAFKA, OP_REST, OP_MODEL, REP_NAME_BARE, REP_NAME_NONE, REP_NAME_NONE},
+    {OP_TIER_KAFKA, OP_GRPC, OP_MODEL, REP_NAME_BARE, REP_NAME_NONE, REP_NAME_NONE},
+    {OP_TIER_KAFKA, OP_KAFKA, OP_MODEL, REP_NAME_BARE, REP_NAME_NONE, REP_NAME_NONE},
+    {OP_TIER_KAFKA, OP_REST, OP_PIPELINE, REP_NAME_BARE, REP_NAME_NONE, REP_NAME_NONE},
+    {OP_TIER_KAFKA, OP_GRPC, OP_PIPELINE, REP_NAME_BARE, REP_NAME_NONE, REP_NAME_NONE},
+    {OP_TIER_KAFKA, OP_KAFKA, OP_PIPELINE, REP_NAME_BARE, REP_NAME_NONE, REP_NAME_NONE},
 };
 #define RULE_COUNT (sizeof rules / sizeof *rules)
 
 static const char *no_rule(enum op_tier tier, enum op_protocol protocol,
                            enum op_resource resource)
 {
-    if (protocol == OP_KAFKA)
+    if (protocol == OP_KAFKA && tier != OP_TIER_KAFKA)
         return "a Kafka operation needs the tier kafka";
     if (protocol == OP_CONTROL)
         return "a control operation goes to the scheduler, not to a data-plane tier";
@@ -52,8 +59,10 @@ static const char *no_rule(enum op_tier tier, enum op_protocol protocol,
         return "the tier modelgateway takes models only";
     if (tier == OP_TIER_PIPELINEGATEWAY)
         return "the tier pipelinegateway takes pipelines only (models: modelgateway)";
+    if (tier == OP_TIER_KAFKA)
+        return "the tier kafka takes models and pipelines only";
     if (resource == OP_PIPELINE)
-        return "a pipeline can be called at envoy and pipelinegateway only";
+        return "a pipeline can be called at envoy, pipelinegateway and kafka only";
     if (resource == OP_EXPERIMENT)
         return "an experiment can be called at envoy only";
     return "this tier does not take this kind of operation";
@@ -216,8 +225,22 @@ bool rep_tier_header_passes(const struct op_header *h)
     return true;
 }
 
+/* The gateway passes x- headers on and no others; what it and the dataflow engine add
+ * on the way is not asked for again. */
+bool rep_tier_record_header_passes(enum op_protocol protocol, const struct op_header *h)
+{
+    static const char *const names[] = {"pipeline", "x-pipeline-version",
+                                        "seldon-pipeline-errors"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (span_eq_nocase(h->name, names[i]))
+            return false;
+    return rep_tier_header_passes(h) &&
+           (protocol == OP_KAFKA || span_starts(h->name, "x-"));
+}
+
 bool rep_tier_needs_unique_id(enum op_tier tier, enum op_resource resource)
 {
     return tier == OP_TIER_PIPELINEGATEWAY || tier == OP_TIER_MODELGATEWAY ||
-           resource == OP_PIPELINE || resource == OP_EXPERIMENT;
+           tier == OP_TIER_KAFKA || resource == OP_PIPELINE ||
+           resource == OP_EXPERIMENT;
 }

@@ -4,8 +4,9 @@
  *
  * The same model is called "iris" at envoy, "iris_1" at its server and "iris.model" at
  * the pipeline gateway. A row says, for a tier, a protocol and a kind of resource,
- * which form stands in the path (REST) or in model_name (gRPC), in `seldon-model` and
- * in `seldon-internal-model`. What has no row cannot be expressed there and is refused,
+ * which form stands in the path (REST) or in model_name (gRPC; in the records of the
+ * tier kafka, whatever the protocol was), in `seldon-model` and in
+ * `seldon-internal-model`. What has no row cannot be expressed there and is refused,
  * with the reason. As observed on Seldon Core 2.8.5 and 2.10.2: rproxy 2.8.5 wants both
  * headers, so both are always sent; envoy knows no ".model"; the pipeline gateway goes
  * by its header alone. Read-only data and pure functions; thread-safe.
@@ -78,9 +79,14 @@ bool rep_tier_is_token(struct span name);
  * credentials. */
 bool rep_tier_header_passes(const struct op_header *h);
 
+/* Whether a recorded header of an operation of that protocol goes into a record of
+ * Kafka: x- headers that pass, and of a record others too. */
+bool rep_tier_record_header_passes(enum op_protocol protocol,
+                                   const struct op_header *h);
+
 /* True where two calls in flight must not share a request id: the pipeline gateway
  * matches answers by it, and a shared one gives one caller the other's answer and hangs
- * the other. */
+ * the other. At the tier kafka we do the matching. */
 bool rep_tier_needs_unique_id(enum op_tier tier, enum op_resource resource);
 
 #endif

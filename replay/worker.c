@@ -184,6 +184,7 @@ static int open_engine(struct rep_worker *w, const struct rep_engine_ops *ops,
         .keep_answers = c->keep_answers,
         .http_version = c->http_version,
         .proxy = c->proxy,
+        .kafka = c->kafka,
         .done = rep_worker_done,
         .arg = w,
     };
@@ -246,6 +247,8 @@ static int prepare(struct rep_worker *w)
         rc = open_engine(w, c->rest, c->http, c->http_connections);
     if (rc == 0 && c->grpc)
         rc = open_engine(w, &rep_grpc_engine, c->grpc, c->grpc_connections);
+    if (rc == 0 && c->kafka)
+        rc = open_engine(w, &rep_kafka_engine, NULL, 1);
     if (rc == 0 && c->spin)
         rc = rep_pacer_calibrate(&w->pacer, w->ev, &w->err);
     log_debug("pacer", "margin_ns=%lld worker=%u", (long long)w->pacer.margin_ns,

@@ -54,8 +54,9 @@ struct rep_worker_config {
     const struct rep_engine_ops *rest; /* which engine sends REST */
     int http_version;                  /* rep_engine_config tells of these two */
     const struct rep_address *proxy;
-    unsigned warm;         /* protocols to connect before the start: 1 << protocol */
-    int64_t warm_limit_ns; /* wait no longer for them */
+    struct rep_kafka *kafka; /* of the tier kafka, in place of targets; or NULL */
+    unsigned warm;           /* protocols to connect before the start: 1 << protocol */
+    int64_t warm_limit_ns;   /* wait no longer for them */
     int64_t deadline_ns;
     uint64_t answer_max;
     bool keep_answers;

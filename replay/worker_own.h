@@ -40,7 +40,7 @@ struct rep_worker {
     struct rep_worker_config config;
     pthread_t thread;
     struct ev *ev;
-    struct rep_lane lanes[REP_LANE_COUNT]; /* REST, gRPC */
+    struct rep_lane lanes[REP_LANE_COUNT]; /* REST or Kafka, gRPC */
     const struct rep_engine *astray;       /* its target speaks another protocol */
     struct rep_request *planned;  /* taken from the plan, in order, not yet due */
     struct rep_sessions sessions; /* partly open */

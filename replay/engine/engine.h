@@ -1,6 +1,5 @@
 /*
- * engine.h - what carries requests to a target: the face of HTTP/1.1, gRPC and later
- * ones.
+ * engine.h - what carries requests to a target: the face of HTTP/1.1, gRPC and Kafka.
  *
  * An engine belongs to one worker, lives in its event loop and never blocks. The worker
  * gives it a request only while `free_slots` is above 0; from then on the engine owns
@@ -47,7 +46,7 @@
 struct rep_engine_config {
     struct ev *ev; /* borrowed, as all that follows */
     const struct clk *clk;
-    const struct rep_address *target;
+    const struct rep_address *target; /* NULL for Kafka */
     const struct rep_tls_config *tls; /* where target->tls; else NULL is fine */
     uint32_t connections;             /* > 0 */
     uint32_t streams;                 /* gRPC: at most this many per connection; > 0 */
@@ -62,7 +61,8 @@ struct rep_engine_config {
     bool keep_answers;   /* leave the body in request.answer */
     int http_version;    /* curl alone: 1 or 2; 0 is 1 */
     const struct rep_address
-        *proxy; /* curl alone: reached instead of target; or NULL */
+        *proxy;              /* curl alone: reached instead of target; or NULL */
+    struct rep_kafka *kafka; /* Kafka alone (kafka_brokers.h), in place of target */
     void (*done)(void *arg, struct rep_request *r);
     void *arg;
 };
@@ -154,6 +154,7 @@ struct rep_engine_ops {
 extern const struct rep_engine_ops rep_http1_engine; /* REST over HTTP/1.1 */
 extern const struct rep_engine_ops rep_curl_engine;  /* REST by libcurl */
 extern const struct rep_engine_ops rep_grpc_engine;  /* gRPC over HTTP/2 */
+extern const struct rep_engine_ops rep_kafka_engine; /* Kafka, by librdkafka */
 
 /* --- for engines ------------------------------------------------------------------ */
 

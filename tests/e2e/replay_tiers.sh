@@ -40,7 +40,7 @@ done
 # What a tier cannot express is refused, one outcome each, and nothing is sent.
 replay 69 pipes server
 same "$(summary '[.operations.due, .operations.sent, .operations.refused]')" '[200,0,200]'
-err_has "a pipeline can be called at envoy and pipelinegateway only"
+err_has "a pipeline can be called at envoy, pipelinegateway and kafka only"
 
 # Internal names carry the version: with a wrong one the server knows no such model.
 replay 0 models server --model-version 2

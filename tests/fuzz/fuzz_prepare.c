@@ -4,7 +4,8 @@
  * The input is cut into the fields of an operation. A REST request that is not refused
  * must be read by the strict parser as exactly one request with the method, path and
  * body that the outcome will claim, and with each routing header at most once; a gRPC
- * message must be as long as its prefix says. No field of a trace may smuggle a second
+ * message must be as long as its prefix says, and a record's value what was recorded as
+ * one, or a message that names its model. No field of a trace may smuggle a second
  * request, or a header that routes.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -89,6 +90,30 @@ static void check_grpc(const struct rep_request *r)
                 r->stream->fields[i].name.p[0] != ':');
 }
 
+static const struct rep_route *find_route(void *arg, enum op_resource resource,
+                                          struct span name, const char **why)
+{
+    static struct rep_route route;
+    (void)arg;
+    *why = NULL;
+    route = (struct rep_route){resource, name, SPAN_LIT("topic")};
+    return &route;
+}
+
+/* A record's value: what was recorded as one, or a message that names its model. */
+static void check_record(const struct rep_request *r)
+{
+    require(r->wire[1].n == 0 && r->wire[0].n == r->out.bytes_out);
+    require(r->stream->field_count < REP_FIELDS_MAX);
+    require(r->id.n > 0 && r->minted);
+    for (uint32_t i = 0; i < r->stream->field_count; i++)
+        require(!span_eq_nocase(r->stream->fields[i].name, "x-request-id"));
+    if (r->op->stream->protocol == OP_KAFKA)
+        require(span_eq(r->wire[0], r->body));
+    else
+        require(r->wire[0].n > 2 && r->wire[0].p[0] == 0x0a); /* field 1 comes first */
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct rep_preparer preparer;
@@ -105,6 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct rep_stream *stream = NULL;
     struct arena arena = {0};
 
+    config.routes.find = find_route;
     config.tier = (enum op_tier)(cursor_u8(&c) % OP_TIER_COUNT);
     config.ids = (enum rep_ids)(cursor_u8(&c) % 3);
     s.protocol = (enum op_protocol)(cursor_u8(&c) % OP_PROTOCOL_COUNT);
@@ -127,7 +153,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rep_preparer_next_slice(&preparer);
     require(rep_prepare_stream(&preparer, &s, &arena, &stream, NULL) == 0);
     require(rep_prepare_request(&preparer, &op, stream, &arena, &r, NULL) == 0);
-    if (!r.refusal && s.protocol == OP_REST)
+    if (!r.refusal && config.tier == OP_TIER_KAFKA)
+        check_record(&r);
+    else if (!r.refusal && s.protocol == OP_REST)
         check_rest(&r);
     else if (!r.refusal)
         check_grpc(&r);

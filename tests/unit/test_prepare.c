@@ -976,6 +976,181 @@ static void answers_are_judged_by_their_model_type(void **state)
 
 #define PART(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* --- records of Kafka ------------------------------------------------------------- */
+
+static struct rep_route known_route = {OP_MODEL, {0}, {0}};
+
+static const struct rep_route *find_known(void *arg, enum op_resource resource,
+                                          struct span name, const char **why)
+{
+    check_true(arg == &known_route);
+    *why = NULL;
+    if (span_eq_str(name, "nobody")) {
+        *why = "there is no topic";
+        return NULL;
+    }
+    known_route = (struct rep_route){resource, name, SPAN_LIT("the.topic")};
+    return &known_route;
+}
+
+static void to_topics(void)
+{
+    config.tier = OP_TIER_KAFKA;
+    config.http = config.grpc = NULL;
+    config.routes = (struct rep_routes){find_known, &known_route};
+}
+
+static void a_json_request_becomes_the_value_that_the_gateway_writes(void **state)
+{
+    static const char json[] =
+        "{\"id\":\"q\",\"parameters\":{\"k\":\"v\"},\"inputs\":[{\"name\":\"predict\","
+        "\"shape\":[1,4],\"datatype\":\"FP32\",\"data\":[1.5,2,3,4]}]}";
+    const struct op_header headers[] = {{SPAN_LIT("x-tenant"), SPAN_LIT("t")},
+                                        {SPAN_LIT("accept"), SPAN_LIT("*/*")}};
+    struct op_stream s = {.protocol = OP_REST,
+                          .resource = OP_PIPELINE,
+                          .name = SPAN_LIT("chain"),
+                          .method = SPAN_LIT("POST"),
+                          .path = SPAN_LIT("/v2/models/chain/infer"),
+                          .content_type = SPAN_LIT("application/json"),
+                          .headers = headers,
+                          .header_count = 2};
+    struct pay_message m;
+    struct err e = {0};
+    (void)state;
+    to_topics();
+    struct rep_request *r = prepare(&s, op_body_of(SPAN_LIT(json)), 255);
+    check_true(r->refusal == NULL);
+    check_ok(v2_proto_parse_request(r->wire[0], &arena, &m, &e), &e);
+    check_span(m.model_name, "chain");
+    check_span(m.id, "q");
+    check_int(m.param_count, ==, 1);
+    check_int(m.tensor_count, ==, 1);
+    check_int(m.tensors[0].type, ==, PAY_FP32);
+    check_true(pay_tensor_number(&m.tensors[0], 0) == 1.5);
+    check_int(r->wire[1].n, ==, 0);
+    check_int(r->out.bytes_out, ==, r->wire[0].n);
+    check_span(r->body, json);
+    check_span(r->id, "abcdef12-ff");
+    check_true(r->minted);
+    const struct rep_stream *p = r->stream;
+    check_true(p->route == &known_route);
+    check_int(p->as_sent.protocol, ==, OP_KAFKA);
+    check_int(p->as_sent.tier, ==, OP_TIER_KAFKA);
+    check_span(p->as_sent.path, "the.topic");
+    check_int(p->as_sent.method.n + p->as_sent.content_type.n, ==, 0);
+    check_int(p->field_count, ==, 2);
+    check_span(p->fields[0].name, "pipeline");
+    check_span(p->fields[0].value, "chain");
+    check_span(p->fields[1].name, "x-tenant");
+}
+
+static void a_grpc_request_is_renamed_and_a_record_stays_as_it_is(void **state)
+{
+    struct op_stream s = {.protocol = OP_GRPC, .name = SPAN_LIT("iris")};
+    struct op_body body = op_body_of(SPAN_LIT("\x0a\6iris_1\x1a\2id"));
+    (void)state;
+    to_topics();
+    struct rep_request *r = prepare(&s, body, 1);
+    check_span(r->wire[0], "\x0a\4iris\x1a\2id");
+    check_int(r->stream->field_count, ==, 0);
+    s.protocol = OP_KAFKA;
+    s.path = SPAN_LIT("other.ns.model.iris.inputs");
+    check_span(prepare(&s, body, 2)->wire[0], "\x0a\6iris_1\x1a\2id");
+    check_span(prepare(&s, op_body_of(SPAN_LIT("{\"inputs\":[]}")), 2)->wire[0],
+               "{\"inputs\":[]}");
+    check_span(prepare(&s, op_body_of(SPAN_LIT("\xff junk")), 2)->wire[0], "\xff junk");
+    config.ids = REP_IDS_KEEP; /* we match answers by it */
+    check_span(prepare(&s, body, 3)->id, "abcdef12-3");
+}
+
+static void what_no_record_can_say_is_refused(void **state)
+{
+    static const struct {
+        enum op_protocol protocol;
+        const char *method, *path, *encoding, *why;
+    } rows[] = {
+        {OP_REST, "GET", "/v2/models/iris/ready", "", "it is no inference"},
+        {OP_REST, "POST", "/v2/models/iris/generate", "", "it is no inference"},
+        {OP_REST, "GET", "/v2/models/iris/infer", "", "it is no inference"},
+        {OP_REST, "POST", "/v2/models/iris/infer_stream", "", "a call that streams"},
+        {OP_REST, "POST", "/v2/models/iris/infer", "gzip",
+         "its body is in an encoding"},
+        {OP_GRPC, "", "/inference.GRPCInferenceService/ModelReady", "",
+         "it is no inference"},
+        {OP_GRPC, "", "/inference.GRPCInferenceService/ModelStreamInfer", "",
+         "a call that streams"},
+    };
+    struct op_stream s;
+    (void)state;
+    to_topics();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        s = (struct op_stream){.protocol = rows[i].protocol,
+                               .name = SPAN_LIT("iris"),
+                               .method = span_str(rows[i].method),
+                               .path = span_str(rows[i].path),
+                               .content_encoding = span_str(rows[i].encoding)};
+        check_str_has(refusal_of(&s, op_body_of(SPAN_LIT("{}"))), rows[i].why);
+    }
+    s = (struct op_stream){.protocol = OP_REST, .name = SPAN_LIT("iris")};
+    check_str(refusal_of(&s, op_body_of(SPAN_LIT("{"))),
+              "its body is no V2 request in JSON");
+    s.protocol = OP_GRPC;
+    check_str(refusal_of(&s, op_body_of(SPAN_LIT("\xff"))),
+              "its body is not a protobuf message");
+    s.protocol = OP_KAFKA;
+    check_str(refusal_of(&s, op_body_of((struct span){0})),
+              "a record without a value asks nothing");
+    s.name = SPAN_LIT("nobody");
+    check_str(refusal_of(&s, op_body_of(SPAN_LIT("x"))), "there is no topic");
+    config.routes.find = NULL;
+    check_str(refusal_of(&s, op_body_of(SPAN_LIT("x"))), "no --kafka target was given");
+}
+
+static void an_answer_from_a_topic_is_held_against_what_was_recorded(void **state)
+{
+    static const struct {
+        enum op_protocol protocol;
+        const char *body, *recorded;
+        size_t body_n, recorded_n;
+    } rows[] = {
+#define ROW(p, b, r) {p, b, r, sizeof(b) - 1, sizeof(r) - 1}
+#define TENSOR       "\"name\":\"x\",\"shape\":[1],\"datatype\":\"INT32\",\"data\":[7]"
+        ROW(OP_REST, "{\"inputs\":[{" TENSOR "}]}", "{\"outputs\":[{" TENSOR "}]}"),
+        ROW(OP_KAFKA, "{\"inputs\":[{" TENSOR "}]}", "{\"outputs\":[{" TENSOR "}]}"),
+#define PROTO "\x2a\x12\x0a\1x\x12\5INT32\x1a\1\1\x2a\3\x12\1\7"
+        ROW(OP_GRPC, PROTO, PROTO),
+        ROW(OP_KAFKA, PROTO, PROTO),
+    };
+    const struct rep_answer_want want = {.recorded = true};
+    struct arena a = {0};
+    struct err e = {0};
+    (void)state;
+    to_topics();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct op_stream s = {.protocol = rows[i].protocol,
+                                    .name = SPAN_LIT("echo")};
+        struct op op = op_empty();
+        op.stream = &s;
+        op.request = op_body_of(span_of(rows[i].body, rows[i].body_n));
+        op.response = op_body_of(span_of(rows[i].recorded, rows[i].recorded_n));
+        op.status = 200;
+        struct rep_request *r = prepare_op(&op);
+        check_true(r->refusal == NULL);
+        r->out.cause = OUT_OK;
+        buf_add(&r->answer, PROTO, sizeof PROTO - 1);
+        check_int(judged(r, &want, &a, &e), ==, OUT_RIGHT);
+        r->answer.p[r->answer.n - 1] = 8;
+        check_int(judged(r, &want, &a, &e), ==, OUT_WRONG);
+        err_clear(&e);
+        buf_reset(&r->answer); /* JSON comes where JSON was asked with */
+        buf_str(&r->answer, "{\"outputs\":[{" TENSOR "}]}");
+        check_int(judged(r, &want, &a, &e), ==, OUT_RIGHT);
+        buf_done(&r->answer);
+    }
+    arena_done(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1002,6 +1177,10 @@ int main(void)
         PART(the_digest_is_of_what_an_answer_says),
         PART(an_answer_tells_whose_it_is_by_its_mark),
         PART(tensors_tell_whose_answer_it_is),
+        PART(a_json_request_becomes_the_value_that_the_gateway_writes),
+        PART(a_grpc_request_is_renamed_and_a_record_stays_as_it_is),
+        PART(what_no_record_can_say_is_refused),
+        PART(an_answer_from_a_topic_is_held_against_what_was_recorded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -290,8 +290,9 @@ static void what_the_tier_cannot_express_is_refused_and_recorded(void **state)
         check_int(outcomes[i].cause, ==, i % 10 == 9 ? OUT_REFUSED : OUT_OK);
         check_true((outcomes[i].sent_ns == OP_TIME_NONE) == (i % 10 == 9));
     }
-    check_str_has(note_of(NOTE_REFUSALS, text, sizeof text),
-                  "10: a pipeline can be called at envoy and pipelinegateway only");
+    check_str_has(
+        note_of(NOTE_REFUSALS, text, sizeof text),
+        "10: a pipeline can be called at envoy, pipelinegateway and kafka only");
     peer_stop(p);
 }
 

@@ -101,6 +101,49 @@ static void kafka_and_control_operations_have_no_row(void **state)
     buf_done(&b);
 }
 
+static void the_tier_kafka_takes_every_protocol_by_bare_name(void **state)
+{
+    const char *why = NULL;
+    (void)state;
+    for (enum op_protocol p = OP_REST; p <= OP_KAFKA; p++)
+        for (enum op_resource r = OP_MODEL; r <= OP_PIPELINE; r++) {
+            const struct rep_tier_rule *rule = rep_tier_rule(OP_TIER_KAFKA, p, r, &why);
+            check_true(rule != NULL);
+            check_int(rule->target, ==, REP_NAME_BARE);
+            check_int(rule->seldon_model, ==, REP_NAME_NONE);
+        }
+    check_true(!rep_tier_rule(OP_TIER_KAFKA, OP_KAFKA, OP_EXPERIMENT, &why));
+    check_str(why, "the tier kafka takes models and pipelines only");
+    check_true(!rep_tier_rule(OP_TIER_KAFKA, OP_CONTROL, OP_MODEL, &why));
+    check_true(rep_tier_needs_unique_id(OP_TIER_KAFKA, OP_MODEL));
+}
+
+static void records_carry_what_the_gateway_passes_on(void **state)
+{
+    static const struct {
+        const char *name;
+        bool rest, record; /* of an operation of that protocol */
+    } rows[] = {
+        {"x-tenant", true, true},
+        {"x-request-id", false, false},
+        {"x-seldon-route", false, false},
+        {"x-envoy-attempt", false, false},
+        {"traceparent", false, true},
+        {"seldon-infer-type", false, true},
+        {"pipeline", false, false},
+        {"x-pipeline-version", false, false},
+        {"seldon-pipeline-errors", false, false},
+        {"authorization", false, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct op_header h = {span_str(rows[i].name), SPAN_LIT("v")};
+        check_int(rep_tier_record_header_passes(OP_REST, &h), ==, rows[i].rest);
+        check_int(rep_tier_record_header_passes(OP_GRPC, &h), ==, rows[i].rest);
+        check_int(rep_tier_record_header_passes(OP_KAFKA, &h), ==, rows[i].record);
+    }
+}
+
 static void a_listed_version_beats_the_common_one(void **state)
 {
     struct buf b = {0};
@@ -213,6 +256,8 @@ int main(void)
         cmocka_unit_test(pipelines_go_to_envoy_and_the_pipeline_gateway_alone),
         cmocka_unit_test(experiments_go_to_envoy_alone),
         cmocka_unit_test(kafka_and_control_operations_have_no_row),
+        cmocka_unit_test(the_tier_kafka_takes_every_protocol_by_bare_name),
+        cmocka_unit_test(records_carry_what_the_gateway_passes_on),
         cmocka_unit_test(a_listed_version_beats_the_common_one),
         cmocka_unit_test(a_recorded_path_keeps_all_but_the_name),
         cmocka_unit_test(headers_of_one_hop_of_routing_and_of_credentials_stay_behind),
