@@ -69,6 +69,7 @@ static void put_arms(struct jsonw *w, const struct ana_comparison *c)
         jsonw_key_str(w, "tier", ana_run_note(run, NOTE_TARGET_TIER));
         jsonw_key_str(w, "http", ana_run_note(run, NOTE_TARGET_HTTP));
         jsonw_key_str(w, "grpc", ana_run_note(run, NOTE_TARGET_GRPC));
+        jsonw_key_str(w, "kafka", ana_run_note(run, NOTE_TARGET_KAFKA));
         jsonw_key_u64(w, "runs", arm == 0 ? c->a_count : c->run_count - c->a_count);
         jsonw_key_u64(w, "invalid_runs", c->invalid_runs[arm]);
         jsonw_end(w);

@@ -36,6 +36,7 @@ static void put_arm(const struct ana_comparison *c, int arm, struct buf *out)
     const struct ana_run *run = &c->runs[arm == 0 ? 0 : c->a_count];
     const char *tier = ana_run_note(run, NOTE_TARGET_TIER);
     const char *http = ana_run_note(run, NOTE_TARGET_HTTP);
+    const char *kafka = ana_run_note(run, NOTE_TARGET_KAFKA);
     size_t runs = arm == 0 ? c->a_count : c->run_count - c->a_count;
 
     label(out, arm == 0 ? "A" : "B");
@@ -52,8 +53,8 @@ static void put_arm(const struct ana_comparison *c, int arm, struct buf *out)
         ana_text_name(out, tier, 16);
         buf_str(out, "  ");
     }
-    if (http) {
-        ana_text_name(out, http, 32);
+    if (http || kafka) {
+        ana_text_name(out, http ? http : kafka, 32);
         buf_str(out, "  ");
     }
     buf_fmt(out, "%zu run%s", runs, runs == 1 ? "" : "s");

@@ -97,6 +97,7 @@ static void put_arm(const struct ana_comparison *c, int arm, struct buf *out)
     ana_html_fact(out, "tier", ana_run_note(run, NOTE_TARGET_TIER));
     ana_html_fact(out, "http", ana_run_note(run, NOTE_TARGET_HTTP));
     ana_html_fact(out, "grpc", ana_run_note(run, NOTE_TARGET_GRPC));
+    ana_html_fact(out, "kafka", ana_run_note(run, NOTE_TARGET_KAFKA));
     snprintf(text, sizeof text, "%zu, %u of them invalid",
              arm == 0 ? c->a_count : c->run_count - c->a_count, c->invalid_runs[arm]);
     ana_html_fact(out, "runs", text);

@@ -40,6 +40,7 @@ static void put_facts(const struct ana_run *run, struct buf *out)
     ana_html_fact(out, "tier", ana_run_note(run, NOTE_TARGET_TIER));
     ana_html_fact(out, "http", ana_run_note(run, NOTE_TARGET_HTTP));
     ana_html_fact(out, "grpc", ana_run_note(run, NOTE_TARGET_GRPC));
+    ana_html_fact(out, "kafka", ana_run_note(run, NOTE_TARGET_KAFKA));
     ana_html_fact(out, "version", ana_run_note(run, NOTE_LABEL_VERSION));
     ana_html_fact(out, "loop", ana_run_note(run, NOTE_SCHEDULE_MODE));
     ana_html_fact(out, "speed", ana_run_note(run, NOTE_SCHEDULE_SPEED));

@@ -125,6 +125,7 @@ static void put_what_ran(struct jsonw *w, const struct ana_run *run)
     jsonw_key_str(w, "tier", ana_run_note(run, NOTE_TARGET_TIER));
     jsonw_key_str(w, "http", ana_run_note(run, NOTE_TARGET_HTTP));
     jsonw_key_str(w, "grpc", ana_run_note(run, NOTE_TARGET_GRPC));
+    jsonw_key_str(w, "kafka", ana_run_note(run, NOTE_TARGET_KAFKA));
     jsonw_key_str(w, "tls", ana_run_note(run, NOTE_TARGET_TLS));
     jsonw_key_str(w, "version", ana_run_note(run, NOTE_LABEL_VERSION));
     jsonw_end(w);
@@ -214,6 +215,31 @@ static void put_lines(struct jsonw *w, const struct ana_run *run, const char *no
 }
 
 /* How many were made, what ended them, and why others were not made. */
+static void put_kafka(struct jsonw *w, const struct ana_run *run)
+{
+    jsonw_key(w, "kafka");
+    jsonw_object(w);
+    put_note_u64(w, run, "delivered", NOTE_KAFKA_DELIVERED);
+    put_note_u64(w, run, "undelivered", NOTE_KAFKA_UNDELIVERED);
+    jsonw_key(w, "delivery_ns");
+    jsonw_object(w);
+    put_note_u64(w, run, "p50", NOTE_KAFKA_DELIVERY_P50);
+    put_note_u64(w, run, "p99", NOTE_KAFKA_DELIVERY_P99);
+    put_note_u64(w, run, "max", NOTE_KAFKA_DELIVERY_MAX);
+    jsonw_end(w);
+    put_note_u64(w, run, "answers", NOTE_KAFKA_ANSWERS);
+    put_note_u64(w, run, "answers_again", NOTE_KAFKA_AGAIN);
+    put_note_u64(w, run, "answers_late", NOTE_KAFKA_LATE);
+    put_note_u64(w, run, "records_of_steps", NOTE_KAFKA_HOPS);
+    put_note_u64(w, run, "records_of_others", NOTE_KAFKA_UNKNOWN);
+    put_note_u64(w, run, "read_errors", NOTE_KAFKA_READ_ERRORS);
+    put_note_u64(w, run, "queue_full", NOTE_KAFKA_QUEUE_FULL);
+    put_note_u64(w, run, "topics_late", NOTE_KAFKA_TOPICS_LATE);
+    jsonw_key(w, "errors");
+    put_lines(w, run, NOTE_KAFKA_ERRORS, "text");
+    jsonw_end(w);
+}
+
 static void put_connections(struct jsonw *w, const struct ana_run *run)
 {
     if (!ana_run_note(run, NOTE_CONNECTS))
@@ -276,6 +302,8 @@ void ana_report_json(const struct ana_run *run, struct buf *out)
     put_waits(&w, run);
     put_rate(&w, run);
     put_connections(&w, run);
+    if (ana_run_note(run, NOTE_TARGET_KAFKA))
+        put_kafka(&w, run);
     put_errors(&w, run);
     jsonw_key(&w, "health");
     ana_json_health(&w, run);

@@ -84,6 +84,9 @@ static void put_what_ran(const struct ana_run *run, struct buf *out)
     if (ana_run_note(run, NOTE_TARGET_GRPC))
         buf_fmt(out, "\n%*s", LABEL, "");
     put_note(out, run, "grpc ", NOTE_TARGET_GRPC);
+    if (ana_run_note(run, NOTE_TARGET_KAFKA))
+        buf_fmt(out, "\n%*s", LABEL, "");
+    put_note(out, run, "kafka ", NOTE_TARGET_KAFKA);
     if (ana_run_note(run, NOTE_TARGET_TLS))
         put_tls(out, run);
     buf_str(out, "\n");
@@ -268,6 +271,48 @@ static void put_connections(const struct ana_run *run, struct buf *out)
     buf_done(&line);
 }
 
+/* What became of messages, and what records were none of the answers. */
+static void put_kafka(const struct ana_run *run, struct buf *out)
+{
+    static const struct {
+        const char *note, *words;
+    } rows[] = {
+        {NOTE_KAFKA_DELIVERED, "delivered"},
+        {NOTE_KAFKA_UNDELIVERED, "not delivered"},
+        {NOTE_KAFKA_AGAIN, "second answers"},
+        {NOTE_KAFKA_LATE, "answers to what had ended without"},
+        {NOTE_KAFKA_HOPS, "records of steps of pipelines"},
+        {NOTE_KAFKA_UNKNOWN, "records with keys of others"},
+        {NOTE_KAFKA_READ_ERRORS, "partitions that could not be read"},
+    };
+    char p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX];
+    struct span said = span_str(ana_run_note(run, NOTE_KAFKA_ERRORS)), what;
+    struct buf line = {0};
+    uint64_t n, middle, high;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (ana_run_note_u64(run, rows[i].note, &n) && (n > 0 || i == 0))
+            buf_fmt(&line, "%s%" PRIu64 " %s", line.n ? ", " : "", n, rows[i].words);
+    if (line.n == 0)
+        return;
+    if (ana_run_note_u64(run, NOTE_KAFKA_DELIVERY_P50, &middle) &&
+        ana_run_note_u64(run, NOTE_KAFKA_DELIVERY_P99, &high))
+        buf_fmt(&line, "; sent to acknowledged: p50 %s, p99 %s",
+                units_duration_text((int64_t)middle, p50),
+                units_duration_text((int64_t)high, p99));
+    buf_str(out, "\n");
+    label(out, "kafka");
+    ana_text_wrap(out, buf_text(&line), LABEL, LABEL + 2, WIDTH);
+    while (ana_note_line(&said, &n, &what)) {
+        buf_reset(&line);
+        buf_fmt(&line, "%" PRIu64 " times: ", n);
+        put_span(&line, what, 200);
+        buf_fmt(out, "%*s", LABEL, "");
+        ana_text_wrap(out, buf_text(&line), LABEL, LABEL + 2, WIDTH);
+    }
+    buf_done(&line);
+}
+
 static void put_errors(const struct ana_run *run, struct buf *out)
 {
     enum { SHOWN = 12 };
@@ -334,6 +379,7 @@ void ana_report_text(const struct ana_run *run, bool colour, struct buf *out)
     bool starred = put_latencies(run, out);
     put_waits(run, out);
     put_connections(run, out);
+    put_kafka(run, out);
     put_errors(run, out);
     starred |= put_cells(run, run->types, run->type_count, out);
     starred |= put_cells(run, run->cells, run->cell_count, out);
