@@ -15,6 +15,7 @@
 
 #include "commands.h"
 #include "deploy/standin/si_host.h"
+#include "deploy/standin/si_kafka.h"
 #include "traces/base/log.h"
 #include "traces/base/units.h"
 
@@ -32,6 +33,8 @@ struct standin_config {
     int64_t stream_timeout_ns, stream_gap_ns;
     uint64_t stream_messages;
     const char *stamps, *log_requests, *debug;
+    const char *topic_prefix, *name_space;
+    uint64_t partitions;
 };
 
 static const char *const error_at_names[] = {"answer", "model", NULL};
@@ -46,7 +49,8 @@ enum { ERROR_AT_ANSWER, ERROR_AT_MODEL };
 static const struct opt standin_opts[] = {
     ROW("tier", OPT_STR, tier, "NAME", NULL,
         "serve one tier: envoy, rproxy, server, pipelinegateway, or modelgateway, "
-        "which is the pipeline gateway too"),
+        "which is the pipeline gateway too; or kafka, a broker in this process with "
+        "the topics of the models and pipelines that are declared, on a free port"),
     ROW("http", OPT_STR, http, "HOST:PORT", NULL,
         "with --tier: where it takes HTTP; port 0 takes a free one"),
     ROW("grpc", OPT_STR, grpc, "HOST:PORT", NULL,
@@ -132,6 +136,12 @@ static const struct opt standin_opts[] = {
     ROW("log-requests", OPT_STR, log_requests, "FILE", NULL,
         "write a line of JSON about each request as it came: tier, method, path, "
         "fields"),
+    ROW("topic-prefix", OPT_STR, topic_prefix, "TEXT", "seldon",
+        "with --tier kafka: what topics begin with"),
+    ROW("namespace", OPT_STR, name_space, "NAME", "default",
+        "with --tier kafka: the second part of the topics' names"),
+    ROW("kafka-partitions", OPT_U64, partitions, "N", "3",
+        "with --tier kafka: partitions of each topic"),
     ROW("quiet", OPT_FLAG, quiet, NULL, NULL, "no summary at exit"),
     ROW("debug", OPT_STR, debug, "AREAS", NULL, "debug lines for these areas, or all"),
     {.name = NULL},
@@ -150,7 +160,7 @@ static const struct opt_cmd standin_cmd = {
         "for the same requests.\n\n"
         "What it imitates of SCv2 2.10 (and 2.8), what it was held against, and what "
         "it does not imitate stands in deploy/standin/README.md. Not imitated, above "
-        "all: the time that real tiers add, Kafka, the scheduler, compression, the "
+        "all: the time that real tiers add, the scheduler, compression, the "
         "limit of 20 connections between rproxy and its server, Triton's binary "
         "tensors over REST, and answers of ModelStreamInfer before the client has "
         "ended its half.\n\n"
@@ -166,6 +176,8 @@ static const struct opt_cmd standin_cmd = {
         "# a version whose p99 is 10 % slower than that of the same without --slow\n"
         "reprise standin --tier envoy --service modes:0.985=8ms,0.015=30ms --slow "
         "1.10@0.98\n"
+        "# a broker, and models that answer behind its topics\n"
+        "reprise standin --tier kafka --model-type iris --instances 2\n"
         "# ask it something\n"
         "curl -d "
         "'{\"inputs\":[{\"name\":\"predict\",\"shape\":[1,4],\"datatype\":\"FP32\","
@@ -310,15 +322,43 @@ static int listen_tier(const struct standin_config *cfg, struct si_host *h,
     return rc;
 }
 
+static bool is_kafka(const struct standin_config *cfg)
+{
+    return cfg->tier && strcmp(cfg->tier, "kafka") == 0;
+}
+
+/* The broker chooses its port. */
+static int open_kafka(const struct standin_config *cfg, struct si_core *core,
+                      struct si_kafka **k, struct buf *lines, struct err *e)
+{
+    struct si_kafka_options o = {.prefix = cfg->topic_prefix,
+                                 .name_space = cfg->name_space,
+                                 .partitions = cfg->partitions};
+    if (!is_kafka(cfg))
+        return 0;
+    int rc = si_kafka_open(k, core, &o, e);
+    if (rc == 0)
+        buf_fmt(lines, "kafka.brokers=%s\n", si_kafka_brokers(*k));
+    return rc;
+}
+
 static int listen_all(const struct standin_config *cfg, struct si_host *h,
                       struct buf *lines, struct err *e)
 {
     static const char any_port[] = "127.0.0.1:0";
-    const struct si_tier *only = cfg->tier ? si_tier_find(cfg->tier) : NULL;
+    const struct si_tier *only =
+        cfg->tier && !is_kafka(cfg) ? si_tier_find(cfg->tier) : NULL;
     if (!cfg->tls_cert != !cfg->tls_key || (cfg->tls_client_ca && !cfg->tls_cert))
         return err_set(
             e, ERR_USAGE,
             "--tls-cert and --tls-key belong together, and --tls-client-ca needs them");
+    if (is_kafka(cfg))
+        return cfg->http || cfg->grpc || cfg->tls_cert || cfg->stamps ||
+                       cfg->log_requests || cfg->stall
+                   ? err_set(e, ERR_USAGE,
+                             "--tier kafka takes no --http, --grpc, --tls-cert, "
+                             "--stamps, --log-requests and --stall")
+                   : 0;
     if (cfg->tier && !only)
         return err_set(e, ERR_USAGE, "unknown tier '%s'", cfg->tier);
     if (!only && (cfg->http || cfg->grpc))
@@ -415,9 +455,12 @@ static int serve_at(const struct standin_config *cfg, struct si_core *core,
                     struct si_host *host, struct ev *ev, struct err *e)
 {
     struct buf lines = {0};
+    struct si_kafka *kafka = NULL;
     int rc = cfg->stall ? parse_stall(cfg->stall, host, e) : 0;
     if (rc == 0)
         rc = listen_all(cfg, host, &lines, e);
+    if (rc == 0)
+        rc = open_kafka(cfg, core, &kafka, &lines, e);
     catch_signals(ev);
     if (rc == 0)
         rc = announce(cfg, &lines, e);
@@ -428,6 +471,7 @@ static int serve_at(const struct standin_config *cfg, struct si_core *core,
         print_summary(core, host);
     if (rc == 0 && cfg->stamps)
         rc = si_stamps_write(&core->stamps, cfg->stamps, e);
+    si_kafka_close(kafka);
     buf_done(&lines);
     return rc;
 }
