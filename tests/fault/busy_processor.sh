@@ -10,7 +10,7 @@ for _ in 1 2 3 4 5 6; do
     taskset -c "$processor" bash -c 'while :; do :; done' &
     pids+=($!)
 done
-expect 0 taskset -c "$processor" "$REPRISE" replay "$tmp/t.trace" --tier server \
+expect 0 taskset -c "$processor" "$REPRISE" replay "$tmp/t.trace" --tier "$tier" \
     --http "$(at http)" -o "$tmp/x.run" --quiet
 end_server_and_hogs() { for p in "${pids[@]}"; do kill "$p"; wait "$p" 2>/dev/null; done; pids=(); }
 end_server_and_hogs

@@ -22,7 +22,7 @@ synth --rate 400 --count 1200
 standin --service fixed:1ms
 (
     echo "$BASHPID" >"$group/cgroup.procs"
-    exec "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at http)" -o "$tmp/x.run" --quiet
+    exec "$REPRISE" replay "$tmp/t.trace" --tier "$tier" --http "$(at http)" -o "$tmp/x.run" --quiet
 ) >"$tmp/out" 2>"$tmp/err"
 same "$?" 3 "exit status: $(head -n 5 "$tmp/err")"
 end_server

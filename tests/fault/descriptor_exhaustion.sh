@@ -7,7 +7,7 @@ synth --rate 400 --count 100
 standin --service fixed:600ms --log-requests "$tmp/log"
 (
     ulimit -n 30
-    exec "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at http)" -o "$tmp/x.run" \
+    exec "$REPRISE" replay "$tmp/t.trace" --tier "$tier" --http "$(at http)" -o "$tmp/x.run" \
         --connections 60 --quiet
 ) >"$tmp/out" 2>"$tmp/err"
 same "$?" 3 "exit status: $(head -n 5 "$tmp/err")"

@@ -17,7 +17,7 @@ fills_up() {
     local answered operations
     rm -f "$tmp/small/x.run"
     standin --service fixed:100us --stamps "$tmp/stamps"
-    expect 74 "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at http)" \
+    expect 74 "$REPRISE" replay "$tmp/t.trace" --tier "$tier" --http "$(at http)" \
         -o "$tmp/small/x.run" --quiet
     ended=$((${EPOCHREALTIME/[.,]/} * 1000 + ahead))
     err_has "No space left on device"

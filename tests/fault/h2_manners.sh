@@ -7,6 +7,7 @@ source "$(dirname "$0")/lib.sh"
 python=/usr/bin/python3 # Debian's, which sees Debian's h2
 "$python" -c 'import h2' 2>/dev/null || { echo "python3-h2 is not installed"; exit 77; }
 h2_peer() { # OPTION...
+    tier=server
     rm -f "$tmp/ports" "$tmp/summary"
     "$python" "$here/h2_peer.py" "$@" --ports "$tmp/ports" --summary "$tmp/summary" 2>"$tmp/server.err" &
     server=$!
@@ -42,7 +43,7 @@ polite
 server_says '[.never, .resets, .connections]' '[20,{"8":20},3]'
 "$REPRISE" trace cat "$tmp/x.run" --jsonl >"$tmp/outcomes" || fail "reading the run"
 same "$(jq -s --argjson least $((deadline - 1))e9 'map(select(.cause == "deadline")) |
-    all(.done_ns - .sent_ns > $least and .attempts == 1)' "$tmp/outcomes")" true \
+    all(.done_ns - .due_ns > $least and .attempts == 1)' "$tmp/outcomes")" true \
     "deadlines are kept, and nothing is sent again"
 
 # The same server over REST, by libcurl.

@@ -61,6 +61,7 @@ class Connection:
         self.c = h2.connection.H2Connection(config)
         self.got: dict[int, bytes] = {}
         self.grpc: dict[int, bool] = {}
+        self.cancelled: set[int] = set()
         self.answered = 0
         self.pings = self.acks = self.settings = self.settings_acks = 0  # of this connection
         self.settings_before: list[int] = []  # each PING
@@ -105,7 +106,10 @@ class Connection:
             data = self.s.recv(65536)
             if not data:
                 return
-            for event in self.c.receive_data(data):
+            events = self.c.receive_data(data)
+            # Requests that came together with their cancellation are not answered: h2 knows of both by now.
+            self.cancelled = {e.stream_id for e in events if isinstance(e, h2.events.StreamReset)}
+            for event in events:
                 self.on_event(event)
             self.flush()
 
@@ -137,6 +141,8 @@ class Connection:
             bodies.add(body)
         if self.options.never and nth % self.options.never == 0:
             count("never")
+            return
+        if stream in self.cancelled:
             return
         self.odd(stream)
         fields = [(":status", "200"), ("content-type", "application/grpc" if self.grpc[stream] else "application/json")]

@@ -18,7 +18,7 @@ race() { # REPLAY-OPTION...
     # Each that the server closed is told as ended, but for those that nobody wanted again.
     # shellcheck disable=SC2016  # $server is jq's
     same "$(jq --slurpfile server "$tmp/summary" '(.connections.ended | map(.count) | add) as $ended |
-        $server[0] | $ended <= .faults and $ended >= .faults - 8 and .faults >= 100' "$tmp/report")" true \
+        $server[0] | $ended <= .connections and $ended >= .faults - 8 and .faults >= 100' "$tmp/report")" true \
         "ends of connections: $(jq -c .connections "$tmp/report"); the server: $(cat "$tmp/summary")"
 }
 

@@ -24,16 +24,19 @@ own_namespace() {
     exit $?
 }
 
-# Each starts a server, whose process is $server: the stand-in, or the scripted peer.
+# Each starts a server, whose process is $server: the stand-in, or the scripted peer. The stand-in is of
+# a tier that closes no connection for being idle, whatever a machine takes between two requests on it.
 standin() { # OPTION...
+    tier=rproxy
     rm -f "$tmp/ports"
-    "$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
+    "$REPRISE" standin --tier rproxy --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
         --ports "$tmp/ports" --quiet "$@" >/dev/null 2>"$tmp/server.err" &
     server=$!
     pids+=("$server")
     await_ports
 }
 peer() { # PROTOCOL OPTION...
+    tier=server
     rm -f "$tmp/ports" "$tmp/summary"
     python3 "$here/peer.py" "$@" --ports "$tmp/ports" --summary "$tmp/summary" \
         2>"$tmp/server.err" &
@@ -48,7 +51,7 @@ end_server() {
     for pid in "${pids[@]}"; do [ "$pid" = "$server" ] || others+=("$pid"); done
     pids=("${others[@]:-}")
 }
-at() { sed -n "s/^server.$1=//p" "$tmp/ports"; }
+at() { sed -n "s/^$tier.$1=//p" "$tmp/ports"; }
 
 synth() { # OPTION...: $tmp/t.trace, REST, 400 operations within a second unless told otherwise
     expect 0 "$REPRISE" synth -o "$tmp/t.trace" --force --model-type iris --values random --batch 4 \
@@ -59,14 +62,14 @@ synth() { # OPTION...: $tmp/t.trace, REST, 400 operations within a second unless
 replay() {
     local status=$1
     shift
-    expect "$status" "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at http)" \
+    expect "$status" "$REPRISE" replay "$tmp/t.trace" --tier "$tier" --http "$(at http)" \
         --grpc "$(at grpc)" -o "$tmp/x.run" --force --quiet "$@"
     report
 }
 # In the background; $replayer is its process. `replayed STATUS` waits for it.
 start_replay() { # OPTION...
     rm -f "$tmp/x.run" # an earlier one's outcomes are waited for by nobody
-    "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at http)" --grpc "$(at grpc)" \
+    "$REPRISE" replay "$tmp/t.trace" --tier "$tier" --http "$(at http)" --grpc "$(at grpc)" \
         -o "$tmp/x.run" --force --quiet "$@" >"$tmp/out" 2>"$tmp/err" &
     replayer=$!
     pids+=("$replayer")
