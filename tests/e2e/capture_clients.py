@@ -98,10 +98,15 @@ def body_of(told: dict | None, grpc: bool) -> bytes | None:
 
 def by_trace(path: str) -> Seen:
     seen = Seen()
+    protocols: dict[int, str] = {}
     with open(path, encoding="utf-8") as f:
         for op in map(json.loads, f):
-            grpc = op["protocol"] == "grpc"
-            seen.requests += 1
+            if "late" in op:  # an answer that came when its operation was written already
+                grpc = protocols[op["late"]] == "grpc"
+            else:
+                protocols[op["index"]] = op["protocol"]
+                grpc = op["protocol"] == "grpc"
+                seen.requests += 1
             if "status" in op:
                 seen.statuses[op["status"]] += 1
             if "grpc_status" in op:

@@ -8,7 +8,7 @@ expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 1000 --coun
     --duration 1h --protocol both --clients 7 --arrivals poisson --quiet
 serve() {
     rm -f "$tmp/ports"
-    "$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 --ports "$tmp/ports" \
+    "$REPRISE" standin --tier rproxy --http 127.0.0.1:0 --grpc 127.0.0.1:0 --ports "$tmp/ports" \
         --service fixed:10ms --stamps "$tmp/stamps" >/dev/null 2>"$tmp/standin.err" &
     pids=($!)
     await_ports
@@ -17,8 +17,8 @@ unserve() { kill "${pids[0]}"; wait "${pids[0]}" 2>/dev/null; pids=(); }
 at() { sed -n "s/^$1=//p" "$tmp/ports"; }
 replay() { # status options...
     local status=$1; shift
-    expect "$status" "$REPRISE" replay "$tmp/t.trace" --tier server --http "$(at server.http)" \
-        --grpc "$(at server.grpc)" -o "$tmp/x.run" --force --quiet --json "$@"
+    expect "$status" "$REPRISE" replay "$tmp/t.trace" --tier rproxy --http "$(at rproxy.http)" \
+        --grpc "$(at rproxy.grpc)" -o "$tmp/x.run" --force --quiet --json "$@"
 }
 
 # Status 3 is a machine that was too busy: what was waited for holds all the same.

@@ -7,11 +7,11 @@ python=/usr/bin/python3 # Debian's, which sees Debian's packages
 "$python" -c 'import prometheus_client' 2>/dev/null || { echo "python3-prometheus-client is not installed"; exit 77; }
 command -v script >/dev/null || { echo "script (bsdutils) is not installed"; exit 77; }
 
-"$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 --ports "$tmp/ports" \
+"$REPRISE" standin --tier rproxy --http 127.0.0.1:0 --grpc 127.0.0.1:0 --ports "$tmp/ports" \
     --service fixed:1ms --error-rate 0.1 >/dev/null 2>"$tmp/standin.err" &
 pids+=($!)
 await_ports
-http=$(sed -n 's/^server.http=//p' "$tmp/ports")
+http=$(sed -n 's/^rproxy.http=//p' "$tmp/ports")
 # One that a run comes to the end of, and one that lasts until it is ended.
 expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 200 --count 500 \
     --duration 1h --protocol rest --quiet
@@ -19,7 +19,7 @@ expect 0 "$REPRISE" synth -o "$tmp/long.trace" --model-type iris --rate 200 --co
     --duration 1h --protocol rest --quiet
 
 # --- the page
-"$REPRISE" replay "$tmp/long.trace" --tier server --http "$http" -o "$tmp/m.run" --json \
+"$REPRISE" replay "$tmp/long.trace" --tier rproxy --http "$http" -o "$tmp/m.run" --json \
     --metrics 127.0.0.1:0 >"$tmp/m.out" 2>"$tmp/m.err" &
 replayer=$!
 pids+=("$replayer")
@@ -30,9 +30,9 @@ address=${address%/metrics}
 # Somebody who says nothing, and somebody who does not stop talking.
 exec 7<>"/dev/tcp/${address/:/\/}"
 head -c 100000 /dev/zero 2>/dev/null | timeout 2 bash -c "cat >/dev/tcp/${address/:/\/}" 2>/dev/null
-same "$(curl -s -o /dev/null -w '%{http_code}' "http://$address/other")" 404 "another page"
+same "$(curl -s --retry 5 --retry-all-errors -o /dev/null -w '%{http_code}' "http://$address/other")" 404 "another page"
 counts_a_hundred() {
-    curl -sf -o "$tmp/page" "$url" || { fail "the page: curl ended with $?"; finish; }
+    curl -sf --retry 5 --retry-all-errors -o "$tmp/page" "$url" || { fail "the page: curl ended with $?"; finish; }
     grep -q 'outcome="ok"} [1-9][0-9][0-9]' "$tmp/page"
 }
 wait_for "a page that counts enough to be judged" counts_a_hundred
@@ -80,12 +80,12 @@ same "$?" 130 "the status of the run beside it"
 exec 7>&-
 same "$(jq -c '.operations | [.due + .never_due, .due - .ok - .failed - .stopped, .ok >= 100]' "$tmp/m.out")" \
     '[120000,0,true]' "the run beside it"
-expect 64 "$REPRISE" replay "$tmp/t.trace" --tier server --http "$http" -o "$tmp/n.run" --metrics 9464
+expect 64 "$REPRISE" replay "$tmp/t.trace" --tier rproxy --http "$http" -o "$tmp/n.run" --metrics 9464
 err_has "--metrics '9464' is not HOST:PORT"
 [ ! -e "$tmp/n.run" ] || fail "a run was left behind"
 
 # --- the screen
-expect 64 "$REPRISE" replay "$tmp/t.trace" --tier server --http "$http" -o "$tmp/n.run" --live
+expect 64 "$REPRISE" replay "$tmp/t.trace" --tier rproxy --http "$http" -o "$tmp/n.run" --live
 err_has "--live needs a terminal"
 enter=$'\e[?1049h' leave=$'\e[?1049l'
 live() { # NAME TRACE, then how it ends: a command that finds the replay's process in $replayer
@@ -93,7 +93,7 @@ live() { # NAME TRACE, then how it ends: a command that finds the replay's proce
     shift 2
     # Under `script` it has a terminal of its own; its process id is that of what exec'd it.
     script -qec "stty rows 20 cols 70; echo \$\$ >$tmp/pid; exec $REPRISE replay $tmp/$trace.trace \
-        --tier server --http $http -o $tmp/$name.run --live" /dev/null \
+        --tier rproxy --http $http -o $tmp/$name.run --live" /dev/null \
         >"$tmp/$name.screen" 2>&1 </dev/null &
     local scripted=$!
     wait_for "a screen" grep -qF "health  " "$tmp/$name.screen"

@@ -2,18 +2,18 @@
 # On a single processor what prepares and writes gives way to what sends, and the run says so.
 source "$(dirname "$0")/../cli/lib.sh"
 
-"$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
+"$REPRISE" standin --tier rproxy --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
     --ports "$tmp/ports" --service fixed:1ms >/dev/null 2>"$tmp/standin.err" &
 pids+=($!)
 await_ports
-http=$(sed -n 's/^server.http=//p' "$tmp/ports")
+http=$(sed -n 's/^rproxy.http=//p' "$tmp/ports")
 one=$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')
 
 # More than the rings hold, so that the feeder works while the worker sends.
 expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 20000 --count 20000 \
     --protocol rest --quiet
 replay() {
-    taskset -c "$one" "$REPRISE" replay "$tmp/t.trace" --tier server --http "$http" \
+    taskset -c "$one" "$REPRISE" replay "$tmp/t.trace" --tier rproxy --http "$http" \
         --quiet --invalid=pass "$@"
 }
 notes() { "$REPRISE" trace info "$1" --json | jq -c '.notes | [."pacer.shared", ."schedule.mode"]'; }

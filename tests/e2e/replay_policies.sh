@@ -2,18 +2,18 @@
 # What becomes of operations that find nothing free: every policy accounts for each of them.
 source "$(dirname "$0")/../cli/lib.sh"
 
-"$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
+"$REPRISE" standin --tier rproxy --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
     --ports "$tmp/ports" --service fixed:100ms >/dev/null 2>"$tmp/standin.err" &
 pids+=($!)
 await_ports
-http=$(sed -n 's/^server.http=//p' "$tmp/ports")
+http=$(sed -n 's/^rproxy.http=//p' "$tmp/ports")
 
 # Ten times what one connection can carry.
 expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 100 --count 60 \
     --duration 1h --protocol rest --quiet
 trace=t.trace
 replay() {
-    "$REPRISE" replay "$tmp/$trace" --tier server --http "$http" --connections 1 --quiet \
+    "$REPRISE" replay "$tmp/$trace" --tier rproxy --http "$http" --connections 1 --quiet \
         --force -o "$tmp/t.run" "$@"
 }
 # In the summary and in the file: each operation has one fate.

@@ -2,15 +2,15 @@
 # Three shards that start at one instant send the whole trace once, and report takes them as one run.
 source "$(dirname "$0")/../cli/lib.sh"
 
-"$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
+"$REPRISE" standin --tier rproxy --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
     --ports "$tmp/ports" --service fixed:1ms >/dev/null 2>"$tmp/standin.err" &
 pids+=($!)
 await_ports
-http=$(sed -n 's/^server.http=//p' "$tmp/ports")
+http=$(sed -n 's/^rproxy.http=//p' "$tmp/ports")
 
 expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 200 --count 301 \
     --duration 1h --protocol rest --quiet
-replay() { "$REPRISE" replay "$tmp/t.trace" --tier server --http "$http" --quiet "$@"; }
+replay() { "$REPRISE" replay "$tmp/t.trace" --tier rproxy --http "$http" --quiet "$@"; }
 
 # All three have to be ready before the start; one that is not says that it is past.
 for lead in 2 10 60; do

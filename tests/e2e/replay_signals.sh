@@ -3,18 +3,18 @@
 # All of it also while a pipe brings nothing more.
 source "$(dirname "$0")/../cli/lib.sh"
 
-"$REPRISE" standin --tier server --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
+"$REPRISE" standin --tier rproxy --http 127.0.0.1:0 --grpc 127.0.0.1:0 \
     --ports "$tmp/ports" --service fixed:1ms >/dev/null 2>"$tmp/standin.err" &
 pids+=($!)
 await_ports
-http=$(sed -n 's/^server.http=//p' "$tmp/ports")
+http=$(sed -n 's/^rproxy.http=//p' "$tmp/ports")
 
 # Ten minutes of schedule, so that it is still under way when the signal comes.
 expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 500 --count 300000 \
     --duration 1h --protocol rest --quiet
 
 start() { # name
-    "$REPRISE" replay "$tmp/t.trace" --tier server --http "$http" -o "$tmp/$1.run" --quiet \
+    "$REPRISE" replay "$tmp/t.trace" --tier rproxy --http "$http" -o "$tmp/$1.run" --quiet \
         --json >"$tmp/out" 2>"$tmp/err" &
     replayer=$!
     pids+=("$replayer")
@@ -47,7 +47,7 @@ shadow() { # OPTION...
     rm -f "$tmp/pipe"
     mkfifo "$tmp/pipe"
     exec 9<>"$tmp/pipe"
-    "$REPRISE" replay - --tier server --http "$http" -o "$tmp/pipe.run" --force --quiet --json \
+    "$REPRISE" replay - --tier rproxy --http "$http" -o "$tmp/pipe.run" --force --quiet --json \
         "$@" <"$tmp/pipe" >"$tmp/out" 2>"$tmp/err" &
     replayer=$!
     pids+=("$replayer")

@@ -8,14 +8,14 @@
 source "$(dirname "$0")/../cli/lib.sh"
 summary() { jq -r "$1" "$tmp/out"; }
 
-"$REPRISE" standin --tier server --http 127.0.0.1:0 --ports "$tmp/ports" --service fixed:40ms \
+"$REPRISE" standin --tier rproxy --http 127.0.0.1:0 --ports "$tmp/ports" --service fixed:40ms \
     --workers 4 >/dev/null 2>"$tmp/standin.err" &
 pids+=($!)
 await_ports
-http=$(sed -n 's/^server.http=//p' "$tmp/ports")
+http=$(sed -n 's/^rproxy.http=//p' "$tmp/ports")
 expect 0 "$REPRISE" synth -o "$tmp/t.trace" --model-type iris --rate 50 --count 120 \
     --duration 1h --quiet
-target=(--tier server --http "$http" --connections 200)
+target=(--tier rproxy --http "$http" --connections 200)
 
 # found KNEE: the last search found a knee that is no farther from KNEE than 10 %, and confirmed it.
 # Everything else that it says has to hold at any speed.
@@ -64,7 +64,7 @@ knee_at 117.4 knee "$tmp/t.trace" --start 2 --from 0.5 -- "${target[@]}"
 same "$(summary '[.probes[0].speed, .probes[0].synth_rate] | @json')" '[2,null]'
 
 # Synthesized at each rate, for 1.2 s: N is 1.2 r, so 1.08 (r/100 - 1) = 0.160, at 114.8.
-knee_at 114.8 made --synth --start 100 --from 25 --probe-duration 1200ms -- "${target[@]}" -- --model-type iris
+knee_at 114.8 made --synth --start 100 --from 90 --probe-duration 1200ms -- "${target[@]}" -- --model-type iris
 same "$(summary '[.trace, .probes[0].speed, .probes[0].synth_rate] | @json')" '[null,null,100]'
 for i in 01 02; do # each was made for its rate, and lasts as long as the others
     same "$("$REPRISE" trace info "$folder/probe-$i.trace" --json |
