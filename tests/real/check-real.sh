@@ -284,17 +284,21 @@ large() { # NAME TIER REST GRPC
     summary "$name" "$report"
 }
 
-# Every fifth is never answered: an outcome at its deadline. gRPC goes on over the one connection that
-# there is; over HTTP/1.1 such a request costs its connection, and no other.
+# Every fifth is never answered: an outcome at its deadline, which is longer the next time where a busy machine
+# lets others miss it, too. gRPC goes on over the one connection that there is; over HTTP/1.1 such a request costs
+# its connection, and no other.
 never_answered() {
-    local report=$run/mute.json
+    local report=$run/mute.json deadline
     must "$program" synth -o "$run/talk.trace" --model-type echo --model-name echo --protocol both --rate 20 --duration 4s \
         --seed 8 || return
     "$program" trace export "$run/talk.trace" --format jsonl -o "$run/talk.jsonl" &&
         jq -c 'if .protocol and input_line_number % 5 == 0 then .name = "mute" else . end' "$run/talk.jsonl" >"$run/mute.jsonl" &&
         must "$program" import jsonl "$run/mute.jsonl" -o "$run/mute.trace" || return
-    one_run mute server "${mlserver_ports[0]}" "${mlserver_ports[1]}" --deadline 2s --grpc-connections 1 \
-        --check model || return
+    for deadline in 2s 8s 32s; do
+        one_run mute server "${mlserver_ports[0]}" "${mlserver_ports[1]}" --deadline $deadline --grpc-connections 1 \
+            --check model --force || return
+        [ "$(jq '[.cells[] | select(.model == "echo") | .operations.ok == .operations.due] | all' "$report")" = true ] && break
+    done
     holds "$report" mute '.operations | .due > 60 and .sent == .due and .done == .due'
     holds "$report" mute '[.cells[] | {m: .model, all: .operations.due, ok: .operations.ok}] |
         (map(select(.m == "echo")) | length == 2 and all(.ok == .all)) and
@@ -333,12 +337,17 @@ replays server-triton server "${triton_ports[0]}" "${triton_ports[1]}" triton_co
     --rate 300 --duration 8s "${poisson[@]}" --seed 2
 replays envoy envoy "${envoy_ports[0]}" "${envoy_ports[0]}" envoy_count \
     --rate 100 --duration 8s "${poisson[@]}" --seed 3
-# Eight seconds between any two operations: every REST connection is closed in between.
-replays idle server "${mlserver_ports[0]}" "${mlserver_ports[1]}" mlserver_count \
-    --rate 0.125 --duration 17s --arrivals constant --seed 2
+# Eight seconds between any two operations: every REST connection is closed in between. (A server that is held
+# up for three of them gets more time.)
 # shellcheck disable=SC2016  # $rest is jq's
-holds "$run/idle.json" idle '(.cells | map(select(.protocol == "rest") | .operations.due) | add) as $rest |
+each_idle='(.cells | map(select(.protocol == "rest") | .operations.due) | add) as $rest |
     $rest > 1 and (.connections.ended | map(select(.cause == "idle") | .count) | add >= $rest - 1)'
+idle() { # NAME RATE DURATION
+    replays "$1" server "${mlserver_ports[0]}" "${mlserver_ports[1]}" mlserver_count \
+        --rate "$2" --duration "$3" --arrivals constant --seed 2
+}
+idle idle 0.125 17s
+[ "$(jq "$each_idle" "$run/idle.json")" = true ] || { idle idle-long 0.05 45s; holds "$run/idle-long.json" idle "$each_idle"; }
 idle_race
 must "$python" "$real/large_trace.py" $((12 * 1048576)) 2 && mv "$run/out" "$run/large.jsonl" &&
     must "$program" import jsonl "$run/large.jsonl" -o "$run/large.trace"
