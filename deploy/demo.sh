@@ -2,8 +2,11 @@
 # demo.sh PROGRAM - the main job end to end, against the local stand-in.
 #
 # Version A and version B answer with the same service times, except that B's slowest 3 %
-# take 10 % longer: p99 has regressed, p50 has not. The comparison must find just that.
-# The files stay in ./demo-out (or $DEMO_DIR). Exit status 0 when the verdict is right.
+# take 10 % longer: p99 has regressed, p50 has not. The comparison must find just that. Service
+# times are long, so that a shared machine of two processors may hold things up by some
+# milliseconds without spoiling a run.
+# The files stay in ./demo-out (or $DEMO_DIR). Exit status 0 when the verdict is right, 1 when it is
+# wrong, 3 when other work left this machine no time to measure in, three times.
 set -euo pipefail
 program=$1
 out=${DEMO_DIR:-demo-out}
@@ -18,7 +21,7 @@ say() { printf '\n== %s\n' "$*"; }
 start_standin() { # name extra-options...
     local name=$1; shift
     "$program" standin --tier envoy --http 127.0.0.1:0 --seed 5 --quiet \
-        --service modes:0.97=12ms,0.03=40ms --ports "$out/$name.ports" "$@" &
+        --service modes:0.97=100ms,0.03=300ms --ports "$out/$name.ports" "$@" &
     pids+=($!)
     for _ in $(seq 1200); do
         [ -s "$out/$name.ports" ] && return 0
@@ -44,8 +47,8 @@ start_standin B --slow 1.10@0.97
 cat >"$out/plan.json" <<PLAN
 {
   "trace": "$out/mixed.trace",
-  "pairs": 8, "spares": 8, "seed": 11,
-  "replay": ["--tier", "envoy", "--connections", "48", "--workers", "1"],
+  "pairs": 8, "spares": 16, "seed": 11,
+  "replay": ["--tier", "envoy", "--connections", "128", "--workers", "1"],
   "arms": [
     {"name": "A", "version": "A",
      "replay": ["--http", "http://$(address A)", "--grpc", "$(address A)"]},
@@ -63,12 +66,17 @@ for attempt in 1 2 3; do
     rm -rf "$out/runs"
     "$program" campaign "$out/plan.json" -o "$out/runs" || status=$?
     if [ "$status" -ne 2 ] && [ "$status" -ne 3 ]; then break; fi
-    [ "$attempt" -eq 3 ] || say "this machine was too busy to measure; once more"
+    [ "$attempt" -lt 3 ] || break
+    say "other work kept this machine too busy to measure (which runs it held up, and for how long, stands above); once more in 30 s"
+    sleep 30
 done
 
 say "what is left in $out"
 find "$out" -maxdepth 2 -type f | sort | sed 's/^/  /'
-if [ "$status" -ne 1 ]; then
+if [ "$status" -eq 2 ] || [ "$status" -eq 3 ]; then
+    echo "demo: no verdict in three attempts: see above which runs this machine was too busy for" >&2
+    exit 3
+elif [ "$status" -ne 1 ]; then
     echo "demo: the comparison ended with exit status $status; 1 (regressed) is the truth" >&2
     exit 1
 fi
