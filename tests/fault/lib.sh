@@ -5,6 +5,7 @@
 # shellcheck source=../cli/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../cli/lib.sh"
 here=$(dirname "${BASH_SOURCE[0]}")
+tier=server # of whoever is there to be replayed against
 
 # own_namespace: runs the calling script anew in a network and mount namespace
 # of its own, whose loopback is up; returns there. What is done to network and mounts ends
