@@ -41,14 +41,28 @@ const struct opt_cmd trc_repair_page = {
         "Index and footer are made anew behind the last whole block. Where blocks "
         "inside are lost, the rest is written anew and the notes repair.* say what is "
         "missing.\n\n"
-        "Exit status 0: nothing was lost. 3: blocks were lost, and how many operations "
-        "at least, and around when, is printed. 65: nothing in the file can be used.",
+        "Where only a part of a block is damaged, the rest of it is kept: operations "
+        "without answers, without ids, or with bodies that are known to have been "
+        "there "
+        "(elided, truncated); outcomes without the hashes of answers.\n\n"
+        "Exit status 0: nothing was lost. 3: blocks or parts of blocks were lost, and "
+        "how many operations at least, and around when, is printed. 65: nothing in the "
+        "file can be used.",
     .opts = repair_opts,
     .examples = "# after a crash or a full disk\n"
                 "reprise trace repair broken.run -o whole.run\n",
     .min_args = 1,
     .max_args = 1,
 };
+
+static void print_partly(const struct trc_partly *p)
+{
+    printf("kept in part: %" PRIu64 " blocks with %" PRIu64
+           " operations; without bodies or hashes: %" PRIu64
+           ", without answers: %" PRIu64
+           ", without ids, connections and tokens: %" PRIu64 "\n",
+           p->blocks, p->records, p->lack_payload, p->lack_answers, p->lack_ids);
+}
 
 static void print_loss(const struct trc_repaired *done)
 {
@@ -89,12 +103,14 @@ int trc_run_repair(int argc, char **argv)
         if (!c.out.quiet)
             printf("%s: %" PRIu64 " operations, %s\n", c.out.path, done.records,
                    done.copied ? "blocks as they were" : "blocks written anew");
+        if (done.partly.blocks)
+            print_partly(&done.partly);
         if (done.loss.blocks)
             print_loss(&done);
     }
     if (rc < 0)
         return opt_fail(&trc_repair_page, &e);
-    return done.loss.blocks ? EXIT_INVALID : EXIT_DONE;
+    return done.loss.blocks || done.partly.blocks ? EXIT_INVALID : EXIT_DONE;
 }
 
 /* --- cut ------------------------------------------------------------------ */

@@ -145,6 +145,21 @@ expect 0 "$REPRISE" trace verify "$tmp/mended.trace"
 expect 0 "$REPRISE" trace info "$tmp/mended.trace" --json
 same "$(jq -r '.notes["repair.lost_blocks"]' "$tmp/out")" 1
 
+# Damage in the bodies of a block costs the bodies alone: what was asked when, and answered, stays.
+printf '{"arrival_ns":%d,"protocol":"rest","name":"m","status":200,"last_ns":7,"body":{"base64":"%s"}}\n' \
+    3 "$(head -c 6000 /dev/urandom | base64 -w0)" 5 "$(head -c 6000 /dev/urandom | base64 -w0)" |
+    "$REPRISE" import jsonl - --force -q -o "$tmp/bad.trace"
+printf 'XXXX' | dd of="$tmp/bad.trace" bs=1 seek=6000 conv=notrunc status=none
+expect 65 "$REPRISE" trace verify "$tmp/bad.trace"
+err_has 'block 1: payload: checksum mismatch at byte'
+expect 3 "$REPRISE" trace repair "$tmp/bad.trace" --force -o "$tmp/mended.trace"
+same "$(cat "$tmp/out")" "$tmp/mended.trace: 2 operations, blocks written anew
+kept in part: 1 blocks with 2 operations; without bodies or hashes: 1, without answers: 0, without ids, connections and tokens: 0"
+expect 0 "$REPRISE" trace verify "$tmp/mended.trace"
+same "$("$REPRISE" trace cat --jsonl "$tmp/mended.trace" | jq -c '[.arrival_ns, .status, .last_ns, .flags, .body.bytes, .body.text]')" \
+'[3,200,7,["truncated"],0,null]
+[5,200,7,["truncated"],0,null]'
+
 echo 'not a trace, but a file' >"$tmp/foreign"
 : >"$tmp/empty"
 for verb in info cat verify export; do

@@ -309,6 +309,18 @@ static void a_file_may_grow_while_it_is_read(void **state)
     arena_done(&a);
 }
 
+/* Where the bytes of a group begin, of the block that begins at `block`. */
+static size_t group_at(const struct buf *file, size_t block, int group)
+{
+    const uint8_t *content = file->p + block + 8;
+    size_t at = block + 8 + content[-4] + 256u * content[-3];
+    for (int g = 0; g < group; g++) {
+        const uint8_t *packed = content + 56 + 8 * g + 4;
+        at += packed[0] | (size_t)packed[1] << 8 | (size_t)packed[2] << 16;
+    }
+    return at;
+}
+
 static void a_lost_block_is_counted_and_the_rest_is_repaired_with_a_note(void **state)
 {
     (void)state;
@@ -321,7 +333,7 @@ static void a_lost_block_is_counted_and_the_rest_is_repaired_with_a_note(void **
     struct trc_reader *r;
     get_file(path, &file);
     block_ends(path, ends, counts, 32);
-    file.p[ends[2] - 3] ^= 0xff; /* in the second block of operations */
+    file.p[group_at(&file, ends[1], 0)] ^= 0xff; /* in the second block of operations */
     put_file(other, file.p, file.n);
     struct reading got = read_file(other, ops, n);
     check_int(got.seen, ==, 40);
@@ -343,6 +355,183 @@ static void a_lost_block_is_counted_and_the_rest_is_repaired_with_a_note(void **
     trc_reader_close(r);
     buf_done(&file);
     arena_done(&a);
+}
+
+/* What must be left of an operation whose group is lost. */
+static void check_part(const struct op *was, const struct op *is, int group)
+{
+    const struct op none = op_empty();
+    struct op want = *was;
+    if (group == 3) {
+        bool had =
+            was->request.state != OP_BODY_NONE || was->response.state != OP_BODY_NONE;
+        struct op_body lost = {.state = OP_BODY_ELIDED};
+        want.request = was->request.state == OP_BODY_NONE ? none.request : lost;
+        want.response = was->response.state == OP_BODY_NONE ? none.response : lost;
+        want.request_messages = want.response_messages = none.request_messages;
+        want.flags |= had ? OP_FLAG_TRUNCATED : 0;
+    } else if (group == 2) {
+        want.id = none.id;
+        want.connection = want.conn_stream = want.client = OP_NONE;
+        want.tokens_in = want.tokens_out = OP_NONE;
+    } else {
+        want.status = none.status;
+        want.grpc_status = none.grpc_status;
+        want.first_ns = want.last_ns = OP_TIME_NONE;
+        want.response_codings = none.response_codings;
+        want.response = none.response;
+        want.response_messages = none.response_messages;
+    }
+    const char *field = trc_op_difference(&want, is);
+    if (field)
+        fail_msg("without group %d, operation %d differs in %s", group, (int)is->index,
+                 field);
+}
+
+static void of_a_damaged_block_the_whole_groups_are_kept(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct buf file = {0};
+    size_t ends[32], counts[32], n = 50;
+    struct op *ops = trc_random_ops(&a, 4, n, &small);
+    for (size_t i = 0; i < n; i++) {
+        ops[i].flags &= ~(uint32_t)OP_FLAG_SAMPLED;
+        ops[i].weight = 1;
+    }
+    struct err e = {0};
+    struct trc_writer *w;
+    struct trc_options options = {.kind = TRC_TRACE, .block_records = 10};
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    for (size_t i = 0; i < n; i++)
+        check_ok(trc_writer_op(w, &ops[i], &e), &e);
+    check_ok(trc_writer_close(w, &e), &e);
+    get_file(path, &file);
+    block_ends(path, ends, counts, 32);
+    for (int group = 1; group < 4; group++) {
+        struct trc_repaired done;
+        struct trc_reader *r;
+        struct trc_block *b;
+        size_t at = group_at(&file, ends[1], group), seen = 0;
+        file.p[at] ^= 0xff;
+        put_file(other, file.p, file.n);
+        file.p[at] ^= 0xff;
+        check_int(read_file(other, ops, n).seen, ==, 40); /* readers pass it over */
+        check_ok(trc_repair(other, mended, &done, &e), &e);
+        check_int(done.records, ==, 50);
+        check_int(done.loss.blocks, ==, 0);
+        check_int(done.partly.blocks, ==, 1);
+        check_int(done.partly.records, ==, 10);
+        check_int(done.partly.lack_answers, ==, group == 1);
+        check_int(done.partly.lack_ids, ==, group == 2);
+        check_int(done.partly.lack_payload, ==, group == 3);
+        check_ok(trc_reader_open(&r, mended, &e), &e);
+        check_str_has(trc_reader_note(r, "repair.partly"),
+                      "1 blocks with 10 operations were kept in part");
+        check_ok(trc_reader_verify(r, &e), &e);
+        trc_reader_close(r);
+        check_ok(trc_reader_open(&r, mended, &e), &e);
+        while (trc_reader_next(r, &b, &e) == 1) {
+            for (uint32_t i = 0; i < b->count; i++, seen++) {
+                bool hit = seen >= 10 && seen < 20;
+                if (hit)
+                    check_part(&ops[seen], &b->ops[i], group);
+                else
+                    check_true(!trc_op_difference(&ops[seen], &b->ops[i]));
+            }
+            trc_block_free(b);
+        }
+        check_int(seen, ==, n);
+        trc_reader_close(r);
+    }
+    buf_done(&file);
+    arena_done(&a);
+}
+
+/* A weight that is lost would make an operation stand for itself alone. */
+static void sampled_operations_are_not_kept_without_their_weights(void **state)
+{
+    (void)state;
+    struct buf file = {0};
+    struct op_stream s = {.name = SPAN_LIT("m")};
+    struct op o = op_empty();
+    struct err e = {0};
+    struct trc_writer *w;
+    struct trc_repaired done;
+    size_t ends[32], counts[32];
+    struct trc_options options = {.kind = TRC_TRACE, .block_records = 2};
+    o.stream = &s;
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    for (int i = 0; i < 6; i++) {
+        o.flags = i == 3 ? OP_FLAG_SAMPLED : 0;
+        o.weight = i == 3 ? 20 : 1;
+        o.connection = 7;
+        check_ok(trc_writer_op(w, &o, &e), &e);
+    }
+    check_ok(trc_writer_close(w, &e), &e);
+    get_file(path, &file);
+    block_ends(path, ends, counts, 32);
+    file.p[group_at(&file, ends[1], 2)] ^= 0xff;
+    put_file(other, file.p, file.n);
+    check_ok(trc_repair(other, mended, &done, &e), &e);
+    check_int(done.records, ==, 4);
+    check_int(done.loss.records, ==, 2);
+    check_int(done.partly.blocks, ==, 0);
+    buf_done(&file);
+}
+
+/* An outcome whose answer is lost would pass for a good one; without its hash it is
+ * what it was. */
+static void outcomes_are_kept_without_hashes_and_not_without_answers(void **state)
+{
+    (void)state;
+    struct buf file = {0};
+    struct op_stream s = {.name = SPAN_LIT("m")};
+    struct err e = {0};
+    struct trc_options options = {.kind = TRC_RUN, .block_records = 2};
+    struct trc_writer *w;
+    struct trc_reader *r;
+    struct trc_block *b;
+    size_t ends[32], counts[32];
+    check_ok(trc_writer_open(&w, path, &options, &e), &e);
+    for (uint64_t i = 0; i < 6; i++) {
+        struct outcome o = outcome_empty();
+        o.stream = &s;
+        o.op_index = i;
+        o.due_ns = (int64_t)i;
+        o.done_ns = (int64_t)i + 5;
+        o.status = 503;
+        o.cause = OUT_STATUS;
+        o.answer_hash = 77 + i;
+        o.connection = 3;
+        check_ok(trc_writer_outcome(w, &o, &e), &e);
+    }
+    check_ok(trc_writer_close(w, &e), &e);
+    get_file(path, &file);
+    block_ends(path, ends, counts, 32);
+    for (int group = 1; group < 4; group++) {
+        struct trc_repaired done;
+        size_t at = group_at(&file, ends[1], group);
+        file.p[at] ^= 0xff;
+        put_file(other, file.p, file.n);
+        file.p[at] ^= 0xff;
+        check_ok(trc_repair(other, mended, &done, &e), &e);
+        check_int(done.records, ==, group == 3 ? 6 : 4);
+        check_int(done.partly.records, ==, group == 3 ? 2 : 0);
+    }
+    check_ok(trc_reader_open(&r, mended, &e), &e);
+    size_t seen = 0;
+    while (trc_reader_next(r, &b, &e) == 1) {
+        for (uint32_t i = 0; i < b->count; i++, seen++) {
+            check_int(b->outcomes[i].status, ==, 503);
+            check_int(b->outcomes[i].answer_hash, ==,
+                      seen == 2 || seen == 3 ? 0 : 77 + seen);
+        }
+        trc_block_free(b);
+    }
+    check_int(seen, ==, 6);
+    trc_reader_close(r);
+    buf_done(&file);
 }
 
 static void missing_blocks_are_told_and_what_follows_is_read(void **state)
@@ -537,6 +726,9 @@ int main(void)
         cmocka_unit_test(a_flipped_file_is_repaired_to_a_sound_one),
         cmocka_unit_test(a_file_may_grow_while_it_is_read),
         cmocka_unit_test(a_lost_block_is_counted_and_the_rest_is_repaired_with_a_note),
+        cmocka_unit_test(of_a_damaged_block_the_whole_groups_are_kept),
+        cmocka_unit_test(sampled_operations_are_not_kept_without_their_weights),
+        cmocka_unit_test(outcomes_are_kept_without_hashes_and_not_without_answers),
         cmocka_unit_test(missing_blocks_are_told_and_what_follows_is_read),
         cmocka_unit_test(foreign_bytes_between_blocks_cost_no_operation),
         cmocka_unit_test(the_stale_tail_of_an_older_file_is_never_read),

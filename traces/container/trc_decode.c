@@ -136,6 +136,20 @@ static int decode_bodies(struct trc_decoding *d, int which)
     return 0;
 }
 
+/* That there were bodies is known, and nothing else of them. */
+static int take_lacking(struct trc_resolver *refs, struct op *o, size_t n, bool answers)
+{
+    int64_t v[TRC_CHUNK];
+    int rc = trc_feed(&refs->f, v, n);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        if (v[i] != 0) {
+            *(answers ? &o[i].response : &o[i].request) =
+                (struct op_body){.state = OP_BODY_ELIDED};
+            o[i].flags |= OP_FLAG_TRUNCATED;
+        }
+    return rc;
+}
+
 /* --- answers, shared by OPS and LATE --- */
 
 struct answers {
@@ -195,6 +209,8 @@ static int answers_take(struct answers *a, struct op *o, size_t n, int64_t unit)
         if (!content_codings_valid(o[i].response_codings))
             return trc_complain(&a->codings, "a list with a hole");
     }
+    if (a->status.d->wanted & TRC_READ_LACKING)
+        return take_lacking(&a->response, o, n, true);
     if (!(a->status.d->wanted & TRC_READ_PAYLOAD))
         return 0;
     if ((rc = trc_resolve(&a->response, v, n)) < 0)
@@ -439,6 +455,8 @@ static int schedule_take(struct schedule *s, struct op *o, size_t n)
         return rc;
     for (size_t i = 0; i < n; i++)
         o[i].flags = (uint32_t)v[i];
+    if (s->time.d->wanted & TRC_READ_LACKING)
+        return take_lacking(&s->request, o, n, false);
     if (!(s->time.d->wanted & TRC_READ_PAYLOAD))
         return 0;
     if ((rc = trc_resolve(&s->request, v, n)) < 0)

@@ -39,6 +39,11 @@ struct trc_blob_source {
     void *arg;
 };
 
+/* Beside the bits of enum trc_read: bodies and answers' bodies whose group is not
+ * wanted are elided, of 0 bytes and hash 0, and their records are flagged as truncated.
+ */
+#define TRC_READ_LACKING 16u
+
 /* b->head and b->raw are set; fills b->pub and what it owns. columns: of outcomes, the
  * columns to give instead of records (bits of trc_columns.h), or 0. first_index and
  * ordinals are the caller's to check. ERR_FORMAT, ERR_LIMIT, ERR_NOMEM. */

@@ -114,6 +114,7 @@ void trc_reader_rewind(struct trc_reader *r)
     r->ordinal = r->prev_bytes = 0;
     r->records = r->blob_count = r->lost_blocks = r->lost_records = 0;
     r->torn = r->in_end = r->data_lost = false;
+    r->partly = (struct trc_partly){0};
     r->last_ns = 0;
     err_clear(&r->pending);
 }
@@ -610,6 +611,55 @@ static void grow_info(struct trc_reader *r, const struct trc_head *h)
         info->records = h->first_index + h->records;
 }
 
+/* The groups that are whole; *lost: bits of the others. */
+static int unpack_whole(struct trc_reader *r, const struct trc_head *h,
+                        struct span block, uint64_t at, uint8_t *raw[TRC_GROUPS],
+                        unsigned *lost, struct err *e)
+{
+    *lost = 0;
+    for (int g = 0; g < TRC_GROUPS; g++) {
+        struct err why = {0};
+        int rc = trc_reader_unpack(r, h, block, at, 1u << g, raw, &why);
+        if (rc == ERR_NOMEM)
+            return err_set(e, ERR_NOMEM, "%s", why.text);
+        if (rc < 0) {
+            free(raw[g]);
+            raw[g] = NULL;
+            *lost |= 1u << g;
+        }
+    }
+    return 0;
+}
+
+/* Whether the others say enough without these. A lost answer or id is none, a lost body
+ * is known to have been there; an outcome without its answers would pass for a good
+ * one. */
+static bool may_lack(unsigned kind, unsigned lost)
+{
+    unsigned fine = kind == TRC_OPS ? TRC_READ_ANSWERS | TRC_READ_IDS | TRC_READ_PAYLOAD
+                                    : TRC_READ_PAYLOAD;
+    return (lost & ~fine) == 0;
+}
+
+/* Weights stand among the ids: where they matter, these cannot be done without. */
+static bool needs_weights(const struct trc_block_own *b, unsigned lost)
+{
+    bool needed = false;
+    for (uint32_t i = 0; lost & TRC_READ_IDS && i < b->pub.count; i++)
+        needed |= (b->pub.ops[i].flags & OP_FLAG_SAMPLED) != 0;
+    return needed;
+}
+
+static void count_partly(struct trc_reader *r, const struct trc_head *h, unsigned lost)
+{
+    r->torn = true;
+    r->partly.blocks++;
+    r->partly.records += holds_records(h->kind) ? h->records : 0;
+    r->partly.lack_answers += (lost & TRC_READ_ANSWERS) != 0;
+    r->partly.lack_ids += (lost & TRC_READ_IDS) != 0;
+    r->partly.lack_payload += (lost & TRC_READ_PAYLOAD) != 0;
+}
+
 static int take_records(struct trc_reader *r, const struct trc_head *h,
                         struct span block, struct trc_block_own **out, struct err *e)
 {
@@ -624,9 +674,19 @@ static int take_records(struct trc_reader *r, const struct trc_head *h,
     b->head = *h;
     struct trc_blob_source blobs = {fetch_body, r};
     b->pub.offset = at;
-    int rc = trc_reader_unpack(r, h, block, at, r->wanted, b->raw, e);
+    unsigned lost = 0, wanted = r->wanted;
+    int rc = r->salvage ? unpack_whole(r, h, block, at, b->raw, &lost, e) : 0;
+    if (rc == 0 && (!r->salvage || !may_lack(h->kind, lost)))
+        rc = trc_reader_unpack(r, h, block, at, lost ? lost : wanted, b->raw, e);
+    if (lost)
+        wanted = (wanted & ~lost) | (lost & TRC_READ_PAYLOAD ? TRC_READ_LACKING : 0);
     if (rc == 0)
-        rc = trc_decode_block(b, at, r->wanted, r->columns, &blobs, e);
+        rc = trc_decode_block(b, at, wanted, r->columns, &blobs, e);
+    if (rc == 0 && needs_weights(b, lost))
+        rc = err_at(e, ERR_FORMAT, at, "OPS block %" PRIu32 ": weights are lost",
+                    h->ordinal);
+    if (rc == 0 && lost)
+        count_partly(r, h, lost);
     if (rc < 0) {
         trc_block_own_free(b);
         return rc;

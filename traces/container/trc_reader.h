@@ -117,6 +117,11 @@ struct trc_loss {
         to_ns; /* around them; valid when blocks > 0; to_ns INT64_MAX: the end */
 };
 struct trc_loss trc_reader_loss(const struct trc_reader *r);
+/* Blocks of which a repair keeps a part, their records, and what they lack. */
+struct trc_partly {
+    uint64_t blocks, records;
+    uint64_t lack_answers, lack_ids, lack_payload; /* blocks without that group */
+};
 
 /* Next trc_reader_next gives the block that holds the first arrival >= arrival_ns
  * (index if complete, else block headers). ERR_USAGE on a pipe. */

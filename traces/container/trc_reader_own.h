@@ -44,6 +44,10 @@ struct trc_reader {
     bool data_lost; /* more is lost than INDEX and FOOTER */
     bool torn;      /* damage or foreign bytes stand in front of a block of records */
 
+    /* A repair: of a block with damaged groups what is whole is given. */
+    bool salvage;
+    struct trc_partly partly; /* what was given so */
+
     bool headers_only;          /* a survey: records are not decoded */
     bool collect;               /* the index is built from the blocks that pass */
     uint64_t survey_end;        /* end of the last block in it */

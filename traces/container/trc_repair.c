@@ -177,15 +177,31 @@ static int note_number(struct trc_writer *w, const char *key, uint64_t v, struct
     return trc_writer_note(w, key, text, e);
 }
 
-static int write_notes(struct trc_reader *r, struct trc_writer *w,
-                       const struct trc_loss *loss, struct err *e)
+static int note_partly(struct trc_writer *w, const struct trc_partly *p, struct err *e)
 {
+    char text[256];
+    snprintf(text, sizeof text,
+             "%" PRIu64 " blocks with %" PRIu64
+             " operations were kept in part; without "
+             "bodies or hashes: %" PRIu64 ", without answers: %" PRIu64
+             ", without ids, connections and tokens: %" PRIu64,
+             p->blocks, p->records, p->lack_payload, p->lack_answers, p->lack_ids);
+    return trc_writer_note(w, "repair.partly", text, e);
+}
+
+static int write_notes(struct trc_reader *r, struct trc_writer *w,
+                       const struct trc_repaired *done, struct err *e)
+{
+    const struct trc_loss *loss = &done->loss;
     const char *key, *value;
     int rc = 0;
     for (size_t i = 0; rc == 0 && trc_reader_note_at(r, i, &key, &value); i++)
         rc = trc_writer_note(w, key, value, e);
-    if (rc == 0)
-        rc = note_number(w, "repair.lost_blocks", loss->blocks, e);
+    if (rc == 0 && done->partly.blocks)
+        rc = note_partly(w, &done->partly, e);
+    if (rc < 0 || loss->blocks == 0)
+        return rc;
+    rc = note_number(w, "repair.lost_blocks", loss->blocks, e);
     if (rc == 0)
         rc = note_number(w, "repair.lost_operations", loss->records, e);
     if (rc == 0)
@@ -207,7 +223,7 @@ static int rewrite(struct trc_reader *r, const char *to, struct trc_repaired *do
     int rc = trc_writer_open(&w, to, &options, e);
     if (rc < 0)
         return rc;
-    rc = write_notes(r, w, &done->loss, e);
+    rc = write_notes(r, w, done, e);
     done->records = 0;
     trc_reader_rewind(r);
     while (rc == 0 && !r->ended) {
@@ -235,9 +251,11 @@ static int repair_to(struct trc_reader *r, const char *to, struct trc_repaired *
                      struct err *e)
 {
     struct trc_audit audit = {0};
+    r->salvage = true;
     int rc = survey(r, &audit, e);
     done->records = audit.totals.records;
     done->loss = trc_reader_loss(r);
+    done->partly = r->partly;
     /* What is left of an end that we make anew is no loss. */
     bool footer_agrees = r->info.complete &&
                          r->totals.records == audit.totals.records &&
