@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "traces/capture_notes.h"
+#include "traces/payload/call_type.h"
 
 #define ADVANCE_RECORDS 256u /* between looks at what is held */
 
@@ -41,7 +42,7 @@ static struct span type_of(struct session *s, const struct cap_record *r)
     struct span body = r->op.request.data;
     if (r->stream.resource != OP_MODEL || r->op.request.state != OP_BODY_KEPT)
         return (struct span){0};
-    const struct model_type *type = cap_record_type(
+    const struct model_type *type = call_type_of(
         r->stream.name, is_json(body) ? OP_REST : OP_GRPC, body, &s->arena);
     return span_str(type ? type->name : NULL);
 }

@@ -22,7 +22,6 @@
 #define CAPTURE_RECORD_H
 
 #include "capture/exchange.h"
-#include "traces/payload/model_type.h"
 
 /* What becomes of an exchange. */
 enum cap_recorded {
@@ -71,11 +70,5 @@ enum cap_recorded cap_record_make(enum op_tier tier, const struct cap_exchange *
 /* The answer's half of an exchange whose request was told before: times (since the
  * request's first byte), status, response and what it is encoded in. */
 void cap_record_answer(const struct cap_exchange *x, struct op *op);
-
-/* The type whose name the model's begins with ("iris1", "tfsimple-string2"), provided
- * that the request, in its REST or gRPC form, has exactly that type's tensors; else
- * NULL. Uses a. */
-const struct model_type *cap_record_type(struct span name, enum op_protocol protocol,
-                                         struct span body, struct arena *a);
 
 #endif

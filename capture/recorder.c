@@ -11,6 +11,7 @@
 #include "capture/messages.h"
 #include "traces/base/rng.h"
 #include "traces/capture_notes.h"
+#include "traces/payload/call_type.h"
 
 #define TYPES 1024u /* models whose type is remembered, by hash */
 /* What is looked at before a model has no type: so many bodies that differ from the one
@@ -121,8 +122,8 @@ static struct span type_of(struct cap_recorder *r, const struct cap_record *rec)
     struct known_type *k = known_type_of(r, s);
     if (!k->type && s->resource == OP_MODEL && s->content_encoding.n == 0 &&
         may_tell_type(k, body)) {
-        k->type = cap_record_type(s->name, body_protocol(s, body->data), body->data,
-                                  &r->arena);
+        k->type =
+            call_type_of(s->name, body_protocol(s, body->data), body->data, &r->arena);
         k->tries++;
         k->bytes += body->bytes;
         memcpy(k->last, body->hash, sizeof k->last);

@@ -28,6 +28,7 @@
 #define CAPTURE_REDACT_H
 
 #include "capture/record.h"
+#include "traces/base/arena.h"
 #include "traces/base/buf.h"
 
 #define KAFKA_KEY_ENV     "REPRISE_CAPTURE_KEY"

@@ -64,7 +64,8 @@ struct calls_config {
 #define RULES                                                                          \
     "An operation is an inference: a POST to /v2/models/NAME or /v2/pipelines/NAME "   \
     "and then /infer or /generate, or ModelInfer of gRPC; who is meant say "           \
-    "seldon-model and the path. Other calls are left out, and the summary counts "     \
+    "seldon-model and the path; its model type is told where name and tensors fit, "   \
+    "as in capture. Other calls are left out, and the summary counts "                 \
     "them with the first one's place. Headers are denied as in capture, but for "      \
     "accept-encoding, seldon-model and those of --keep-header; credentials are never " \
     "kept. Calls are put in order of time while 65536 of them or 64 MiB are held."
@@ -289,7 +290,8 @@ const struct opt_cmd trc_import_csv_page = {
         "Rows are put in order of time while 65536 of them or 64 MiB are held. Times "
         "on a grid (whole seconds of a log) with several rows to a cell are refused "
         "unless --spread says what to do about it. Headers that may hold credentials "
-        "are never kept.",
+        "are never kept. A model type that no cell says is told where name and tensors "
+        "fit.",
     .opts = csv_opts,
     .examples =
         "# three calls by hand\n"

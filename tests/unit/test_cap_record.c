@@ -10,6 +10,7 @@
 
 #include "capture/record.h"
 #include "made_exchange.h"
+#include "traces/payload/call_type.h"
 #include "traces/payload/v2_proto.h"
 
 /* ModelInferRequest{model_name: "iris_3", id: "a", …}: fields 1 and 3. */
@@ -298,8 +299,8 @@ static void a_type_is_told_only_where_the_tensors_fit(void **state)
     };
     struct arena a = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct model_type *mt = cap_record_type(span_str(cases[i].name), OP_REST,
-                                                      span_str(cases[i].body), &a);
+        const struct model_type *mt =
+            call_type_of(span_str(cases[i].name), OP_REST, span_str(cases[i].body), &a);
         check_int(mt != NULL, ==, cases[i].type != NULL);
         if (mt)
             check_str(mt->name, cases[i].type);
@@ -312,8 +313,8 @@ static void a_type_is_told_only_where_the_tensors_fit(void **state)
             struct err e = {0};
             struct mt_request q = {.protocol = (enum op_protocol)p, .batch = 1};
             check_ok(model_type_request(mt, &q, &body, &e), &e);
-            check_true(cap_record_type(span_str(mt->name), q.protocol, buf_view(&body),
-                                       &a) == mt);
+            check_true(call_type_of(span_str(mt->name), q.protocol, buf_view(&body),
+                                    &a) == mt);
             buf_done(&body);
             arena_reset(&a);
         }

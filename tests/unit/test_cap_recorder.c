@@ -15,6 +15,7 @@
 #include "made_exchange.h"
 #include "traces/capture_notes.h"
 #include "traces/container/trc_reader.h"
+#include "traces/payload/model_type.h"
 
 #define PATH "/v2/models/x/infer"
 

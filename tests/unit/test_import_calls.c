@@ -17,6 +17,7 @@
 #include "traces/import/imp_call.h"
 #include "traces/import/imp_names.h"
 #include "traces/payload/call_name.h"
+#include "traces/payload/model_type.h"
 
 static char path[] = "/tmp/test_import_calls.XXXXXX";
 
@@ -255,6 +256,40 @@ static void a_call_is_named_by_header_path_or_message(void **state)
         }
         arena_done(&a);
     }
+}
+
+static void a_model_type_is_told_by_name_and_tensors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *encoding, *type;
+    } cases[] = {{"/v2/models/iris7/infer", NULL, "iris"},
+                 {"/v2/models/wine/infer", NULL, NULL},
+                 {"/v2/models/iris/infer", "gzip", NULL}, /* it says so */
+                 {"/v2/pipelines/iris/infer", NULL, NULL}};
+    const struct mt_request q = {.protocol = OP_REST, .batch = 1};
+    struct buf body = {0};
+    struct err e = {0};
+    check_ok(model_type_request(model_type_find(SPAN_LIT("iris")), &q, &body, &e), &e);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena a = {0};
+        struct imp_out_done done = {0};
+        struct op op = op_empty();
+        struct op_stream s;
+        enum imp_left why;
+        struct op_header h = {SPAN_LIT("Content-Encoding"),
+                              span_str(cases[i].encoding)};
+        struct imp_call c = {.method = SPAN_LIT("POST"),
+                             .target = span_str(cases[i].target),
+                             .headers = &h,
+                             .header_count = cases[i].encoding != NULL,
+                             .body = op_body_of(buf_view(&body))};
+        const struct imp_rule rule = {.tier = OP_TIER_ENVOY};
+        check_true(imp_call_make(&rule, &c, &a, &s, &op, &why, &done));
+        check_span(s.model_type, cases[i].type ? cases[i].type : "");
+        arena_done(&a);
+    }
+    buf_done(&body);
 }
 
 static void a_message_of_grpc_loses_its_prefix_or_is_left_out(void **state)
@@ -521,6 +556,7 @@ int main(void)
         cmocka_unit_test(a_trace_of_nothing_is_none),
         cmocka_unit_test(names_get_ordinals_in_the_order_they_come),
         cmocka_unit_test(a_call_is_named_by_header_path_or_message),
+        cmocka_unit_test(a_model_type_is_told_by_name_and_tensors),
         cmocka_unit_test(a_message_of_grpc_loses_its_prefix_or_is_left_out),
         cmocka_unit_test(entries_are_found_however_large),
         cmocka_unit_test(an_archive_that_is_cut_off_is_told),

@@ -6,9 +6,11 @@
 #include "traces/import/imp_call.h"
 
 #include "traces/payload/call_name.h"
+#include "traces/payload/call_type.h"
 #include "traces/tool/trc_secret.h"
 
-#define HEADERS_MAX 64u /* that are kept of a call */
+#define HEADERS_MAX 64u        /* that are kept of a call */
+#define TYPE_BYTES  (1u << 20) /* a larger body is not looked into */
 
 struct span imp_header(const struct imp_call *c, const char *name)
 {
@@ -105,6 +107,18 @@ static bool take_name(const struct imp_call *c, struct op_stream *s)
     return true;
 }
 
+void imp_call_type(struct op_stream *s, const struct op_body *request, struct arena *a)
+{
+    bool plain = s->protocol == OP_REST || s->protocol == OP_GRPC;
+    if (!plain || s->model_type.n > 0 || s->resource != OP_MODEL ||
+        s->content_encoding.n > 0 || request->state != OP_BODY_KEPT ||
+        request->bytes > TYPE_BYTES)
+        return;
+    const struct model_type *type =
+        call_type_of(s->name, s->protocol, request->data, a);
+    s->model_type = span_str(type ? type->name : NULL);
+}
+
 bool imp_call_make(const struct imp_rule *rule, const struct imp_call *given,
                    struct arena *a, struct op_stream *s, struct op *op,
                    enum imp_left *why, struct imp_out_done *done)
@@ -141,6 +155,7 @@ bool imp_call_make(const struct imp_rule *rule, const struct imp_call *given,
         s->path = whole;
     else
         done->queries_cut += path.n < whole.n;
+    imp_call_type(s, &c.body, a);
     op->stream = s;
     op->request = c.body;
     op->id = id;

@@ -50,6 +50,10 @@ struct span imp_path_of(struct span target);
 bool imp_take_headers(const struct imp_rule *rule, const struct imp_call *c,
                       struct arena *a, struct op_stream *s, struct imp_out_done *done);
 
+/* Gives a stream without a model type that of the table, where the model's name and the
+ * request's tensors say so. */
+void imp_call_type(struct op_stream *s, const struct op_body *request, struct arena *a);
+
 /* Makes *s and *op (request, id, stream) of a call; the rest of op is as it was. They
  * borrow from the call and the arena. True: it is an operation. False: it is left out,
  * *why says so. Counts headers and queries in *done. */

@@ -436,6 +436,8 @@ static int read_row(struct reading *r)
     if (rc == 0)
         rc = take_body(r, &s, &op);
     if (rc == 0)
+        imp_call_type(&s, &op.request, &r->a);
+    if (rc == 0)
         rc = take_identity(r, &op);
     if (rc == 0)
         rc = take_answer(r, &op);

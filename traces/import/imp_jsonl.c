@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "traces/base/arena.h"
+#include "traces/payload/base64.h"
 #include "traces/tool/trc_copy.h"
 #include "traces/tool/trc_print.h"
 #include "traces/wire/content_encoding.h"
@@ -53,54 +54,16 @@ static int take_int(struct reading *r, const json_t *v, const char *key, int64_t
     return 0;
 }
 
-static int digit64(char c)
-{
-    return c >= 'A' && c <= 'Z'   ? c - 'A'
-           : c >= 'a' && c <= 'z' ? c - 'a' + 26
-           : c >= '0' && c <= '9' ? c - '0' + 52
-           : c == '+'             ? 62
-           : c == '/'             ? 63
-                                  : -1;
-}
-
 /* Canonical base64 only: padded, no blanks, unused bits 0. */
-static bool decode64(const char *s, size_t n, uint8_t *out, size_t *bytes)
-{
-    size_t pad = n >= 1 && s[n - 1] == '=' ? (n >= 2 && s[n - 2] == '=' ? 2 : 1) : 0;
-    *bytes = 0;
-    if (n % 4)
-        return false;
-    uint32_t bits = 0;
-    for (size_t i = 0; i < n; i++) {
-        int d = i >= n - pad ? 0 : digit64(s[i]);
-        if (d < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)d;
-        if (i % 4 != 3)
-            continue;
-        size_t take = i + 1 == n ? 3 - pad : 3;
-        for (size_t k = 0; k < take; k++)
-            out[(*bytes)++] = (uint8_t)(bits >> (16 - 8 * k));
-        if (take < 3 && (bits & ((1u << (8 * pad)) - 1)) != 0)
-            return false;
-        bits = 0;
-    }
-    return true;
-}
-
 static int take_base64(struct reading *r, const json_t *v, const char *key,
                        struct span *out)
 {
-    size_t n = json_string_length(v), bytes;
-    uint8_t *p = json_is_string(v) ? arena_alloc(&r->arena, n / 4 * 3 + 3) : NULL;
-    if (!json_is_string(v))
-        return wrong(r, key, "base64");
-    if (!p)
-        return err_set(r->e, ERR_NOMEM, "out of memory for a line");
-    if (!decode64(json_string_value(v), n, p, &bytes))
-        return wrong(r, key, "base64");
-    *out = span_of(p, bytes);
-    return 0;
+    struct err why = {0};
+    struct span text = span_of(json_string_value(v), json_string_length(v));
+    int rc = json_is_string(v) ? base64_decode(text, &r->arena, out, &why) : ERR_FORMAT;
+    return rc == ERR_NOMEM ? err_set(r->e, ERR_NOMEM, "out of memory for a line")
+           : rc < 0        ? wrong(r, key, "base64")
+                           : 0;
 }
 
 /* A string, or {"base64": "…"}; borrowed from the line. */
