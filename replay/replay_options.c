@@ -317,7 +317,8 @@ static const struct opt options[] = {
      .at = FIELD(rules),
      .arg = "RULE",
      .help = "end the run when the last --abort-window breaks the rule: p99>200ms "
-             "(response from due; what failed counts as infinite), errors>5%, "
+             "(response from due, after the warm-up; what failed counts as infinite), "
+             "errors>5%, "
              "lateness>10ms (the generator's, p99), achieved<90% (sent, of what was "
              "due) or outstanding>1000 (due and not ended, all window long). The "
              "exit status is then 3"},

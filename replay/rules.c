@@ -151,19 +151,22 @@ static struct rep_rule_slot *slot_at(struct rep_rules *s, int64_t now_ns)
     return slot;
 }
 
-void rep_rules_add(struct rep_rules *s, int64_t now_ns, const struct outcome *o)
+void rep_rules_add(struct rep_rules *s, int64_t now_ns, const struct outcome *o,
+                   bool warm)
 {
     if (s->count == 0 || o->cause == OUT_STOPPED)
         return;
     struct rep_rule_slot *slot = slot_at(s, now_ns);
     bool ok = outcome_ok(o), was_sent = o->sent_ns != OP_TIME_NONE;
     slot->ended++;
+    slot->measured += !warm;
     slot->failed += !ok;
     slot->timed += was_sent;
     for (size_t i = 0; i < s->count; i++) {
         const struct rep_rule *r = &s->rules[i];
         if (r->kind == REP_RULE_LATENCY)
-            slot->over[i] += !ok || (double)(o->done_ns - o->due_ns) > r->bound;
+            slot->over[i] +=
+                !warm && (!ok || (double)(o->done_ns - o->due_ns) > r->bound);
         else if (r->kind == REP_RULE_LATENESS && was_sent)
             slot->over[i] += (double)(o->sent_ns - o->ready_ns) > r->bound;
     }
@@ -185,7 +188,7 @@ static bool is_broken(const struct rep_rule *r, const struct rep_rule_slot *sum)
 {
     switch (r->kind) {
     case REP_RULE_LATENCY:
-        return quantile_beyond(sum->over[0], sum->ended, r->p);
+        return quantile_beyond(sum->over[0], sum->measured, r->p);
     case REP_RULE_LATENESS:
         return quantile_beyond(sum->over[0], sum->timed, r->p);
     case REP_RULE_ERRORS:
@@ -216,7 +219,7 @@ static void tell(const struct rep_rule *r, const struct rep_rule_slot *sum,
                  100 * (double)sum->sent / (double)sum->due);
     else
         snprintf(value, sizeof value, "%" PRIu64 " of %" PRIu64 " %s", sum->over[0],
-                 latency ? sum->ended : sum->timed,
+                 latency ? sum->measured : sum->timed,
                  latency ? "took longer or failed" : "were sent later");
     snprintf(out, REP_RULES_TEXT_MAX, "rule %s: %s over the last %s", r->text, value,
              units_duration_text(window_ns, window));
@@ -235,6 +238,7 @@ static struct rep_rule_slot sum_up(const struct rep_rules *s, size_t rule,
             continue;
         sum.ended += slot->ended;
         sum.failed += slot->failed;
+        sum.measured += slot->measured;
         sum.timed += slot->timed;
         sum.over[0] += slot->over[rule];
         due = slot->due < due ? slot->due : due;

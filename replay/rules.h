@@ -42,6 +42,7 @@ int rep_rule_parse(const char *text, struct rep_rule *r, struct err *e) MUST_USE
 struct rep_rule_slot {
     int64_t number; /* of the step, from the start */
     uint64_t ended, failed;
+    uint64_t measured;            /* of ended: not in the warm-up */
     uint64_t timed;               /* sent, so that they have a lateness */
     uint64_t over[REP_RULES_MAX]; /* beyond the bound of each rule on times */
     uint64_t due, sent;           /* by all, when the slot began */
@@ -66,8 +67,10 @@ struct rep_rule_counts {
 int rep_rules_init(struct rep_rules *s, const struct rep_rule *rules, size_t count,
                    int64_t window_ns, struct err *e) MUST_USE;
 void rep_rules_done(struct rep_rules *s);
-/* An operation has ended; now_ns counts from the start, and never falls. */
-void rep_rules_add(struct rep_rules *s, int64_t now_ns, const struct outcome *o);
+/* An operation has ended; now_ns counts from the start, and never falls. warm: it was
+ * due in the warm-up, and the rules on latency leave it out, as reports do. */
+void rep_rules_add(struct rep_rules *s, int64_t now_ns, const struct outcome *o,
+                   bool warm);
 /* True when a rule is broken; the text then says which, and by what. Cheap: most calls
  * do nothing, ten in a second look. */
 #define REP_RULES_TEXT_MAX 160

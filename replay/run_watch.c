@@ -65,7 +65,8 @@ void rep_running_outcome(void *arg, struct rep_request *r)
         rep_gaps_add(&x->gaps, r->sequence, o->ready_ns, o->sent_ns);
     rep_progress_add(&x->progress, o);
     if (x->config->rule_count > 0)
-        rep_rules_add(&x->rules, clk_mono_now(x->clk).ns - x->start_ns, o);
+        rep_rules_add(&x->rules, clk_mono_now(x->clk).ns - x->start_ns, o,
+                      o->due_ns < x->config->warmup_ns);
     if (x->fault.code == ERR_OK && trc_writer_outcome(x->writer, o, &x->fault) < 0)
         rep_running_stop(x);
 }

@@ -28,6 +28,8 @@ static bool look(int64_t now, uint64_t due, uint64_t sent, uint64_t outstanding)
                           &(struct rep_rule_counts){due, sent, outstanding}, text);
 }
 
+static bool warm; /* what ends was due in the warm-up */
+
 static void end_one(int64_t now, enum out_cause cause, int64_t response, int64_t late)
 {
     struct outcome o = outcome_empty();
@@ -36,7 +38,30 @@ static void end_one(int64_t now, enum out_cause cause, int64_t response, int64_t
     o.sent_ns = cause == OUT_DROPPED ? OP_TIME_NONE : o.ready_ns + late;
     o.done_ns = now;
     o.status = 200;
-    rep_rules_add(&rules, now, &o);
+    rep_rules_add(&rules, now, &o, warm);
+}
+
+static void latency_in_the_warm_up_breaks_no_rule(void **state)
+{
+    static const char *const given[] = {"p99>10ms", "lateness>1ms", "errors>5%"};
+    (void)state;
+    for (size_t k = 0; k < 3; k++) {
+        set_up(given[k]);
+        warm = true;
+        for (int64_t i = 0; i < 200; i++)
+            end_one(i * 20 * CLK_MS, i % 10 ? OUT_OK : OUT_CLOSED, 50 * CLK_MS,
+                    5 * CLK_MS);
+        warm = false;
+        for (int64_t i = 200; i < 300; i++)
+            end_one(i * 20 * CLK_MS, OUT_OK, 5 * CLK_MS, 0);
+        check_true(look(6 * CLK_SEC, 300, 300, 0) == (k > 0));
+        for (int64_t i = 300; i < 302; i++)
+            end_one(i * 20 * CLK_MS, OUT_OK, 50 * CLK_MS, 0);
+        check_true(look(6040 * CLK_MS, 302, 302, 0));
+        if (k == 0)
+            check_str_has(text, "2 of 102 took longer or failed");
+        rep_rules_done(&rules);
+    }
 }
 
 static void rules_are_read_strictly(void **state)
@@ -285,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_are_read_strictly),
+        cmocka_unit_test(latency_in_the_warm_up_breaks_no_rule),
         cmocka_unit_test(latency_counts_failures_as_infinite),
         cmocka_unit_test(too_few_operations_break_no_rule),
         cmocka_unit_test(errors_are_a_share_of_what_ended_lately),
