@@ -286,7 +286,8 @@ static const struct opt options[] = {
      .arg = "D",
      .def = "30s",
      .help = "give an operation up when its answer is not complete this long after it "
-             "was sent; also told to gRPC targets"},
+             "was given to a connection, the making of which counts; also told to gRPC "
+             "targets"},
     {.name = "connect-timeout",
      .type = OPT_DURATION,
      .at = FIELD(connect_ns),

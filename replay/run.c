@@ -229,9 +229,19 @@ static void take_kafka(struct rep_running *x)
         hist_merge(&x->result->kafka.delivery, &rep_kafka_counts(x->kafka)->delivery);
 }
 
+/* From due = 0 to the last end; now_ns: when the last operations came back. What was
+ * stopped ended then, what was not sent when it was due at the earliest. */
+static int64_t duration(const struct rep_tally *t, int64_t now_ns)
+{
+    int64_t end = t->last_end_ns > t->last_due_ns ? t->last_end_ns : t->last_due_ns;
+    end = t->stopped > 0 && now_ns > end ? now_ns : end;
+    return end > 0 ? end : 0;
+}
+
 static int finish(struct rep_running *x, struct err *e)
 {
     struct rep_run_result *r = x->result;
+    int64_t now = clk_mono_now(x->clk).ns - x->start_ns;
     struct rep_health_facts facts;
     struct err reading = {0};
 
@@ -247,7 +257,7 @@ static int finish(struct rep_running *x, struct err *e)
     if (rep_plan_join(x->plan, &reading) < 0)
         err_set(&x->fault, reading.code, "%s", reading.text);
     r->interrupted = !whole || x->fault.code != ERR_OK;
-    r->duration_ns = r->tally.last_end_ns > 0 ? r->tally.last_end_ns : 0;
+    r->duration_ns = duration(&r->tally, now);
     count_never_due(x);
     look_at_checks(x);
     rep_running_gather(x, r->duration_ns, &facts);

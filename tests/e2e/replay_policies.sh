@@ -39,6 +39,12 @@ err_has "aborted: an operation waited longer than --abort-late 200 ms"
 same "$(jq -r .aborted "$tmp/out")" "an operation waited longer than --abort-late 200 ms" json
 accounted abort-late
 expect 3 "$REPRISE" report "$tmp/t.run"; out_has "--abort-late"
+# A run lasts to its last end, also where nothing was ever answered: to the end of its schedule
+# here, and to the abort where the first answer would come later.
+expect 69 replay --json --tier pipelinegateway
+same "$(jq -c '[.operations.refused, .duration_ns]' "$tmp/out")" '[60,590000000]' "all are refused"
+expect 3 replay --json --abort-late 30ms
+same "$(jq -c '[.operations.ok, .duration_ns >= 30000000]' "$tmp/out")" '[0,true]' "none was answered"
 
 # Two minutes of it, of which the rule allows little more than a second (how soon is proved by
 # tests/unit/test_rules.c, by the clock). Nothing ends in time to tell by latency: what is
