@@ -268,7 +268,7 @@ static int await_start(struct rep_worker *w)
             look_for_astray(w, &w->lanes[i]);
         }
         int rc =
-            ev_turn(w->ev, (struct clk_mono){rep_worker_now(w) + POLL_NS}, &w->err);
+            ev_turn(w->ev, (struct clk_mono){rep_worker_now(w) + IDLE_NS}, &w->err);
         if (rc == 0)
             rc = check_astray(w);
         if (rc < 0)
