@@ -12,6 +12,8 @@
 
 #include "replay/run.h"
 
+#define TIME_MAX_HOURS 87600 /* ten years */
+
 /* What an option must not be, or two of them not together. */
 struct rule {
     bool broken;
@@ -110,6 +112,25 @@ static int check_shares(const struct rep_options *c, struct err *e)
         if (rows[i].value > 0 && rows[i].value < c->workers)
             return err_set(e, ERR_USAGE, "--%s %" PRIu64 " leaves workers without %s",
                            rows[i].name, rows[i].value, rows[i].words);
+    return 0;
+}
+
+/* Moments are sums of these and of the clock, and have to fit in 64 bits. */
+static int check_lengths(const struct rep_options *c, struct err *e)
+{
+    const struct {
+        const char *name;
+        int64_t ns;
+    } rows[] = {
+        {"deadline", c->deadline_ns},     {"connect-timeout", c->connect_ns},
+        {"duration", c->duration_ns},     {"drop-late", c->drop_late_ns},
+        {"abort-late", c->abort_late_ns}, {"warmup", c->warmup_ns},
+        {"cooldown", c->cooldown_ns},     {"lag", c->lag_ns},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].ns > TIME_MAX_HOURS * 3600 * CLK_SEC)
+            return err_set(e, ERR_USAGE, "--%s is longer than %dh", rows[i].name,
+                           TIME_MAX_HOURS);
     return 0;
 }
 
@@ -284,8 +305,8 @@ static int check_surface(const struct rep_options *c, struct err *e)
 int rep_options_check(struct rep_options *c, struct err *e)
 {
     int (*const checks[])(const struct rep_options *, struct err *) = {
-        check_ranges,     check_zeros, check_connections, check_shares,  check_times,
-        check_discipline, check_lists, check_kafka,       check_surface,
+        check_ranges,  check_zeros,      check_connections, check_shares, check_times,
+        check_lengths, check_discipline, check_lists,       check_kafka,  check_surface,
     };
     int rc = parse_connections(c, e);
     if (rc == 0 && c->debug)

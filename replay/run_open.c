@@ -58,7 +58,10 @@ static int place_start(struct rep_running *x, struct err *e)
                        "--lag: the trace does not say when its operations arrived");
     if (!rep_plan_first(x->plan, &first))
         return err_set(e, ERR_FORMAT, "--lag: the trace begins without an operation");
-    x->start_at.ns = epoch + first + x->config->lag_ns;
+    if (__builtin_add_overflow(epoch, first, &x->start_at.ns) ||
+        __builtin_add_overflow(x->start_at.ns, x->config->lag_ns, &x->start_at.ns))
+        return err_set(e, ERR_FORMAT,
+                       "--lag: the trace is of a time beyond all clocks");
     return 0;
 }
 

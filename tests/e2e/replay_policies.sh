@@ -58,6 +58,7 @@ err_has "aborted: rule outstanding > 5: "
 same "$(jq -c '.operations | [.due + .never_due,
     .due - .ok - .failed - .dropped - .refused - .stopped]' "$tmp/out")" '[12000,0]' abort-if
 expect 3 "$REPRISE" report "$tmp/t.run"; out_has "rule outstanding > 5"
+expect 64 replay --deadline 9223372036s; err_has "--deadline is longer than 87600h"
 expect 64 replay --abort-if 'p99<1s'; err_has "p99<1s"
 expect 64 replay --abort-if 'errors>5%' --abort-window 1ms; err_has "--abort-window"
 
