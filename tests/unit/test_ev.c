@@ -370,8 +370,16 @@ static void more_descriptors_than_one_batch_all_get_their_turn(void **state)
         check_int(write(fds[i][1], "x", 1), ==, 1);
         check_ok(ev_add(ev, fds[i][0], EV_READ, remove_itself, letter('x'), &e), &e);
     }
-    for (int turn = 0; turn < 3; turn++)
-        called += poll_turn(ev);
+    check_int(ev_looked(ev).ns, ==, 0);
+    int64_t before = ev_now(ev).ns;
+    called += poll_turn(ev);
+    check_int(ev_looked(ev).ns, ==, 0); /* some of what was ready is still to come */
+    int64_t between = ev_now(ev).ns;
+    called += poll_turn(ev);
+    check_int(ev_looked(ev).ns, >=, before); /* what was ready at the first turn */
+    check_int(ev_looked(ev).ns, <=, between);
+    called += poll_turn(ev);
+    check_int(ev_looked(ev).ns, >=, between);
     check_int(called, ==, COUNT);
     for (int i = 0; i < COUNT; i++) {
         close(fds[i][0]);

@@ -24,6 +24,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+/* The kernel gives what is ready in turn, so by then every descriptor had its own. */
+#define EV_FULL_MAX   256 /* full batches after which all is taken for handled */
 #define EV_BATCH      256 /* events fetched in one turn; what is left comes in the next */
 #define EV_NOT_QUEUED SIZE_MAX
 
@@ -58,6 +60,9 @@ struct ev {
     uint64_t next_order;
     bool in_turn, in_timers, stopping;
     struct clk_mono timers_now; /* while in_timers */
+    struct clk_mono asked;      /* before the last wait, or the first of full_turns */
+    struct clk_mono looked;     /* see ev_looked */
+    unsigned full_turns;        /* in a row, whose batch was full: more may be ready */
     ev_hook_fn *after;
     void *after_arg;
     struct epoll_event events[EV_BATCH];
@@ -369,14 +374,26 @@ static int wait_for_events(struct ev *ev, int64_t wait_ns)
     return wait_by_timerfd(ev, wait_ns);
 }
 
+/* A turn handled so many events; negative: a signal came instead. */
+static void note_look(struct ev *ev, int count)
+{
+    ev->full_turns = count == EV_BATCH ? ev->full_turns + 1 : 0;
+    if (count < 0 || (ev->full_turns > 0 && ev->full_turns < EV_FULL_MAX))
+        return;
+    ev->looked = ev->asked;
+    ev->full_turns = 0;
+}
+
 int ev_turn(struct ev *ev, struct clk_mono deadline, struct err *e)
 {
     assert(!ev->in_turn && "a handler must not turn its own loop");
     if (ev->heap_count > 0 && ev->heap[0]->at.ns < deadline.ns)
         deadline = ev->heap[0]->at;
     int64_t wait_ns = -1;
+    struct clk_mono now = clk_mono_now(ev->clk);
+    if (ev->full_turns == 0)
+        ev->asked = now;
     if (deadline.ns != INT64_MAX) {
-        struct clk_mono now = clk_mono_now(ev->clk);
         wait_ns = deadline.ns > now.ns ? clk_mono_diff(deadline, now) : 0;
         if (wait_ns > 0 && clk_passes(ev->clk, deadline))
             wait_ns = 0;
@@ -386,11 +403,17 @@ int ev_turn(struct ev *ev, struct clk_mono deadline, struct err *e)
         return err_sys(e, errno, "cannot wait for events");
     ev->in_turn = true;
     int called = dispatch(ev, count);
+    note_look(ev, count);
     called += run_timers(ev);
     if (ev->after)
         ev->after(ev, ev->after_arg);
     ev->in_turn = false;
     return called;
+}
+
+struct clk_mono ev_looked(const struct ev *ev)
+{
+    return ev->looked;
 }
 
 int ev_run(struct ev *ev, struct err *e)

@@ -48,6 +48,10 @@ void ev_wake(struct ev *ev);
 /* One turn that waits no longer than until `deadline` (in the past: poll only). The
  * number of handlers called, or ERR_IO. */
 int ev_turn(struct ev *ev, struct clk_mono deadline, struct err *e) MUST_USE;
+/* Whatever was ready by then has been handled. A loop that was held up (its process was
+ * stopped, say) has not looked for so long, and what came meanwhile came in time. 0:
+ * there was no turn yet. */
+struct clk_mono ev_looked(const struct ev *ev);
 /* Turns until ev_stop was called. */
 int ev_run(struct ev *ev, struct err *e) MUST_USE;
 void ev_stop(struct ev *ev);
