@@ -65,10 +65,12 @@ static int check_astray(struct rep_worker *w)
               : 0;
 }
 
-/* Ends what is past its deadline, sends what engines gathered; when to look again. */
+/* Ends what is past its deadline, sends what engines gathered; when to look again. Past
+ * it is what had no answer when we looked: where this thread was held up, answers that
+ * came meanwhile are read first. */
 static int64_t serve_engines(struct rep_worker *w)
 {
-    int64_t now = w->recent, first = REP_NEVER;
+    int64_t now = ev_looked(w->ev).ns, first = REP_NEVER;
     for (int i = 0; i < REP_LANE_COUNT; i++) {
         struct rep_engine *en = w->lanes[i].engine;
         if (!en)
@@ -95,16 +97,21 @@ static int turn(struct rep_worker *w, int64_t deadline)
             wake = next - LENT_NS;
         until = wake < until ? wake : until;
     }
+    w->turn_from = now;
+    w->turn_until = until > now ? until : now;
     int rc = ev_turn(w->ev, (struct clk_mono){until}, &w->err);
+    int64_t ended = rep_worker_now(w);
+    if (ev_looked(w->ev).ns >= now) /* no signal came in place of events */
+        w->turn_before = ended;
     if (rc == 0 && until <= now)
-        w->polled_ns += rep_worker_now(w) - now;
+        w->polled_ns += ended - now;
     return rc;
 }
 
 static int run_loop(struct rep_worker *w)
 {
+    w->turn_before = w->turn_from = w->turn_until = rep_worker_now(w);
     while (!atomic_load_explicit(&w->config.control->stop, memory_order_relaxed)) {
-        (void)rep_worker_now(w);
         rep_worker_pump(w);
         int64_t deadline = serve_engines(w);
         hand_over(w);

@@ -54,8 +54,11 @@ struct rep_worker {
     bool polls;    /* the plan will have more, and may have it before anything is due */
     int64_t next;  /* what the last pump found: see there */
     int64_t paced; /* when the backlog may go on; REP_NEVER: nothing holds it */
-    int64_t last_now;  /* read from the clock */
-    int64_t recent;    /* that, or when something ended since */
+    int64_t last_now; /* read from the clock */
+    int64_t recent;   /* that, or when something ended since */
+    /* The last turn of the loop began, and was to end at the latest; the last one that
+     * looked at all sockets had ended. */
+    int64_t turn_from, turn_until, turn_before;
     int64_t polled_ns; /* spent on looking at clock and sockets, for nothing */
     struct rep_worker_stats stats;
     _Atomic bool ready, ended;

@@ -12,6 +12,9 @@
 #include <assert.h>
 
 #define PAUSE_NS CLK_MS /* we were not just a little late, but held up */
+/* So much later than it was to end, or to begin, a turn was held up. Shorter ones are
+ * what a batch of events takes. */
+#define HELD_NS (5 * CLK_MS)
 /* So close to due that one more poll would cost punctuality: watch the clock alone. */
 #define TIGHT_NS (4 * CLK_US)
 /* Before due: time enough to frame a call, and little else is held up. */
@@ -440,12 +443,22 @@ void rep_worker_pump(struct rep_worker *w)
     w->pumping = false;
 }
 
+/* Since when this thread has not looked at its sockets, if it was held up until `now`;
+ * else now. What came meanwhile may have come at any moment of it. */
+static int64_t unseen_since(const struct rep_worker *w, int64_t now)
+{
+    if (w->turn_from - w->turn_before > HELD_NS)
+        return w->turn_before;
+    return now - w->turn_until > HELD_NS ? w->turn_until : now;
+}
+
 /* When the request's slot would have become free, but for a pause of ours: else those
- * behind what we sent late would blame the target for the wait. Microseconds are no
- * pause: they would add up along a queue. */
+ * behind what we sent late, or read late, would blame the target for the wait.
+ * Microseconds are no pause: they would add up along a queue. */
 static int64_t freed_at(struct rep_worker *w, const struct rep_request *r)
 {
     int64_t done = r->out.done_ns != OP_TIME_NONE ? r->out.done_ns : rep_worker_now(w);
+    done = unseen_since(w, done);
     int64_t late =
         r->out.sent_ns != OP_TIME_NONE ? r->out.sent_ns - r->out.ready_ns : 0;
     return late > PAUSE_NS ? done - late : done;

@@ -143,7 +143,8 @@ struct rep_engine_ops {
     /* Does ahead what flush would do before it writes; NULL: there is nothing. */
     void (*frame)(struct rep_engine *en);
     void (*flush)(struct rep_engine *en);
-    /* Ends what is past its deadline; returns the next one, or REP_NEVER. */
+    /* Ends what is past its deadline; returns the next one, or REP_NEVER. now_ns: what
+     * had come by then has been read. */
     int64_t (*expire)(struct rep_engine *en, int64_t now_ns);
     uint32_t (*in_flight)(const struct rep_engine *en);
     /* Ends everything in flight with that cause. */

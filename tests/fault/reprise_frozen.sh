@@ -34,4 +34,37 @@ frozen() {
     holds_now '.latency_ns.lateness | .generator.max > 0.9e9 and .back_pressure.p95 < .generator.max / 2'
 }
 once_right left_alone frozen
+
+# What was answered in time while reprise was frozen is no failure of the target, though it is
+# read after its deadline. (But for one or two that had their connection, and had not gone out.)
+synth --rate 1000 --count 6000 --protocol both
+standin --service fixed:200ms
+in_time() { # ENGINE
+    start_replay --connections 400 --deadline 600ms --engine "$1" --invalid pass
+    await_outcomes 200
+    kill -STOP "$replayer"
+    sleep 1
+    kill -CONT "$replayer"
+    replayed 0
+    says '.operations | [.due, .sent, .done]' '[6000,6000,6000]'
+    holds_now '.operations.failed < 3'
+}
+once_right left_alone in_time own
+once_right left_alone in_time curl
+
+# Nor does the pause go to the target's account where every stream is taken when it comes: whoever
+# waited for one that was free meanwhile waited for us.
+full() {
+    start_replay --protocol grpc --connections 400 --grpc-connections 2 --streams 50 --invalid pass
+    await_outcomes 200
+    kill -STOP "$replayer"
+    sleep 1
+    kill -CONT "$replayer"
+    replayed 0
+    counts "$(jq .operations.due "$tmp/report")" "$(jq .operations.due "$tmp/report")" \
+        "$(jq .operations.due "$tmp/report")" 0
+    holds_now '.health.verdict == "INVALID" and .latency_ns.lateness.generator.max > 0.9e9'
+}
+once_right left_alone full
+end_server
 finish
