@@ -231,6 +231,9 @@ static void a_call_is_named_by_header_path_or_message(void **state)
         {"GET", "/v2/models/iris/infer", NULL, OP_TIER_ANY, NULL, OP_MODEL},
         {"POST", "/v2/models/iris/ready", NULL, OP_TIER_ANY, NULL, OP_MODEL},
         {"POST", "ws://a/v2/models/iris/infer", NULL, OP_TIER_ANY, NULL, OP_MODEL},
+        /* no content type: the path tells that it is gRPC */
+        {"POST", CALL_GRPC_SERVICE "ModelInfer", "iris", OP_TIER_ANY, "iris", OP_MODEL},
+        {"POST", CALL_GRPC_SERVICE "ModelReady", "iris", OP_TIER_ANY, NULL, OP_MODEL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct arena a = {0};

@@ -126,7 +126,8 @@ bool imp_call_make(const struct imp_rule *rule, const struct imp_call *given,
     struct imp_call c = *given;
     struct span whole = imp_path_of(c.target);
     struct span path = span_sub(whole, 0, span_find(whole, '?', 0));
-    bool grpc = imp_is_grpc(&c);
+    bool untyped = imp_header(&c, "content-type").n == 0;
+    bool grpc = imp_is_grpc(&c) || (untyped && span_starts(path, CALL_GRPC_SERVICE));
     *s = (struct op_stream){.protocol = grpc ? OP_GRPC : OP_REST, .tier = rule->tier};
     s->path = path;
     *why = IMP_LEFT_OTHER;
