@@ -12,9 +12,9 @@
 #include <assert.h>
 
 #define PAUSE_NS CLK_MS /* we were not just a little late, but held up */
-/* So much later than it was to end, or to begin, a turn was held up. Shorter ones are
- * what a batch of events takes. */
-#define HELD_NS (5 * CLK_MS)
+/* So much later than it was to end, or to begin, a turn was held up. Less is what a
+ * batch of events takes, or a processor that others want. */
+#define HELD_NS (20 * CLK_MS)
 /* So close to due that one more poll would cost punctuality: watch the clock alone. */
 #define TIGHT_NS (4 * CLK_US)
 /* Before due: time enough to frame a call, and little else is held up. */
