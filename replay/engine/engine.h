@@ -21,7 +21,8 @@
  * Every content-encoding of an answer over REST goes to request.answer_codings, and the
  * grpc-encoding of one over gRPC whose message is compressed, or which streams: then
  * request.encoded tells which are.
- * Every x-request-id of an answer, header or trailer, is shown to rep_mark_look
+ * Every x-request-id of an answer, header or trailer (but those of the HTTP/1.1 engine
+ * of our own, whose trailers are dropped), is shown to rep_mark_look
  * (mark.h) before the request is given back.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -68,7 +68,7 @@ for zero in '--drop-late 0s' '--abort-late 0s' '--cap 0' '--duration 0s' '--clos
     expect 64 replay $zero
     err_has "${zero% *} must be more than 0"
 done
-expect 64 replay --debug pacer,nothing; err_has "--debug 'nothing' is none of engine, pacer and all"
+expect 64 replay --debug pacer,nothing; err_has "--debug 'nothing' is none of engine, kafka, pacer and all"
 expect 64 replay --catch-up 0.5; err_has "must be 1 or more"
 expect 64 replay --cap 1 --connections 2 --workers 2; err_has "cap"
 expect 64 replay --cap 2 --closed-loop 2; err_has "--closed-loop"

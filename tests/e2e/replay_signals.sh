@@ -53,7 +53,10 @@ shadow() { # OPTION...
     pids+=("$replayer")
 }
 half() { head -c $(($(stat -c %s "$tmp/stream") / 2)) "$tmp/stream" >&9 & }
-minds_signals() { (("0x$(sed -n 's/^SigCgt:\t//p' "/proc/$replayer/status")" & 1 << 14)); }
+minds_signals() { # and is no longer the shell that began it
+    [ "$(cat "/proc/$replayer/comm")" = reprise ] &&
+        (("0x$(sed -n 's/^SigCgt:\t//p' "/proc/$replayer/status")" & 1 << 14))
+}
 # The pipe never ends, so the wait for that of the replay would.
 ended_with() { # STATUS WHAT
     local got
