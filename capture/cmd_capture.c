@@ -162,7 +162,8 @@ static const struct opt options[] = {
      .type = OPT_DURATION,
      .at = offsetof(struct config, duration_ns),
      .arg = "TIME",
-     .help = "stop so long after the first packet"},
+     .help = "stop so long after the first packet; live, also when none came for "
+             "so long"},
     {.name = "flush",
      .type = OPT_DURATION,
      .at = offsetof(struct config, flush_ns),

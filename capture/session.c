@@ -43,6 +43,7 @@ struct session {
     struct cap_kafka_join *join;
     struct cap_kwire_shared kafka;
     struct trc_writer *w;
+    struct clk_mono opened; /* when the source was */
     bool begun;
     struct clk_wall epoch, now; /* packet time; now never goes back */
     struct clk_mono now_read;   /* when `now` was last moved by a packet */
@@ -320,8 +321,12 @@ static bool over(struct session *s)
     }
     if (s->result->interrupted && !s->c->interface)
         return true;
-    return s->begun && s->c->duration_ns > 0 &&
-           s->now.ns - s->epoch.ns >= s->c->duration_ns;
+    if (s->c->duration_ns <= 0)
+        return false;
+    if (s->begun)
+        return s->now.ns - s->epoch.ns >= s->c->duration_ns;
+    return s->c->interface &&
+           clk_mono_diff(clk_mono_now(clk_system()), s->opened) >= s->c->duration_ns;
 }
 
 /* Whether an event is behind all that a signal's capture holds. */
@@ -467,6 +472,7 @@ int cap_session_run(const struct cap_session_config *config,
         rc = s.link ? 0 : own.code;
     }
     if (rc == 0) {
+        s.opened = clk_mono_now(clk_system());
         read_rc = read_packets(&s);
         read_err = own;
         own = (struct err){0};

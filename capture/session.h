@@ -30,11 +30,13 @@ struct cap_session_config {
     const char *user;       /* to become once the interface is open, or NULL */
     int64_t answer_wait_ns; /* packet time until a request counts as unanswered */
     int64_t hold_ns;        /* 0: CAP_ORDER_HOLD_NS */
-    int64_t duration_ns;    /* of packet time since the first packet; 0: no end */
-    int64_t flush_ns;       /* live: a block of the trace is at most so old */
-    size_t memory_bytes;    /* for all parts together */
-    bool store;             /* nothing is compressed */
-    bool compress;          /* large bodies are, too; not with store */
+    /* Of packet time since the first packet, or of a live capture's time when none came
+     * for that long; 0: no end. */
+    int64_t duration_ns;
+    int64_t flush_ns;    /* live: a block of the trace is at most so old */
+    size_t memory_bytes; /* for all parts together */
+    bool store;          /* nothing is compressed */
+    bool compress;       /* large bodies are, too; not with store */
     const volatile sig_atomic_t *interrupts; /* a count, or NULL */
     void (*progress)(void *arg, const struct cap_parts *p, int64_t span_ns);
     void *progress_arg; /* called about once a second of real time; NULL: not */

@@ -57,6 +57,10 @@ enough tls
 same "$(jq -c '[.operations, .coverage < 0.01, ([.bytes[] | .opaque > 500, .unexplained, .records])]' tls.json)" \
     '[0,true,[true,0,0,true,0,0]]' "TLS"
 
+# A capture for a time ends, though nothing comes.
+expect 0 timeout 60 "$REPRISE" capture -i lo -d 300ms --map 9=envoy -o nothing.trace --json
+same "$(jq -c '[.operations, .coverage, .complete]' out)" '[0,null,true]' "of nothing"
+
 # What came before a signal is in the trace, though it was not read by then.
 "$REPRISE" standin --tier envoy --http 127.0.0.1:0 --ports late.ports --quiet >/dev/null 2>standin.err &
 pids+=("$!")
