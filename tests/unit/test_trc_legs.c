@@ -197,10 +197,28 @@ static void an_id_used_again_is_no_leg_inside_the_first(void **state)
     (void)state;
     static const struct row rows[] = {
         {0, 10, OP_TIER_ENVOY, OP_REST, "a", 200, NULL},
+        {2, 6, OP_TIER_RPROXY, OP_REST, "a", 503, NULL},
+        {9, 1, OP_TIER_RPROXY, OP_REST, "a", 200, NULL}, /* a retry, of the same call */
         {50, 10, OP_TIER_ENVOY, OP_REST, "a", 200, NULL},
+        {51, 8, OP_TIER_RPROXY, OP_REST, "a", 200, NULL},
+        {70, 10, OP_TIER_ENVOY, OP_REST, "a", 200, NULL}, /* at one tier, as b twice */
+        {80, 5, OP_TIER_ENVOY, OP_REST, "b", 200, NULL},
+        {82, 5, OP_TIER_ENVOY, OP_REST, "b", 200, NULL}, /* at the same time */
+        {90, 5, OP_TIER_ENVOY, OP_REST, "b", 200, NULL},
     };
-    struct trc_legs l = legs_of(rows, 2, NULL, 0);
-    check_int(kind(&l, OP_TIER_ENVOY, OP_REST)->own_p50_ns, ==, 10 * CLK_MS);
+    struct buf text = {0};
+    struct trc_legs l = legs_of(rows, sizeof rows / sizeof *rows, NULL, 0);
+    check_int(l.calls, ==, 2);
+    check_int(l.single, ==, 3);
+    check_int(kind(&l, OP_TIER_ENVOY, OP_REST)->legs, ==, 2);
+    check_int(kind(&l, OP_TIER_RPROXY, OP_REST)->legs, ==, 3);
+    check_int(kind(&l, OP_TIER_ENVOY, OP_REST)->own_p50_ns, ==, 2 * CLK_MS);
+    check_int(kind(&l, OP_TIER_ENVOY, OP_REST)->own_max_ns, ==, 3 * CLK_MS);
+    trc_legs_calls(&l, &text);
+    const char *line = buf_text(&text);
+    check_str_has(line, "\"arrival_ns\":0,\"took_ns\":10000000,");
+    check_str_has(strchr(line, '\n'), "\"arrival_ns\":50000000,\"took_ns\":10000000,");
+    buf_done(&text);
     trc_legs_done(&l);
 }
 

@@ -360,24 +360,41 @@ static int find_kinds(struct trc_legs *l, struct err *e)
     return 0;
 }
 
-/* Keeps the calls with more than one leg. */
+/* How many of the legs, by_id, are of the first one's call: its id is used again where
+ * one like it begins when all before it are over. *kinds: there is more than one. */
+static size_t call_of(const struct trc_leg *legs, size_t n, bool *kinds)
+{
+    int64_t end = end_of(&legs[0]);
+    size_t i = 1;
+    *kinds = false;
+    for (; i < n && legs[i].id_hash == legs[0].id_hash; i++) {
+        if (same_kind(&legs[i], &legs[0]) && legs[i].arrival_ns > end)
+            break;
+        end = end_of(&legs[i]) > end ? end_of(&legs[i]) : end;
+        *kinds |= !same_kind(&legs[i], &legs[0]);
+    }
+    return i;
+}
+
+/* Keeps the calls with legs of more than one kind. */
 static void group(struct trc_legs *l)
 {
     size_t kept = 0;
     if (l->n > 0)
         qsort(l->legs, l->n, sizeof *l->legs, by_id);
-    for (size_t i = 0, next; i < l->n; i = next) {
-        next = i + 1;
-        while (next < l->n && l->legs[next].id_hash == l->legs[i].id_hash)
-            next++;
-        if (next - i == 1) {
+    for (size_t i = 0, n; i < l->n; i += n) {
+        bool kinds;
+        n = call_of(l->legs + i, l->n - i, &kinds);
+        if (!kinds) {
             l->single++;
             continue;
         }
         l->calls++;
-        memmove(l->legs + kept, l->legs + i, (next - i) * sizeof *l->legs);
-        find_own(l->legs + kept, next - i);
-        kept += next - i;
+        memmove(l->legs + kept, l->legs + i, n * sizeof *l->legs);
+        find_own(l->legs + kept, n);
+        for (size_t k = kept; k < kept + n; k++)
+            l->legs[k].call = (uint32_t)l->calls;
+        kept += n;
     }
     l->n = kept;
 }
@@ -522,7 +539,7 @@ static void leg_json(const struct trc_leg *leg, int64_t start, struct jsonw *w)
     jsonw_end(w);
 }
 
-/* The legs [first, next) have one id; the first arrived first. */
+/* The legs [first, next) are of one call; the first arrived first. */
 struct call {
     size_t first, next;
     int64_t arrival_ns;
@@ -567,7 +584,7 @@ void trc_legs_calls(const struct trc_legs *l, struct buf *out)
     }
     for (size_t i = 0, next; i < l->n; i = next) {
         next = i + 1;
-        while (next < l->n && l->legs[next].id_hash == l->legs[i].id_hash)
+        while (next < l->n && l->legs[next].call == l->legs[i].call)
             next++;
         calls[n++] = (struct call){i, next, l->legs[i].arrival_ns};
     }

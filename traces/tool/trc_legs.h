@@ -4,9 +4,10 @@
  * A capture at several tiers holds one operation per tier for each call, and they share
  * its request id. Here they are put together by that id: how long each tier took, and
  * how much of that was its own, which is its latency less that of the legs inside it
- * (legs that overlap count once). Calls whose id is seen once only tell nothing and are
- * counted apart. Two operations of one id that do not lie within each other (a retry,
- * an id used again) are both legs.
+ * (legs that overlap count once). Calls that were seen at one tier only tell nothing
+ * and are counted apart. Two operations of one id that do not lie within each other (a
+ * retry) are both legs. An id that is used again, by an operation like the first one of
+ * the call that begins when all of the call is over, is another call.
  *
  * A leg without an id (on a connection that was joined midway, an id that was sent
  * before is a mere number) belongs to the call of another tier's leg that has the same
@@ -31,6 +32,7 @@ struct trc_leg {
     uint64_t message;        /* hash of the request's body; 0: none */
     const uint8_t *id;       /* its text, where ids are kept */
     uint32_t id_bytes;
+    uint32_t call;                       /* its number, from 1 */
     int64_t arrival_ns, last_ns, own_ns; /* last, own: OP_TIME_NONE when unanswered */
     uint8_t tier, protocol, resource;
     bool failed;
@@ -49,9 +51,9 @@ struct trc_leg_kind {
 struct trc_legs {
     struct trc_leg *legs; /* by id, then arrival; the enclosing one first */
     size_t n;
-    uint64_t operations, without_id, single; /* single: ids seen once */
+    uint64_t operations, without_id, single; /* single: calls seen at one tier */
     uint64_t matched; /* legs that got their id by their message */
-    uint64_t calls;   /* ids seen more than once */
+    uint64_t calls;   /* those seen at more */
     struct trc_leg_kind kinds[TRC_LEG_KINDS_MAX];
     size_t kind_count;
     bool keep_ids; /* set before reading: the texts of ids are kept, in ids */
