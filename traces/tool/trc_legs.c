@@ -361,14 +361,15 @@ static int find_kinds(struct trc_legs *l, struct err *e)
 }
 
 /* How many of the legs, by_id, are of the first one's call: its id is used again where
- * one like it begins when all before it are over. *kinds: there is more than one. */
+ * one at its tier begins when all before it are over. *kinds: there is more than one.
+ */
 static size_t call_of(const struct trc_leg *legs, size_t n, bool *kinds)
 {
     int64_t end = end_of(&legs[0]);
     size_t i = 1;
     *kinds = false;
     for (; i < n && legs[i].id_hash == legs[0].id_hash; i++) {
-        if (same_kind(&legs[i], &legs[0]) && legs[i].arrival_ns > end)
+        if (legs[i].tier == legs[0].tier && legs[i].arrival_ns > end)
             break;
         end = end_of(&legs[i]) > end ? end_of(&legs[i]) : end;
         *kinds |= !same_kind(&legs[i], &legs[0]);
