@@ -166,7 +166,14 @@ class Told:
         self.wrong = [] if done.returncode == 0 else [f"exit {done.returncode}: {done.stderr}"]
         cat = subprocess.run([reprise, "trace", "cat", "--jsonl", trace], capture_output=True,
                              text=True, check=True)
-        self.ops = [json.loads(line) for line in cat.stdout.splitlines()]
+        self.ops = []
+        for op in map(json.loads, cat.stdout.splitlines()):
+            if "late" in op:  # an answer that came, or was given up, after its request
+                of = self.ops[op.pop("late")]
+                op["flags"] = of.get("flags", []) + op.get("flags", [])
+                of.update(op)
+            else:
+                self.ops.append(op)
         for op in self.ops:
             op["at"] = packets[0].ns + op.pop("arrival_ns")
         if done.returncode == 0:
