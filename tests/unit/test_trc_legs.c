@@ -201,16 +201,20 @@ static void an_id_used_again_is_no_leg_inside_the_first(void **state)
         {9, 1, OP_TIER_RPROXY, OP_REST, "a", 200, NULL}, /* a retry, of the same call */
         {50, 10, OP_TIER_ENVOY, OP_REST, "a", 200, NULL},
         {51, 8, OP_TIER_RPROXY, OP_REST, "a", 200, NULL},
+        {62, 6, OP_TIER_ENVOY, OP_GRPC, "a", 200, NULL}, /* of another protocol */
+        {63, 2, OP_TIER_RPROXY, OP_GRPC, "a", 200, NULL},
         {70, 10, OP_TIER_ENVOY, OP_REST, "a", 200, NULL}, /* at one tier, as b twice */
         {80, 5, OP_TIER_ENVOY, OP_REST, "b", 200, NULL},
         {82, 5, OP_TIER_ENVOY, OP_REST, "b", 200, NULL}, /* at the same time */
         {90, 5, OP_TIER_ENVOY, OP_REST, "b", 200, NULL},
+        {100, -1, OP_TIER_ENVOY, OP_REST, "c", 0, NULL}, /* not over for all we know */
+        {102, 5, OP_TIER_ENVOY, OP_GRPC, "c", 200, NULL},
     };
     struct buf text = {0};
     struct trc_legs l = legs_of(rows, sizeof rows / sizeof *rows, NULL, 0);
-    check_int(l.calls, ==, 2);
+    check_int(l.calls, ==, 4);
     check_int(l.single, ==, 3);
-    check_int(kind(&l, OP_TIER_ENVOY, OP_REST)->legs, ==, 2);
+    check_int(kind(&l, OP_TIER_ENVOY, OP_REST)->legs, ==, 3);
     check_int(kind(&l, OP_TIER_RPROXY, OP_REST)->legs, ==, 3);
     check_int(kind(&l, OP_TIER_ENVOY, OP_REST)->own_p50_ns, ==, 2 * CLK_MS);
     check_int(kind(&l, OP_TIER_ENVOY, OP_REST)->own_max_ns, ==, 3 * CLK_MS);

@@ -361,16 +361,20 @@ static int find_kinds(struct trc_legs *l, struct err *e)
 }
 
 /* How many of the legs, by_id, are of the first one's call: its id is used again where
- * one at its tier begins when all before it are over. *kinds: there is more than one.
- */
+ * one at its tier begins when all before it are over; where that is not known, for one
+ * has no answer, only one of its kind tells. *kinds: there is more than one. */
 static size_t call_of(const struct trc_leg *legs, size_t n, bool *kinds)
 {
     int64_t end = end_of(&legs[0]);
+    bool answered = legs[0].last_ns != OP_TIME_NONE;
     size_t i = 1;
     *kinds = false;
     for (; i < n && legs[i].id_hash == legs[0].id_hash; i++) {
-        if (legs[i].tier == legs[0].tier && legs[i].arrival_ns > end)
+        bool again =
+            answered ? legs[i].tier == legs[0].tier : same_kind(&legs[i], &legs[0]);
+        if (again && legs[i].arrival_ns > end)
             break;
+        answered = answered && legs[i].last_ns != OP_TIME_NONE;
         end = end_of(&legs[i]) > end ? end_of(&legs[i]) : end;
         *kinds |= !same_kind(&legs[i], &legs[0]);
     }

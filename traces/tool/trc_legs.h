@@ -6,8 +6,8 @@
  * how much of that was its own, which is its latency less that of the legs inside it
  * (legs that overlap count once). Calls that were seen at one tier only tell nothing
  * and are counted apart. Two operations of one id that do not lie within each other (a
- * retry) are both legs. An id that is used again, by an operation like the first one of
- * the call that begins when all of the call is over, is another call.
+ * retry) are both legs. An id that is used again, at the tier of the
+ * call's first operation and once all of the call is over, is another call.
  *
  * A leg without an id (on a connection that was joined midway, an id that was sent
  * before is a mere number) belongs to the call of another tier's leg that has the same
