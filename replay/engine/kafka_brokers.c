@@ -23,6 +23,7 @@
 #define AREA        "kafka"
 #define DELIVERY_NS (600 * CLK_SEC) /* above: counted as beyond */
 #define SEEK_NS     CLK_SEC         /* between looks for topics that are missing */
+#define AGAIN_NS    (50 * CLK_MS)   /* between questions that had no answer */
 #define LIST_NS     (200 * CLK_MS) /* a younger list of topics is not asked for again */
 
 #define NO_TOPIC                                                                       \
@@ -204,20 +205,58 @@ static int32_t partitions_of(struct rep_kafka *k, const char *name)
     return list_topics(k) == RD_KAFKA_RESP_ERR_NO_ERROR ? listed(k, name) : -1;
 }
 
-/* Begins to read a partition of a source: at its end, or from its beginning. */
-static bool read_partition(struct rep_kafka_source *s, int32_t i, bool from_end)
+static bool all_known(const rd_kafka_topic_partition_list_t *l)
+{
+    for (int i = 0; i < l->cnt; i++)
+        if (l->elems[i].err || l->elems[i].offset < 0)
+            return false;
+    return true;
+}
+
+/* Where the partitions of a source end. (rd_kafka_query_watermark_offsets would wait
+ * for ever for a broker that goes meanwhile.) NULL: no answer. */
+static rd_kafka_topic_partition_list_t *ends_of(const struct rep_kafka_source *s)
 {
     struct rep_kafka *k = s->kafka;
-    int64_t low = 0, high = 0;
-    if (from_end && rd_kafka_query_watermark_offsets(
-                        k->consumer, rd_kafka_topic_name(s->topic), i, &low, &high,
-                        wait_ms(k)) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return false;
-    if (rd_kafka_consume_start_queue(
-            s->topic, i, from_end ? high : RD_KAFKA_OFFSET_BEGINNING, k->records) != 0)
-        return false;
-    atomic_fetch_add(&k->started, 1);
-    return true;
+    rd_kafka_topic_partition_list_t *l =
+        rd_kafka_topic_partition_list_new(s->partitions);
+    for (int32_t i = 0; i < s->partitions; i++)
+        rd_kafka_topic_partition_list_add(l, rd_kafka_topic_name(s->topic), i)->offset =
+            RD_KAFKA_OFFSET_END; /* as a time, it stands for the latest */
+    if (rd_kafka_offsets_for_times(k->consumer, l, wait_ms(k)) ==
+            RD_KAFKA_RESP_ERR_NO_ERROR &&
+        all_known(l))
+        return l;
+    rd_kafka_topic_partition_list_destroy(l);
+    return NULL;
+}
+
+/* A topic that was just made may have no leader yet: it is asked again. */
+static rd_kafka_topic_partition_list_t *await_ends(const struct rep_kafka_source *s)
+{
+    int64_t until = clk_mono_now(clk_system()).ns + s->kafka->config.connect_ns;
+    rd_kafka_topic_partition_list_t *l;
+    while (!(l = ends_of(s)) && clk_mono_now(clk_system()).ns < until)
+        nanosleep(&(struct timespec){.tv_nsec = AGAIN_NS}, NULL);
+    return l;
+}
+
+/* Begins to read the partitions: at their ends, or from their beginnings. */
+static const char *begin_source(struct rep_kafka_source *s, bool from_end)
+{
+    struct rep_kafka *k = s->kafka;
+    rd_kafka_topic_partition_list_t *ends = from_end ? await_ends(s) : NULL;
+    if (from_end && !ends)
+        return NO_ANSWER;
+    for (; s->reads < s->partitions; s->reads++) {
+        int64_t at = ends ? ends->elems[s->reads].offset : RD_KAFKA_OFFSET_BEGINNING;
+        if (rd_kafka_consume_start_queue(s->topic, s->reads, at, k->records) != 0)
+            break;
+        atomic_fetch_add(&k->started, 1);
+    }
+    if (ends)
+        rd_kafka_topic_partition_list_destroy(ends);
+    return s->reads < s->partitions ? NO_ANSWER : NULL;
 }
 
 /* Reads the partitions that are not read yet. */
@@ -233,10 +272,7 @@ static const char *read_source(struct rep_kafka_source *s, bool from_end)
             return NO_MEMORY;
         k->partition_count += n;
     }
-    for (; s->reads < s->partitions; s->reads++)
-        if (!read_partition(s, s->reads, from_end))
-            return NO_ANSWER;
-    return NULL;
+    return begin_source(s, from_end);
 }
 
 /* Looks for a source's topic, by its name. 1: it is there, and read; 0: it is not; a
