@@ -33,7 +33,7 @@ struct standin_config {
     int64_t stream_timeout_ns, stream_gap_ns;
     uint64_t stream_messages;
     const char *stamps, *log_requests, *debug;
-    const char *topic_prefix, *name_space;
+    const char *kafka, *topic_prefix, *name_space;
     uint64_t partitions;
 };
 
@@ -136,6 +136,9 @@ static const struct opt standin_opts[] = {
     ROW("log-requests", OPT_STR, log_requests, "FILE", NULL,
         "write a line of JSON about each request as it came: tier, method, path, "
         "fields"),
+    ROW("kafka", OPT_STR, kafka, "BROKERS", NULL,
+        "with --tier kafka: answer behind the topics of these brokers, which have to "
+        "be there, from now on, in place of a broker of its own"),
     ROW("topic-prefix", OPT_STR, topic_prefix, "TEXT", "seldon",
         "with --tier kafka: what topics begin with"),
     ROW("namespace", OPT_STR, name_space, "NAME", "default",
@@ -331,7 +334,8 @@ static bool is_kafka(const struct standin_config *cfg)
 static int open_kafka(const struct standin_config *cfg, struct si_core *core,
                       struct si_kafka **k, struct buf *lines, struct err *e)
 {
-    struct si_kafka_options o = {.prefix = cfg->topic_prefix,
+    struct si_kafka_options o = {.brokers = cfg->kafka,
+                                 .prefix = cfg->topic_prefix,
                                  .name_space = cfg->name_space,
                                  .partitions = cfg->partitions};
     if (!is_kafka(cfg))
@@ -359,6 +363,8 @@ static int listen_all(const struct standin_config *cfg, struct si_host *h,
                              "--tier kafka takes no --http, --grpc, --tls-cert, "
                              "--stamps, --log-requests and --stall")
                    : 0;
+    if (cfg->kafka)
+        return err_set(e, ERR_USAGE, "--kafka needs --tier kafka");
     if (cfg->tier && !only)
         return err_set(e, ERR_USAGE, "unknown tier '%s'", cfg->tier);
     if (!only && (cfg->http || cfg->grpc))

@@ -340,7 +340,8 @@ static int make_client(rd_kafka_type_t type, const char *brokers, rd_kafka_t **r
     return err_set(e, ERR_NOMEM, "Kafka client: %s", why);
 }
 
-/* Makes a topic, and what its client knows it by. NULL on failure. */
+/* Makes a topic, or takes it to be there, and what its client knows it by. NULL on
+ * failure. */
 static rd_kafka_topic_t *make_topic(struct si_kafka *k, enum kafka_topic_kind kind,
                                     struct service *s, struct err *e)
 {
@@ -350,8 +351,9 @@ static rd_kafka_topic_t *make_topic(struct si_kafka *k, enum kafka_topic_kind ki
                       s ? s->chain.name : (struct span){0}, k->o.prefix,
                       k->o.name_space, &name);
     const char *text = buf_text(&name);
-    rd_kafka_resp_err_t code =
-        rd_kafka_mock_topic_create(k->cluster, text, (int)k->o.partitions, 1);
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (k->cluster)
+        code = rd_kafka_mock_topic_create(k->cluster, text, (int)k->o.partitions, 1);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_topic_conf_t *conf = rd_kafka_topic_conf_new();
         rd_kafka_topic_conf_set_opaque(conf, s);
@@ -379,7 +381,9 @@ static int add_service(struct si_kafka *k, const struct si_chain *chain, bool pi
     s->out = make_topic(k, KAFKA_TOPIC_OUTPUTS, s, e);
     s->in = s->out ? make_topic(k, KAFKA_TOPIC_INPUTS, s, e) : NULL;
     for (uint32_t i = 0; s->in && i < k->o.partitions; i++)
-        if (rd_kafka_consume_start_queue(s->in, (int32_t)i, 0, k->records) != 0)
+        if (rd_kafka_consume_start_queue(s->in, (int32_t)i,
+                                         k->cluster ? 0 : RD_KAFKA_OFFSET_END,
+                                         k->records) != 0)
             return err_set(e, ERR_NOMEM, "topic %s cannot be read",
                            rd_kafka_topic_name(s->in));
     return s->in ? 0 : ERR_NOMEM;
@@ -453,10 +457,11 @@ int si_kafka_open(struct si_kafka **out, struct si_core *core,
     k->core = core;
     k->o = *options;
     k->fd = -1;
-    rc = make_client(RD_KAFKA_PRODUCER, NULL, &k->producer, e);
-    if (rc == 0 && !(k->cluster = rd_kafka_mock_cluster_new(k->producer, 1)))
+    rc = make_client(RD_KAFKA_PRODUCER, k->o.brokers, &k->producer, e);
+    if (rc == 0 && !k->o.brokers &&
+        !(k->cluster = rd_kafka_mock_cluster_new(k->producer, 1)))
         rc = err_set(e, ERR_IO, "the broker cannot be started");
-    if (rc == 0)
+    if (rc == 0 && k->cluster)
         rd_kafka_brokers_add(k->producer, si_kafka_brokers(k));
     if (rc == 0)
         rc = make_client(RD_KAFKA_CONSUMER, si_kafka_brokers(k), &k->consumer, e);
@@ -476,7 +481,7 @@ int si_kafka_open(struct si_kafka **out, struct si_core *core,
 
 const char *si_kafka_brokers(const struct si_kafka *k)
 {
-    return rd_kafka_mock_cluster_bootstraps(k->cluster);
+    return k->cluster ? rd_kafka_mock_cluster_bootstraps(k->cluster) : k->o.brokers;
 }
 
 static void service_free(struct si_kafka *k, struct service *s)

@@ -20,6 +20,9 @@
 #define SI_PARTITIONS_MAX 64u
 
 struct si_kafka_options {
+    /* Answer behind the topics of these brokers, which have to be there, in place of a
+     * broker of our own: requests from now on. NULL: a broker of our own. */
+    const char *brokers;
     const char *prefix, *name_space;
     uint64_t partitions; /* of each topic */
 };

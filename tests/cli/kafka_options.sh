@@ -39,6 +39,8 @@ grep -q hush "$tmp/err" && fail "a secret was printed"
 # The stand-in's broker has topics for what is declared alone.
 expect 64 "$REPRISE" standin --tier kafka
 err_has "--tier kafka needs --model-type, --models or --pipeline"
+expect 64 "$REPRISE" standin --kafka 127.0.0.1:1
+err_has "--kafka needs --tier kafka"
 expect 64 "$REPRISE" standin --tier kafka --model-type iris --http 127.0.0.1:0
 err_has "--tier kafka takes no --http"
 expect 64 "$REPRISE" standin --tier kafka --model-type iris --kafka-partitions 0

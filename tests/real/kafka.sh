@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# kafka.sh PROGRAM - captures the topics of a real Kafka broker (3.9, KRaft, one node).
+# kafka.sh PROGRAM - captures the topics of a real Kafka broker (3.9, KRaft, one node), and replays
+# into them.
 #
 # Requests, answers and an error go through the broker's own producer; what is captured
 # must be all of it, joined, from the beginning, from a time, and live until a signal;
-# over SASL with the right password, and not with a wrong one. No consumer group may be
+# over SASL with the right password, and not with a wrong one. What is replayed must be answered by
+# the models behind the topics (the stand-in's), each operation by its own answer, also where the
+# topics of answers come late; a broker that dies is an outcome. No consumer group may be
 # left behind. Exit status as of check-real.sh; needs java and mvn.
 set -u
 program=$(realpath "$1")
@@ -176,8 +179,81 @@ holds live '.complete and .operations > 5 and .notes["coverage.kafka.answered"] 
     ($ids | all(test("^r1([1-5]|[0-9][0-9])$"))) and (["r11", "r12", "r13", "r14", "r15"] - $ids == [])' >"$run/json"
 holds "what came since the start, and nothing before" .
 
+# --- replay ---
+
+# gateway NAME MODEL: answers behind the topics of a model, from now on; its pid is $gateway.
+gateway() {
+    rm -f "$run/$1.ports"
+    "$program" standin --tier kafka --kafka "127.0.0.1:$broker" --namespace real --models "$2" \
+        --kafka-partitions 3 --service fixed:1ms --ports "$run/$1.ports" >/dev/null 2>"$run/$1.log" &
+    gateway=$!
+    await_that "the gateway $1" test -s "$run/$1.ports"
+    sleep 3 # topics that it made get their leaders, and its consumer finds where they end
+}
+# replay STATUS NAME OPTION...
+replay() {
+    local want=$1 name=$2 got
+    shift 2
+    "$program" replay "$run/$name.trace" --tier kafka --namespace real -o "$run/r.run" --force \
+        --invalid pass --json -q "$@" >"$run/json" 2>"$run/replay.log"
+    got=$?
+    [ "$got" = "$want" ] || fail "exit $got, wanted $want: replay $* ($(head -n 1 "$run/replay.log"))"
+}
+synth() { # NAME TYPE COUNT
+    "$program" synth -o "$run/$1.trace" --force --model-type "$2" --rate 100 --count "$3" --duration 1h \
+        --protocol both --values random --quiet || fail "synth"
+}
+synth iris iris 300
+synth add add10 300
+# The broker makes topics for its own producer; what is in them is older than any replay.
+records 1 3 inputs | produce seldon.real.model.iris0.inputs
+records 1 3 outputs | produce seldon.real.model.iris0.outputs
+records 1 3 inputs | produce seldon.real.model.add100.inputs
+
+gateway iris iris0=iris
+replay 0 iris --kafka "127.0.0.1:$broker" --check model
+answered='.operations.ok == 300 and .answers.right == 300 and (.kafka | .delivered == 300 and
+    .answers == 300 and .undelivered + .answers_again + .answers_late + .records_of_others == 0)'
+holds "replay" "$answered"
+jq -r '"kafka: sent to acknowledged p50 \(.kafka.delivery_ns.p50 / 1e3) us; answered p50 \(
+    .latency_ns.response.p50 / 1e6) ms; late p50 \(.latency_ns.lateness.generator.p50 / 1e3) us"' "$run/json"
+secure=(--kafka "127.0.0.1:$sasl" --kafka-option security.protocol=SASL_PLAINTEXT
+    --kafka-option sasl.mechanism=PLAIN --kafka-option sasl.username=alice)
+replay 0 iris "${secure[@]}" --check model --kafka-option "sasl.password=file:$run/password"
+holds "replay over SASL" "$answered"
+replay 69 iris "${secure[@]}" --kafka-option sasl.password=env:WRONG --connect-timeout 3s
+grep -q not-hers "$run/replay.log" && fail "a password was printed"
+for keys in 2.8 2.7; do
+    replay 0 iris --kafka "127.0.0.1:$broker" --check model --kafka-keys "$keys"
+    holds "keys of $keys" "$answered"
+done
+kill "$gateway"
+
+# Nobody answers at first, and the topics of answers are not there: they come with the gateway.
+"$program" replay "$run/add.trace" --tier kafka --namespace real --kafka "127.0.0.1:$broker" --speed 0.2 \
+    --deadline 2s --check model -o "$run/late.run" --force --invalid pass --json -q >"$run/json" \
+    2>"$run/replay.log" &
+late=$!
+sleep 3
+gateway add add100=add10
+wait "$late" || fail "replay with late topics: exit $? ($(head -n 1 "$run/replay.log"))"
+holds "topics that come late" '.kafka.topics_late >= 1 and .operations.ok > 100 and .operations.failed > 0 and
+    .operations.ok + .operations.failed == 300 and .answers.wrong == 0'
+
+# A broker that dies: what is under way and what follows are outcomes with a cause.
+"$program" replay "$run/add.trace" --tier kafka --namespace real --kafka "127.0.0.1:$broker" \
+    --deadline 1s -o "$run/died.run" --force --invalid pass --json -q >"$run/json" 2>"$run/replay.log" &
+died=$!
+sleep 1.5
+kill -KILL "${server_pid[kafka]}"
+wait "$died" || fail "the broker died: exit $? ($(head -n 1 "$run/replay.log"))"
+holds "the broker died" '.operations.due == 300 and .operations.ok > 0 and .operations.failed > 0 and
+    .operations.ok + .operations.failed == 300 and
+    ([.errors[].class] - ["deadline", "reset", "connect"] == [])'
+kill -KILL "$gateway" # it would wait for its broker
+
 # Whoever joins a group or commits makes the broker keep a topic of offsets.
 [ -d "$run/data/seldon.default.model.iris.inputs-0" ] || fail "the broker's data is not where it should be"
 compgen -G "$run/data/__consumer_offsets-*" >/dev/null && fail "a group was joined"
-[ "$failures" -eq 0 ] && echo "kafka: topics of a real broker captured, whole, live and over SASL"
+[ "$failures" -eq 0 ] && echo "kafka: topics of a real broker captured, whole, live and over SASL, and replayed into"
 exit 0
