@@ -21,10 +21,15 @@
 #define IDLE_POLL_NS (5 * CLK_MS)
 #define LOOK_NS      (30 * CLK_SEC) /* between looks for new partitions */
 
+/* What is asked of each partition at the start: its first offset, the one behind its
+ * last, and the first whose record is not older than a time. */
+enum place { FIRST, END, OF_TIME, PLACE_COUNT };
+
 struct part {
     rd_kafka_topic_t *topic; /* owned by the source's list */
     struct kafka_topic what; /* borrows from the topic's name */
     int32_t number;
+    int64_t found[PLACE_COUNT];
     int64_t next;  /* offset that is expected */
     int64_t until; /* to be read up to, exclusive; -1: without end */
     rd_kafka_message_t *head;
@@ -210,9 +215,12 @@ static int parse_from(const char *text, struct from *f, struct err *e)
     return 0;
 }
 
-/* The first offset of each partition whose record is not older. */
-static int find_times(struct cap_kafka_source *s, int64_t ms, int64_t wait_ns,
-                      struct err *e)
+/* ms: a time, or RD_KAFKA_OFFSET_BEGINNING or _END. What is found is
+ * RD_KAFKA_OFFSET_END where no record is as young as the time.
+ * (rd_kafka_query_watermark_offsets would wait for ever for a broker that goes
+ * meanwhile.) */
+static int ask_offsets(struct cap_kafka_source *s, int64_t ms, enum place place,
+                       int64_t wait_ns, struct err *e)
 {
     rd_kafka_topic_partition_list_t *l =
         rd_kafka_topic_partition_list_new((int)s->reads.partitions);
@@ -222,31 +230,45 @@ static int find_times(struct cap_kafka_source *s, int64_t ms, int64_t wait_ns,
             ->offset = ms;
     rd_kafka_resp_err_t code =
         rd_kafka_offsets_for_times(s->rk, l, (int)(wait_ns / CLK_MS));
-    int rc = code ? peer_error(s, "offsets of a time", code, e) : 0;
+    int rc = code ? peer_error(s, "offsets of partitions", code, e) : 0;
     for (int i = 0; i < l->cnt && rc == 0; i++) {
         if (l->elems[i].err)
             rc = peer_error(s, l->elems[i].topic, l->elems[i].err, e);
-        s->parts[i].next = l->elems[i].offset; /* RD_KAFKA_OFFSET_END: none so young */
+        s->parts[i].found[place] = l->elems[i].offset;
     }
     rd_kafka_topic_partition_list_destroy(l);
+    return rc;
+}
+
+static int find_offsets(struct cap_kafka_source *s, const struct from *f,
+                        int64_t wait_ns, struct err *e)
+{
+    int rc = ask_offsets(s, RD_KAFKA_OFFSET_BEGINNING, FIRST, wait_ns, e);
+    if (rc == 0)
+        rc = ask_offsets(s, RD_KAFKA_OFFSET_END, END, wait_ns, e);
+    if (rc == 0 && f->kind == FROM_TIME)
+        rc = ask_offsets(s, f->value, OF_TIME, wait_ns, e);
     return rc;
 }
 
 static int begin_part(struct cap_kafka_source *s, struct part *p, const struct from *f,
                       const struct cap_kafka_config *c, struct err *e)
 {
-    int64_t low = 0, high = 0;
-    const char *name = rd_kafka_topic_name(p->topic);
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        s->rk, name, p->number, &low, &high, (int)(c->connect_ns / CLK_MS));
-    if (code)
-        return peer_error(s, name, code, e);
-    if (f->kind == FROM_BEGINNING)
+    int64_t low = p->found[FIRST], high = p->found[END], of_time = p->found[OF_TIME];
+    switch (f->kind) {
+    case FROM_BEGINNING:
         p->next = low;
-    else if (f->kind == FROM_END || (f->kind == FROM_TIME && p->next < 0))
+        break;
+    case FROM_END:
         p->next = high;
-    else if (f->kind == FROM_OFFSET)
+        break;
+    case FROM_TIME:
+        p->next = of_time < 0 ? high : of_time;
+        break;
+    case FROM_OFFSET:
         p->next = f->value;
+        break;
+    }
     if (p->next < low) {
         s->reads.offsets_skipped += (uint64_t)(low - p->next);
         p->next = low;
@@ -260,7 +282,7 @@ static int begin_part(struct cap_kafka_source *s, struct part *p, const struct f
     if (p->over)
         return 0;
     if (rd_kafka_consume_start(p->topic, p->number, p->next) != 0)
-        return peer_error(s, name, rd_kafka_last_error(), e);
+        return peer_error(s, rd_kafka_topic_name(p->topic), rd_kafka_last_error(), e);
     p->started = true;
     return 0;
 }
@@ -287,8 +309,8 @@ int cap_kafka_open(struct cap_kafka_source **out, const struct cap_kafka_config 
     if (rc == 0 && s->reads.partitions == 0)
         rc = err_set(e, ERR_PEER, "Kafka: the brokers have no topic %s.%s.*",
                      config->prefix, config->name_space);
-    if (rc == 0 && from.kind == FROM_TIME)
-        rc = find_times(s, from.value, config->connect_ns, e);
+    if (rc == 0)
+        rc = find_offsets(s, &from, config->connect_ns, e);
     for (uint32_t i = 0; i < s->reads.partitions && rc == 0; i++)
         rc = begin_part(s, &s->parts[i], &from, config, e);
     s->look_due = clk_mono_add(clk_mono_now(clk_system()), LOOK_NS);
