@@ -242,7 +242,8 @@ static const struct opt_cmd doc = {
         "A first Ctrl-C closes the trace properly, behind the last packet that had "
         "come by then; a second one leaves at once.\n\n"
         "Exit status: 0 done; 3 below --min-coverage; 65 the input is damaged (what "
-        "came before is in the trace); 69 or 74 the interface cannot be opened or the "
+        "came before is in the trace); 64 there is no such interface; 69 or 74 it "
+        "cannot be opened, or the "
         "trace not be written; 130 interrupted, with the trace closed.",
     .opts = options,
     .examples =
