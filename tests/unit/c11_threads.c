@@ -3,8 +3,8 @@
  *
  * librdkafka's threads are those of <threads.h>. ThreadSanitizer knows only POSIX ones:
  * it crashes in a thread that it did not see begin, and takes what a C11 mutex keeps
- * apart for a race. So in its builds the test programs have these functions, which are
- * found before glibc's. glibc's types are its POSIX types under other names. Other
+ * apart for a race. So in its builds all programs have these functions, which are found
+ * before glibc's. glibc's types are its POSIX types under other names. Other
  * builds leave this file empty.
  *
  * SPDX-License-Identifier: Apache-2.0
