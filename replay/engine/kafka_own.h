@@ -1,7 +1,7 @@
 /*
- * kafka_own.h - what the files of the Kafka engine share: kafka_brokers.c makes clients
- * and finds topics, kafka_calls.c remembers what is under way, kafka_engine.c sends,
- * kafka_answer.c joins. Inside replay/engine/kafka*.c only.
+ * kafka_own.h - what the files of the Kafka engine share: kafka_brokers.c makes
+ * clients, kafka_topics.c finds topics, kafka_calls.c remembers what is under way,
+ * kafka_engine.c sends, kafka_answer.c joins. Inside replay/engine/kafka*.c only.
  *
  * Types of librdkafka are named by their structs, so that no header includes its.
  *
@@ -72,6 +72,15 @@ struct rep_kafka {
     uint32_t missing;                      /* answering topics that are not there yet */
     _Atomic uint32_t started, topics_late; /* partitions that are read; late topics */
 };
+
+/* Lists all topics into k->list: brokers may make one exist that is asked for by its
+ * name. Returns a code of librdkafka, 0 for success. The lock is held, or nobody else
+ * knows k yet. */
+int rep_kafka_list_topics(struct rep_kafka *k);
+/* Reads the topic of errors, or waits for it to come. A negative number: neither, for
+ * the reason in *why. */
+int rep_kafka_watch_errors(struct rep_kafka *k, const char **why);
+void rep_kafka_close_topics(struct rep_kafka *k); /* all of them, and the waiting */
 
 /* The engine's, set while it is open: a message was delivered or was not. m is a
  * rd_kafka_message_t. */
