@@ -163,6 +163,8 @@ const struct ana_run *ana_pair_run(const struct ana_comparison *c, unsigned pair
 int ana_sentences(struct ana_comparison *c, struct err *e) MUST_USE;
 /* "response p99", "error rate", "response p99 of iris (grpc)" */
 void ana_gate_title(const struct ana_gate *g, struct buf *out);
+/* The same in a column; one that is longer gets a line of its own. */
+void ana_gate_title_cell(const struct ana_gate *g, size_t width, struct buf *out);
 /* "+6.1 % (90 % CI +3.9 % to +8.4 %; 10 pairs; tolerance 3 %; MDE 4.4 %)" */
 void ana_gate_evidence(const struct ana_comparison *c, const struct ana_gate *g,
                        struct buf *out);

@@ -145,15 +145,9 @@ static void put_interval(struct buf *out, const struct ana_gate *g)
 
 static void put_gate(const struct ana_gate *g, bool colour, struct buf *out)
 {
-    struct buf title = {0};
     char text[ANA_NS_TEXT_MAX];
 
-    ana_gate_title(g, &title);
-    const char *name = buf_text(&title);
-    ana_text_cell(out, name, TITLE, false);
-    if (ana_text_width(name) > TITLE)
-        buf_fmt(out, "\n%*s", TITLE, "");
-    buf_done(&title);
+    ana_gate_title_cell(g, TITLE, out);
     put_value(out, g, g->a_ns, g->a_rate);
     put_value(out, g, g->b_ns, g->b_rate);
     if (g->why == ANA_WHY_NOTHING) {

@@ -18,18 +18,6 @@
 #define TITLE 26
 #define LABEL 9
 
-static void put_title(const struct ana_gate *g, struct buf *out)
-{
-    struct buf title = {0};
-
-    ana_gate_title(g, &title);
-    const char *name = buf_text(&title);
-    ana_text_cell(out, name, TITLE, false);
-    if (ana_text_width(name) > TITLE)
-        buf_fmt(out, "\n%*s", TITLE, "");
-    buf_done(&title);
-}
-
 static void put_right(struct buf *out, const char *text, size_t width)
 {
     ana_text_cell(out, text, width, true);
@@ -82,7 +70,7 @@ static void put_needs(const struct ana_plan *plan, struct buf *out)
             "tolerance", text);
     for (size_t i = 0; i < plan->comparison->gate_count; i++) {
         const struct ana_gate_plan *p = &plan->gates[i];
-        put_title(p->gate, out);
+        ana_gate_title_cell(p->gate, TITLE, out);
         if (!p->possible) {
             put_right(out, why_not(p->gate), 22);
             buf_str(out, "\n");
@@ -107,7 +95,7 @@ static void put_detectable(const struct ana_plan *plan, struct buf *out)
     for (size_t i = 0; i < plan->comparison->gate_count; i++) {
         if (!plan->gates[i].possible)
             continue;
-        put_title(plan->gates[i].gate, out);
+        ana_gate_title_cell(plan->gates[i].gate, TITLE, out);
         for (size_t k = 0; k < ANA_PLAN_COLUMNS; k++)
             put_size(out, plan->gates[i].gate, plan->gates[i].mde[k], 9);
         buf_str(out, "\n");

@@ -27,6 +27,18 @@ void ana_gate_title(const struct ana_gate *g, struct buf *out)
     buf_fmt(out, " (%s)", op_protocol_names[g->cell->protocol]);
 }
 
+void ana_gate_title_cell(const struct ana_gate *g, size_t width, struct buf *out)
+{
+    struct buf title = {0};
+
+    ana_gate_title(g, &title);
+    const char *name = buf_text(&title);
+    ana_text_cell(out, name, width, false);
+    if (ana_text_width(name) > width)
+        buf_fmt(out, "\n%*s", (int)width, "");
+    buf_done(&title);
+}
+
 char *ana_effect_text(const struct ana_gate *g, double effect, char *out)
 {
     return g->spec.errors ? ana_points_text(effect, out)

@@ -156,6 +156,22 @@ static void add_field(struct rep_stream *s, struct span name, struct span value)
     s->fields[s->field_count++] = (struct op_header){name, value};
 }
 
+/* The recorded headers that go on: by gRPC, or in a record. */
+static void add_recorded(const struct rep_preparer *p, const struct op_stream *s,
+                         bool record, struct rep_stream *out)
+{
+    for (uint32_t i = 0; i < s->header_count; i++) {
+        const struct op_header *h = &s->headers[i];
+        if (record ? !rep_tier_record_header_passes(s->protocol, h) : !passes(p, h))
+            continue;
+        if (out->field_count == REP_FIELDS_MAX - 1) {
+            out->refusal = "it has too many headers";
+            return;
+        }
+        add_field(out, h->name, h->value);
+    }
+}
+
 /* Milliseconds at most eight digits long, else seconds: the wire form of a time-out. */
 static int timeout_text(struct rep_preparer *p, struct arena *a, struct span *out,
                         struct err *e)
@@ -219,15 +235,7 @@ static int prepare_grpc(struct rep_preparer *p, const struct op_stream *s,
         add_field(out, route[i].name, route[i].value);
     for (uint32_t i = 0; given(p, i); i++)
         add_field(out, given(p, i)->name, given(p, i)->value);
-    for (uint32_t i = 0; i < s->header_count; i++) {
-        if (!passes(p, &s->headers[i]))
-            continue;
-        if (out->field_count == REP_FIELDS_MAX - 1) {
-            out->refusal = "it has too many headers";
-            return 0;
-        }
-        add_field(out, s->headers[i].name, s->headers[i].value);
-    }
+    add_recorded(p, s, false, out);
     return 0;
 }
 
@@ -269,15 +277,7 @@ static int prepare_record(struct rep_preparer *p, const struct op_stream *s,
         return err_set(e, ERR_NOMEM, "%s", no_memory);
     if (s->resource == OP_PIPELINE)
         add_field(out, SPAN_LIT("pipeline"), s->name);
-    for (uint32_t i = 0; i < s->header_count; i++) {
-        if (!rep_tier_record_header_passes(s->protocol, &s->headers[i]))
-            continue;
-        if (out->field_count == REP_FIELDS_MAX - 1) {
-            out->refusal = "it has too many headers";
-            return 0;
-        }
-        add_field(out, s->headers[i].name, s->headers[i].value);
-    }
+    add_recorded(p, s, true, out);
     return 0;
 }
 
