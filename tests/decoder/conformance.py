@@ -15,6 +15,8 @@ both sides change at once; "update" makes them anew.
 SPDX-License-Identifier: Apache-2.0
 """
 import base64
+import concurrent.futures
+import functools
 import itertools
 import json
 import os
@@ -378,24 +380,43 @@ def check_golden(check, folder):
     same("golden files", count, 2 * sum(GOLDEN_FILES.values()))
 
 
+def judge(program, folder, case):
+    """What each way says of a case: None, or how they differ. Cases are judged side by side, so
+    each process has files of its own."""
+    own = os.path.join(folder, str(os.getpid()))
+    os.makedirs(own, exist_ok=True)
+    check = Check(program, own)
+    said = {}
+    for way in (check.read, check.write):
+        try:
+            way(case)
+            said[way.__name__] = None
+        except (Differs, SystemExit) as e:
+            said[way.__name__] = str(e)
+    return said
+
+
 def main():
-    check, golden = Check(sys.argv[1], sys.argv[2]), sys.argv[3]
+    program, folder, golden = sys.argv[1:4]
+    check = Check(program, folder)
     if sys.argv[4:] == ["update"]:
         return update_golden(check, golden)
     check_golden(check, golden)
     agreed, failed = {"read": 0, "write": 0}, 0
     used = {}
-    for number, d in enumerate(descriptions()):
+    cases = list(descriptions())
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        verdicts = list(pool.map(functools.partial(judge, program, folder), cases))
+    for number, (d, said) in enumerate(zip(cases, verdicts)):
         for key, value in d["layout"].items():
             used.setdefault(key, set()).add(value)
-        for way in (check.read, check.write):
-            try:
-                way(d)
-                agreed[way.__name__] += 1
-            except (Differs, SystemExit) as e:
-                failed += 1
-                print(f"case {number} ({d['name']}), {way.__name__}: {e}")
-                print(f"  layout: {d['layout']}")
+        for way, difference in said.items():
+            if difference is None:
+                agreed[way] += 1
+                continue
+            failed += 1
+            print(f"case {number} ({d['name']}), {way}: {difference}")
+            print(f"  layout: {d['layout']}")
     if min(len(values) for values in used.values()) < 2:
         failed += 1
         print(f"a choice of the layout was never taken: {used}")
