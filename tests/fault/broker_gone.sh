@@ -5,9 +5,9 @@
 source "$(dirname "$0")/lib.sh"
 synth --rate 100 --count 400 --protocol both
 
-broker() { # OPTION...
+broker() {
     rm -f "$tmp/ports"
-    "$REPRISE" standin --tier kafka --model-type iris --ports "$tmp/ports" --quiet "$@" \
+    "$REPRISE" standin --tier kafka --model-type iris --ports "$tmp/ports" --quiet \
         >/dev/null 2>"$tmp/server.err" &
     server=$!
     pids+=("$server")
@@ -22,32 +22,42 @@ start_replay() { # OPTION...
     pids+=("$replayer")
     wait_for "outcomes in x.run" holds_outcomes "$tmp/x.run" 20
 }
+# A replay in whose middle the broker is stopped, and not by chance after its end.
+stop_amid() { # OPTION...
+    for _ in 1 2 3 4 5; do
+        start_replay "$@"
+        kill -STOP "$server"
+        sleep 0.2
+        kill -0 "$replayer" 2>/dev/null && return
+        kill -CONT "$server"
+        wait "$replayer"
+    done
+    fail "the replay was over before its broker could be stopped, five times"
+}
+stand_still() { # OPTION...
+    stop_amid "$@"
+    sleep 1
+    kill -CONT "$server"
+    wait "$replayer"
+}
 says() { same "$(jq -c "$1" "$tmp/out")" "$2" "$3"; }
 
 # Frozen: what is due meanwhile is handed to librdkafka at its time, and answered afterwards.
 broker
-start_replay --deadline 20s
-kill -STOP "$server"
-sleep 1
-kill -CONT "$server"
-wait "$replayer"
+stand_still --deadline 20s
 same "$?" 0 "a frozen broker"
 says '.operations | [.due, .sent, .ok]' '[400,400,400]' "a frozen broker"
 says '[.latency_ns.response.max > 9e8, .kafka.delivered, .kafka.answers_late]' '[true,400,0]' "a frozen broker"
 
 # Frozen for longer than the deadline: those answers are late, and no operation's.
-start_replay --deadline 300ms
-kill -STOP "$server"
-sleep 1
-kill -CONT "$server"
-wait "$replayer"
+stand_still --deadline 300ms
 same "$?" 0 "beyond the deadline"
 says '.operations | [.due, .ok + .failed, .failed > 0]' '[400,400,true]' "beyond the deadline"
 says '[.errors[].class] - ["deadline", "reset", "connect"]' '[]' "beyond the deadline"
 says '.kafka.answers_late <= .operations.failed and .kafka.answers_again == 0' true "beyond the deadline"
 
 # Killed: nothing hangs, and each that found no broker has a cause.
-start_replay --deadline 500ms
+stop_amid --deadline 500ms
 kill -KILL "$server"
 wait "$server" 2>/dev/null
 wait "$replayer"
