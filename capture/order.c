@@ -540,14 +540,9 @@ static int answer_held(struct cap_order *o, struct held *h, const struct op *ans
     if (take)
         take_over(h, 1, buffer);
     count_held(o, h->bytes - before);
-    h->op.first_ns = answer->first_ns;
-    h->op.last_ns = answer->last_ns;
-    h->op.status = answer->status;
-    h->op.grpc_status = answer->grpc_status;
-    h->op.response_codings = answer->response_codings;
+    op_take_answer(&h->op, answer);
     h->op.response = body;
     h->op.response_messages = messages;
-    h->op.flags |= answer->flags;
     return 0;
 }
 
@@ -568,14 +563,7 @@ int cap_order_answer(struct cap_order *o, uint32_t connection, uint32_t stream,
     } else {
         struct op late = op_empty();
         late.index = w.index;
-        late.flags = answer->flags;
-        late.first_ns = answer->first_ns;
-        late.last_ns = answer->last_ns;
-        late.status = answer->status;
-        late.grpc_status = answer->grpc_status;
-        late.response_codings = answer->response_codings;
-        late.response = answer->response;
-        late.response_messages = answer->response_messages;
+        op_take_answer(&late, answer);
         rc = trc_writer_late(o->w, &late, e);
         o->counts.late_answers++;
     }

@@ -37,6 +37,18 @@ struct op op_empty(void)
     };
 }
 
+void op_take_answer(struct op *op, const struct op *answer)
+{
+    op->first_ns = answer->first_ns;
+    op->last_ns = answer->last_ns;
+    op->status = answer->status;
+    op->grpc_status = answer->grpc_status;
+    op->response_codings = answer->response_codings;
+    op->response = answer->response;
+    op->response_messages = answer->response_messages;
+    op->flags |= answer->flags;
+}
+
 bool op_stream_equal(const struct op_stream *a, const struct op_stream *b)
 {
     if (a->protocol != b->protocol || a->tier != b->tier ||

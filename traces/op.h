@@ -135,6 +135,9 @@ struct op {
 
 /* A valid op with nothing in it: ordinals OP_NONE, times OP_TIME_NONE, weight 1. */
 struct op op_empty(void);
+/* Everything that an answer is made of becomes op's own; its flags are added. Spans are
+ * borrowed as before. */
+void op_take_answer(struct op *op, const struct op *answer);
 
 /* True when both describe the same kind of operation (all fields equal by value). */
 bool op_stream_equal(const struct op_stream *a, const struct op_stream *b);

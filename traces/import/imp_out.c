@@ -303,17 +303,6 @@ bool imp_out_waiting(const struct imp_out *o, uint64_t key, int64_t *arrival_ns)
     return slot != NO_SLOT;
 }
 
-static void give_answer(struct op *op, const struct op *answer)
-{
-    op->first_ns = answer->first_ns;
-    op->last_ns = answer->last_ns;
-    op->status = answer->status;
-    op->grpc_status = answer->grpc_status;
-    op->response_codings = answer->response_codings;
-    op->response = answer->response;
-    op->flags |= answer->flags;
-}
-
 int imp_out_answer(struct imp_out *o, uint64_t key, const struct op *answer,
                    struct err *e)
 {
@@ -323,13 +312,13 @@ int imp_out_answer(struct imp_out *o, uint64_t key, const struct op *answer,
     o->done.answers++;
     if (!w.held) {
         struct op late = op_empty();
-        give_answer(&late, answer);
+        op_take_answer(&late, answer);
         late.index = w.index;
         o->done.late++;
         return trc_writer_late(o->w, &late, e);
     }
     struct span body = answer->response.data;
-    give_answer(&w.held->op, answer);
+    op_take_answer(&w.held->op, answer);
     if (body.n == 0)
         return 0;
     w.held->answer = malloc(body.n);

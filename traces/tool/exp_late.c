@@ -130,12 +130,5 @@ void exp_late_join(const struct exp_late *l, struct op *o)
     const struct op *late = l ? find(l, o->index) : NULL;
     if (!late)
         return;
-    o->first_ns = late->first_ns;
-    o->last_ns = late->last_ns;
-    o->status = late->status;
-    o->grpc_status = late->grpc_status;
-    o->response_codings = late->response_codings;
-    o->response = late->response;
-    o->response_messages = late->response_messages;
-    o->flags |= late->flags;
+    op_take_answer(o, late);
 }
